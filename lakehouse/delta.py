@@ -1,0 +1,279 @@
+"""The lake's tables from Python: the one way in and out of Delta without a JVM (delta-rs).
+
+Every writer, this one and Spark's (`lakehouse.spark`), holds the table's lock: on a local disk
+neither Delta implementation is safe against a second writer in another process, and acknowledged
+commits get lost. The lock is `flock` on one host; it ends with its process.
+
+Rows are given as dicts of `Table.content` columns; `run_id` and the timestamp are filled in here.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import fcntl
+import hashlib
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lakehouse.errors import LakeError, ServiceError
+from lakehouse.tables import TABLES, Table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from deltalake import DeltaTable
+
+Rows = Iterable[Mapping[str, Any]]
+Scope = Mapping[str, Any]
+
+_DELTA_TYPES = {
+    "STRING": "string", "DATE": "date", "TIMESTAMP": "timestamp", "INT": "integer",
+    "BIGINT": "long", "DOUBLE": "double", "BOOLEAN": "boolean",
+}  # fmt: skip
+
+# Lineage may point at any past version, so neither the log nor replaced files may expire by default.
+_PROPERTIES = {
+    "delta.logRetentionDuration": "interval 3650 days",
+    "delta.deletedFileRetentionDuration": "interval 3650 days",
+}
+LOCK_SECONDS = 900.0
+
+
+class Lake:
+    """A lake at a root: `<root>/<layer>/<table>`, Delta reader version 1 throughout."""
+
+    def __init__(self, root: str) -> None:
+        self.root = root if "://" in root else str(Path(root).resolve())
+
+    # -- places ---------------------------------------------------------------------------------
+
+    def uri(self, table: Table) -> str:
+        """Where the table lies, as Spark names it."""
+        return f"{self.root}/{table.layer}/{table.name}"
+
+    def models(self) -> Path:
+        """The folder of models; a lake at a URI keeps its models beside the working folder."""
+        return Path(".lake/models") if "://" in self.root else Path(self.root) / "models"
+
+    def open(self, table: Table, version: int | None = None) -> DeltaTable | None:
+        """The Delta table, at a version if one is given; None while it does not exist."""
+        from deltalake import DeltaTable
+        from deltalake.exceptions import TableNotFoundError
+
+        try:
+            return DeltaTable(self._rs_uri(table), version=version)
+        except TableNotFoundError:
+            return None
+
+    def create(self, table: Table) -> None:
+        """Make the table if it is not there: columns, comments, partition, properties."""
+        if self.open(table) is None:
+            with self.lock(table):
+                self._create(table)
+
+    def version(self, table: Table) -> int | None:
+        """The newest version, or None while the table does not exist."""
+        found = self.open(table)
+        return None if found is None else found.version()
+
+    def digests(self, table: Table) -> dict[str, str]:
+        """Digest of the live data files by partition value, and of all of them under `*`.
+
+        Files are immutable, so an equal digest means equal rows. Reading it costs the log only.
+        """
+        found = self.open(table)
+        if found is None:
+            return {"*": ""}
+        actions = found.get_add_actions(flatten=True)
+        paths = [str(p) for p in actions["path"].to_pylist()]
+        values = ["*"] * len(paths)
+        if table.partition:
+            values = [str(v) for v in actions[f"partition.{table.partition}"].to_pylist()]
+        grouped: dict[str, list[str]] = {"*": paths}
+        for value, path in zip(values, paths, strict=True):
+            if value != "*":
+                grouped.setdefault(value, []).append(path)
+        return {value: _hash(*sorted(group)) for value, group in grouped.items()}
+
+    def digest(self, table: Table, partition: object = "*") -> str:
+        """Digest of one partition's files, or of the whole table; empty where there is nothing."""
+        return self.digests(table).get(str(partition), "")
+
+    # -- reading --------------------------------------------------------------------------------
+
+    def read(
+        self, table: Table, where: Scope | None = None, columns: Sequence[str] | None = None,
+        version: int | None = None,
+    ) -> pa.Table:  # fmt: skip
+        """Rows whose columns equal `where`; an empty table of the right schema where none exist."""
+        import pyarrow as pa
+
+        found = self.open(table, version)
+        if found is None:
+            empty = arrow_schema(table).empty_table()
+            return empty.select(list(columns)) if columns else empty
+        filters = [(k, "=", v) for k, v in (where or {}).items()] or None
+        rows: pa.Table = found.to_pyarrow_table(
+            columns=list(columns) if columns else None, filters=filters
+        )
+        return rows
+
+    # -- writing --------------------------------------------------------------------------------
+
+    def append_missing(self, table: Table, rows: Rows, run_id: str) -> int:
+        """Append the rows whose key is not there yet, in one commit; how many that were."""
+        rows = list(rows)
+        with self.lock(table):
+            self._create(table)
+            values = {r[table.partition] for r in rows} if table.partition else {None}
+            seen: set[tuple[Any, ...]] = set()
+            for value in values:
+                where = {table.partition: value} if table.partition else None
+                seen |= _keys(self.read(table, where, table.key), table.key)
+            fresh = {k: r for r in rows if (k := tuple(r[c] for c in table.key)) not in seen}
+            if fresh:
+                self._write(table, list(fresh.values()), run_id, mode="append")
+            return len(fresh)
+
+    def sync(self, table: Table, rows: Rows, scope: Scope, run_id: str) -> bool:
+        """Make the rows within `scope` exactly these, in one commit; False if they already were."""
+        rows = list(rows)
+        with self.lock(table):
+            self._create(table)
+            if _content(self.read(table, scope).to_pylist(), table) == _content(rows, table):
+                return False
+            self._write(table, rows, run_id, mode="overwrite", predicate=_predicate(scope))
+            return True
+
+    def upsert(self, table: Table, rows: Rows, run_id: str) -> int:
+        """Insert or replace by key, in one commit; rows already equal are left alone."""
+        new = {tuple(r[c] for c in table.key): r for r in rows}
+        with self.lock(table):
+            self._create(table)
+            held = {tuple(r[c] for c in table.key): r for r in self.read(table).to_pylist()}
+            changed = [
+                r for k, r in new.items()
+                if k not in held or _content([held[k]], table) != _content([r], table)
+            ]  # fmt: skip
+            if changed:
+                delta = self.open(table)
+                assert delta is not None  # _create has made it
+                on = " AND ".join(f"t.{c} = s.{c}" for c in table.key)
+                delta.merge(
+                    self._stamped(table, changed, run_id),
+                    on,
+                    source_alias="s",
+                    target_alias="t",
+                ).when_matched_update_all().when_not_matched_insert_all().execute()
+            return len(changed)
+
+    @contextmanager
+    def lock(self, table: Table) -> Iterator[None]:
+        """Hold the table's writer lock; ServiceError if another writer keeps it too long."""
+        folder = Path(self.root) / ".locks"
+        if "://" in self.root:
+            folder = Path.home() / ".cache" / "inverselake" / _hash(self.root)[:12]
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{table.full_name}.lock"
+        with path.open("w") as handle:
+            deadline = time.monotonic() + LOCK_SECONDS
+            while True:
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > deadline:
+                        raise ServiceError(
+                            f"{table.full_name}: another writer has held the lock for "
+                            f"{LOCK_SECONDS:.0f} s; see who has {path.name} open, then run again"
+                        ) from None
+                    time.sleep(0.05)
+            yield
+
+    # -- inside -----------------------------------------------------------------------------------
+
+    def _rs_uri(self, table: Table) -> str:
+        return self.uri(table).replace("s3a://", "s3://", 1)
+
+    def _create(self, table: Table) -> None:
+        """Create the table if missing. Call with the lock held."""
+        from deltalake import DeltaTable, Field, Schema
+        from deltalake.schema import PrimitiveType
+
+        fields = [
+            Field(c.name, PrimitiveType(_DELTA_TYPES[c.type]), nullable=c.nullable,
+                  metadata={"comment": c.comment})
+            for c in table.columns
+        ]  # fmt: skip
+        DeltaTable.create(
+            self._rs_uri(table), Schema(fields), mode="ignore",
+            partition_by=[table.partition] if table.partition else None,
+            name=table.full_name, description=table.comment, configuration=_PROPERTIES,
+        )  # fmt: skip
+
+    def _write(
+        self, table: Table, rows: Sequence[Mapping[str, Any]], run_id: str, *, mode: str,
+        predicate: str | None = None,
+    ) -> None:  # fmt: skip
+        from deltalake import CommitProperties, write_deltalake
+
+        options: dict[str, Any] = {"mode": mode}
+        if predicate:
+            options["predicate"] = predicate
+        write_deltalake(
+            self._rs_uri(table), self._stamped(table, rows, run_id),
+            commit_properties=CommitProperties(custom_metadata={"run_id": run_id}), **options,
+        )  # fmt: skip
+
+    def _stamped(self, table: Table, rows: Sequence[Mapping[str, Any]], run_id: str) -> pa.Table:
+        """Rows with run id and timestamp, in the table's schema; a missing or null cell is a defect."""
+        import pyarrow as pa
+
+        stamp = {"run_id": run_id, table.stamp: dt.datetime.now(dt.UTC)}
+        required = [c.name for c in table.columns if not c.nullable]
+        full = [{**stamp, **row} for row in rows]
+        for row in full:
+            if (missing := [c for c in required if row.get(c) is None]) or (
+                extra := sorted(row.keys() - set(table.column_names))
+            ):
+                raise LakeError(f"{table.full_name}: null {missing}" if missing
+                                else f"{table.full_name}: unknown columns {extra}")  # fmt: skip
+        return pa.Table.from_pylist(full, schema=arrow_schema(table))
+
+
+def arrow_schema(table: Table) -> pa.Schema:
+    """The table's columns as Arrow types; timestamps are microseconds in UTC."""
+    import pyarrow as pa
+
+    types = {
+        "STRING": pa.string(), "DATE": pa.date32(), "TIMESTAMP": pa.timestamp("us", tz="UTC"),
+        "INT": pa.int32(), "BIGINT": pa.int64(), "DOUBLE": pa.float64(), "BOOLEAN": pa.bool_(),
+    }  # fmt: skip
+    return pa.schema([pa.field(c.name, types[c.type], nullable=c.nullable) for c in table.columns])
+
+
+def table_named(full_name: str) -> Table:
+    """The table of that `layer.name`."""
+    from lakehouse.errors import unknown
+
+    if full_name not in TABLES:
+        raise unknown("table", full_name, TABLES)
+    return TABLES[full_name]
+
+
+def _keys(rows: pa.Table, key: Sequence[str]) -> set[tuple[Any, ...]]:
+    return set(zip(*(rows[c].to_pylist() for c in key), strict=True))
+
+
+def _content(rows: Sequence[Mapping[str, Any]], table: Table) -> list[tuple[str, ...]]:
+    return sorted(tuple(repr(r.get(c)) for c in table.content) for r in rows)
+
+
+def _predicate(scope: Scope) -> str | None:
+    return " AND ".join(f"{k} = '{v}'" for k, v in scope.items()) or None
+
+
+def _hash(*parts: str) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()

@@ -1,0 +1,256 @@
+"""Settings: profile TOML < environment < `--set`, checked before any work starts.
+
+A profile is a file of `lakehouse/profiles/`. The environment sets `LAKE_ROOT` (the lake's place)
+and `LAKE__SECTION__KEY`; `--set section.key=value` wins over both. An unknown or out-of-range key
+is a `UserError` that names what is allowed.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from lakehouse.errors import UserError, unknown
+
+PROFILES = Path(__file__).parent / "profiles"
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=0)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class LakePlace(_Section):
+    root: str = ".lake"
+    """Folder or URI of the lake; `LAKE_ROOT` overrides it."""
+
+
+class Corpus(_Section):
+    sources: tuple[str, ...]
+    """Names of jobs/sources/*.toml."""
+    start: dt.date = dt.date(2026, 11, 1)
+    """The first day: the one on which labelled pairs come in."""
+    days: Positive = 3
+    """Days over which a source that does not change is dealt, by content hash."""
+
+
+class Local(_Section):
+    path: str = ""
+    """File or folder that the `local` source reads."""
+    license: str = "unknown"
+    """SPDX identifier of what is read; `unknown` where it is not known."""
+
+
+class Stdlib(_Section):
+    files_per_day: Count = 0
+    """At most so many files a day, lowest content hash first; 0 for all."""
+
+
+class TinyWorld(_Section):
+    labelled: Count = 300
+    """Labelled pairs on the first day (research: 300)."""
+    unlabelled: Count = 300
+    """Unlabelled functions on each day (research: 900 in all)."""
+    seed: Count = 7
+    """Seed of the draw."""
+
+
+class Deduplicate(_Section):
+    threshold: Fraction = 0.7
+    """Jaccard similarity of token 5-grams from which documents count as duplicates."""
+    permutations: Annotated[int, Field(ge=16, le=512)] = 128
+    bands: Positive = 32
+    """LSH bands; must divide `permutations`."""
+
+
+class Extract(_Section):
+    min_chars: Count = 16
+    """Shorter code is dropped."""
+    max_chars: Positive = 4000
+    """Longer code is dropped: it would not fit the model's context."""
+    min_lines: Positive = 2
+
+
+class Decontaminate(_Section):
+    benchmarks: tuple[str, ...] = ("human_eval",)
+    min_chars: Positive = 24
+    """Shorter benchmark texts are not searched for: they would hit unrelated code."""
+
+
+class Model(_Section):
+    base: str
+    """`train:RECIPE` (trained here), `package:smollm2`, or a folder in Hugging Face layout."""
+    teacher: str
+    """The same; the instruct model that writes and judges."""
+    prompts: str
+    """A file of lakehouse/prompts."""
+
+
+class Engine(_Section):
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """auto: float32 on a CPU without bf16 instructions, else bfloat16."""
+    max_model_len: Positive = 2048
+    memory_gb: Annotated[float, Field(gt=0)] = 1.0
+    """Key-value cache on a CPU, GiB."""
+    max_sequences: Positive = 128
+    block_size: Positive = 32
+    """Tokens a cache block; small blocks share short prefixes."""
+
+
+class Summarize(_Section):
+    sources: tuple[str, ...]
+    """Snippets of these sources are written for."""
+    snippets_per_day: Count = 0
+    """At most so many snippets a day, lowest id first; 0 for all."""
+    samples: Positive = 10
+    """K, candidates a snippet (paper: 10)."""
+    temperature: Annotated[float, Field(ge=0, le=2)] = 0.8
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    repetition_penalty: Annotated[float, Field(ge=1, le=2)] = 1.1
+    max_tokens: Positive = 2048
+    batch: Positive = 512
+    """Prompts a micro-batch: what a crash can cost."""
+    min_words: Count = 3
+    """Words after the prefix below which an instruction is dropped."""
+
+
+class Judge(_Section):
+    questions: tuple[Literal["correct", "likelihood"], ...] = ("correct",)
+
+
+class Choose(_Section):
+    scorer: Literal["yes_no", "likelihood"] = "yes_no"
+    """yes_no: P(yes)/(P(yes)+P(no)); likelihood: the code's probability given the instruction."""
+    min_score: Fraction = 0.0
+
+
+class Gate(_Section):
+    max_rejected_share: Fraction = 1.0
+    """Share of a day's snippets that may end without a pair."""
+
+
+class Training(_Section):
+    recipe: str
+    """A file of training/recipes."""
+    arms: tuple[Literal["inverse", "control"], ...] = ("inverse", "control")
+    seed: Count = 1
+    max_examples: Count = 0
+    """At most so many examples a phase; 0 for all."""
+
+
+class Evaluation(_Section):
+    benchmarks: tuple[str, ...]
+    tasks: Count = 0
+    """At most so many tasks a benchmark, in order; 0 for all."""
+    max_tokens: Positive = 512
+    timeout: Annotated[float, Field(gt=0)] = 5.0
+    """Seconds a program may run."""
+    arms: tuple[Literal["base", "teacher", "inverse", "control"], ...] = (
+        "inverse",
+        "control",
+    )
+
+
+class Cost(_Section):
+    usd_per_hour: Annotated[float, Field(ge=0)] = 0.0
+    """Price of the machine, for ops.job_runs.cost."""
+
+
+class Spark(_Section):
+    shuffle_partitions: Positive = 2
+    quick_start: bool = True
+    """C1 compiler and serial collector: right for seconds, wrong for hours of JVM work."""
+    memory: str = "2g"
+
+
+class Settings(_Section):
+    """Every setting of a run, frozen."""
+
+    profile: str
+    lake: LakePlace = LakePlace()
+    corpus: Corpus
+    local: Local = Local()
+    stdlib: Stdlib = Stdlib()
+    tiny_world: TinyWorld = TinyWorld()
+    deduplicate: Deduplicate = Deduplicate()
+    extract: Extract = Extract()
+    decontaminate: Decontaminate = Decontaminate()
+    model: Model
+    engine: Engine = Engine()
+    summarize: Summarize
+    judge: Judge = Judge()
+    choose: Choose = Choose()
+    gate: Gate = Gate()
+    training: Training
+    evaluation: Evaluation
+    cost: Cost = Cost()
+    spark: Spark = Spark()
+
+
+def load(
+    profile: str,
+    overrides: Sequence[str] = (),
+    environ: Mapping[str, str] | None = None,
+) -> Settings:
+    """The settings of a profile, with the environment and `section.key=value` overrides laid over.
+
+    Raises UserError for an unknown profile or key, a malformed override, or a value out of range.
+    """
+    path = PROFILES / f"{profile}.toml"
+    if not path.is_file():
+        raise unknown("profile", profile, (p.stem for p in PROFILES.glob("*.toml")))
+    tree: dict[str, Any] = tomllib.loads(path.read_text())
+    tree["profile"] = profile
+    environ = os.environ if environ is None else environ
+    if root := environ.get("LAKE_ROOT"):
+        tree.setdefault("lake", {})["root"] = root
+    for name, value in environ.items():
+        if name.startswith("LAKE__"):
+            _put(tree, name.removeprefix("LAKE__").lower().split("__"), value, name)
+    for override in overrides:
+        key, eq, value = override.partition("=")
+        if not eq:
+            raise UserError(f"--set {override!r} is not section.key=value")
+        _put(tree, key.strip().split("."), value, f"--set {key}")
+    try:
+        return Settings.model_validate(tree)
+    except ValidationError as error:
+        raise UserError(_explain(error, profile)) from None
+
+
+def _put(tree: dict[str, Any], path: list[str], text: str, where: str) -> None:
+    """Lay one textual value into the tree; lists are written with commas."""
+    node: Any = Settings
+    for depth, part in enumerate(path):
+        fields = node.model_fields if isinstance(node, type) and issubclass(node, BaseModel) else {}
+        if part not in fields:
+            raise unknown(f"setting in {where}", ".".join(path[: depth + 1]), fields or ["(none)"])
+        node = fields[part].annotation
+    if len(path) < 2:
+        raise UserError(f"{where}: a section, not a setting; use section.key=value")
+    is_list = getattr(node, "__origin__", None) is tuple
+    value = [v.strip() for v in text.split(",") if v.strip()] if is_list else text
+    tree.setdefault(path[0], {})[path[1]] = value
+
+
+def _explain(error: ValidationError, profile: str) -> str:
+    """One line a fault: where, what was given, what is allowed."""
+    lines = []
+    for fault in error.errors():
+        where = ".".join(str(p) for p in fault["loc"])
+        allowed = ""
+        if fault["type"] == "extra_forbidden":
+            node: Any = Settings
+            for part in fault["loc"][:-1]:
+                node = node.model_fields[part].annotation
+            allowed = f"; allowed: {', '.join(sorted(node.model_fields))}"
+        lines.append(f"{where} = {fault['input']!r}: {fault['msg']}{allowed}")
+    return f"settings of profile {profile!r}: " + " | ".join(lines)

@@ -1,0 +1,154 @@
+"""The only builder of Spark sessions, and the one way in and out of Delta for Spark.
+
+With `SPARK_REMOTE` set the session is a Spark Connect client (a shared server, a cluster);
+otherwise a classic one in this process. Nothing else in the project knows which. So everything is
+DataFrames and SQL: no RDD, no `_jvm`, no `delta.DeltaTable`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import signal
+import sys
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from lakehouse import jars
+from lakehouse.errors import ServiceError
+from lakehouse.settings import Settings
+from lakehouse.tables import Table
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+    from lakehouse.delta import Lake
+
+
+def conf(settings: Settings) -> dict[str, str]:
+    """What every session of ours is configured with, classic or behind a server."""
+    java = "-XX:-UsePerfData"
+    if settings.spark.quick_start:
+        java += " -XX:+UseSerialGC -XX:TieredStopAtLevel=1"
+    return {
+        "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+        "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.shuffle.partitions": str(settings.spark.shuffle_partitions),
+        "spark.sql.execution.arrow.pyspark.enabled": "true",
+        "spark.databricks.delta.snapshotPartitions": "1",
+        # A commit whose answer is lost must not be made twice.
+        "spark.databricks.delta.commit.idempotencyCheck.enabled": "true",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.driver.memory": settings.spark.memory,
+        "spark.driver.extraJavaOptions": java,
+    }
+
+
+def session(settings: Settings, name: str) -> SparkSession:
+    """The session for a job; `name` identifies it, so that a rerun finds what an earlier try left.
+
+    A killed Connect client leaves its work running on the server: the session id is a function of
+    `name`, and whatever still runs under it is interrupted first.
+    """
+    from pyspark.sql import SparkSession
+
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    remote = os.environ.get("SPARK_REMOTE")
+    if not remote:
+        builder = SparkSession.builder.appName(name).master("local[*]")
+        for key, value in {**conf(settings), "spark.jars": jars.paths()}.items():
+            builder = builder.config(key, value)
+        spark = builder.getOrCreate()
+        spark.sparkContext.setLogLevel("ERROR")
+        return spark
+    session_id = uuid.uuid5(uuid.NAMESPACE_URL, name)
+    try:
+        spark = SparkSession.builder.remote(f"{remote}/;session_id={session_id}").getOrCreate()
+        spark.interruptAll()
+    except Exception as error:  # gRPC raises many kinds; all mean that the server is not to be had
+        raise ServiceError(
+            f"no Spark Connect server answers at {remote}: {error}. "
+            "Start it with `make up`, or unset SPARK_REMOTE to run without one"
+        ) from error
+    for key in ("spark.sql.session.timeZone", "spark.sql.shuffle.partitions"):
+        spark.conf.set(key, conf(settings)[key])
+    _interrupt_on_termination(spark)
+    return spark
+
+
+def read(spark: SparkSession, lake: Lake, table: Table, version: int | None = None) -> DataFrame:
+    """The table's rows, at a version if one is given."""
+    reader = spark.read.format("delta")
+    if version is not None:
+        reader = reader.option("versionAsOf", version)
+    return reader.load(lake.uri(table))
+
+
+def sync(
+    spark: SparkSession, lake: Lake, table: Table, rows: DataFrame, run_id: str,
+    scope: str | None = None,
+) -> list[dt.date]:  # fmt: skip
+    """Make the table's rows within `scope` (SQL) exactly `rows`; the partitions that changed.
+
+    Partitions are compared by a hash of their content (run id and timestamps aside), and only
+    those that differ are replaced, in one atomic commit; where none differ nothing is committed.
+    `rows` must bear the columns of `table.content` and nothing outside the scope.
+    """
+    from pyspark.sql import functions as F
+
+    lake.create(table)
+    content = rows.select(
+        *(
+            F.col(c.name).cast(c.type).alias(c.name)
+            for c in table.columns
+            if c.name in table.content
+        )
+    ).localCheckpoint()
+    with lake.lock(table):
+        held = read(spark, lake, table).where(scope or "true")
+        before, after = _hashes(held, table), _hashes(content, table)
+        changed = sorted(v for v in before.keys() | after.keys() if before.get(v) != after.get(v))
+        if not changed:
+            return []
+        where = [scope] if scope else []
+        part = table.partition
+        if part:
+            where.append(f"{part} IN ({', '.join(repr(str(v)) for v in changed)})")
+            content = content.where(F.col(part).isin(changed))
+        stamped = content.withColumns(
+            {"run_id": F.lit(run_id), table.stamp: F.current_timestamp()}
+        ).select(*table.column_names)
+        (
+            stamped.write.format("delta").mode("overwrite")
+            .option("replaceWhere", " AND ".join(where) or "true")
+            .option("userMetadata", run_id).save(lake.uri(table))
+        )  # fmt: skip
+    return changed
+
+
+def _hashes(rows: DataFrame, table: Table) -> dict[Any, tuple[int, int]]:
+    """Count and content hash of each partition; order-free, and exact for distinct rows."""
+    from pyspark.sql import functions as F
+
+    part = F.col(table.partition) if table.partition else F.lit("")
+    grouped = rows.groupBy(part.alias("part")).agg(
+        F.count("*").alias("n"),
+        F.bit_xor(F.xxhash64(*table.content)).alias("hash"),
+    )
+    return {r["part"]: (r["n"], r["hash"]) for r in grouped.collect()}
+
+
+def _interrupt_on_termination(spark: SparkSession) -> None:
+    """On SIGTERM stop the server's work for us, then end as before."""
+    previous = signal.getsignal(signal.SIGTERM)
+
+    def stop(number: int, frame: Any) -> None:
+        spark.interruptAll()
+        if callable(previous):
+            previous(number, frame)
+        else:
+            sys.exit(128 + number)
+
+    signal.signal(signal.SIGTERM, stop)

@@ -319,8 +319,12 @@ def _report(
     }  # fmt: skip
 
 
-def entry(stage: Stage, argv: Sequence[str] | None = None) -> NoReturn:
-    """The command line of a stage: the contract's argv, JSON line and exit codes."""
+def entry(stage: Stage, *more: Stage, argv: Sequence[str] | None = None) -> NoReturn:
+    """The command line of a stage: the contract's argv, JSON line and exit codes.
+
+    Several stages run one after the other in one process, where they share a model's engine; the
+    JSON object is then the last one's, with all of them under `stages`.
+    """
     configure_logging()
     out = os.dup(1)
     os.dup2(2, 1)  # libraries print to stdout; its last line must be ours
@@ -331,7 +335,11 @@ def entry(stage: Stage, argv: Sequence[str] | None = None) -> NoReturn:
         args = _parse(stage, argv)
         result["partition"] = str(args.partition)
         chosen = settings_module.load(args.profile, args.set)
-        result = execute(stage, args.partition, chosen, option=args.option, force=args.force)
+        done = [
+            execute(each, args.partition, chosen, option=args.option, force=args.force)
+            for each in (stage, *more)
+        ]
+        result = {**done[-1], "stages": done} if more else done[0]
     except LakeError as error:
         structlog.get_logger().error(str(error), stage=stage.name)
         code, result = (

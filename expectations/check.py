@@ -1,0 +1,117 @@
+"""The one use of Great Expectations: run a suite over a DataFrame, get rows back.
+
+Suites are JSON beside this file, one a table; structural ones come from `structural`. An
+expectation that raises (a missing column, say) is a failure with its error as what was observed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from expectations.structural import Expectation
+from lakehouse.tables import Table
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one expectation saw. `observed` and `threshold` are JSON."""
+
+    expectation: str
+    column: str
+    success: bool
+    severity: str
+    observed: str
+    threshold: str
+
+
+def suite(table: Table) -> list[Expectation]:
+    """The hand-written suite of a table."""
+    path = Path(__file__).parent / f"{table.full_name}.json"
+    found: list[Expectation] = json.loads(path.read_text())
+    return found
+
+
+def check(rows: DataFrame, expectations: Sequence[Expectation], row_id: str) -> list[Finding]:
+    """Validate rows against expectations; a failing one names up to 20 rows by `row_id`."""
+    results = _validate(rows, expectations, {"result_format": "SUMMARY"})
+    failing = [
+        e for e, r in zip(expectations, results, strict=True)
+        if not r["success"] and "column" in e["kwargs"]
+    ]  # fmt: skip
+    if failing:  # only now is the costly look-up of the failing rows worth its price
+        named = {"result_format": "COMPLETE", "unexpected_index_column_names": [row_id]}
+        again = iter(_validate(rows, failing, named))
+        results = [next(again) if e in failing else r
+                   for e, r in zip(expectations, results, strict=True)]  # fmt: skip
+    return [_finding(e, r, row_id) for e, r in zip(expectations, results, strict=True)]
+
+
+def _validate(
+    rows: DataFrame, expectations: Sequence[Expectation], result_format: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """Results in the order of the expectations (GX itself regroups them by column)."""
+    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+    import great_expectations as gx
+
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = {"globally": False}
+    batch = (
+        context.data_sources.add_spark(name="lake")
+        .add_dataframe_asset(name="rows")
+        .add_batch_definition_whole_dataframe("all")
+    )
+    stated = [
+        {"type": e["type"], "kwargs": e["kwargs"], "severity": e["severity"],
+         "meta": {"place": place}}
+        for place, e in enumerate(expectations)
+    ]  # fmt: skip
+    checked = context.suites.add(gx.ExpectationSuite(name="suite", expectations=stated))
+    definition = context.validation_definitions.add(
+        gx.ValidationDefinition(name="validation", data=batch, suite=checked)
+    )
+    outcome = definition.run(
+        batch_parameters={"dataframe": rows}, result_format=result_format
+    ).to_json_dict()
+    results: list[dict[str, Any]] = outcome["results"]
+    return sorted(results, key=lambda r: int(r["expectation_config"]["meta"]["place"]))
+
+
+def _finding(expectation: Expectation, result: dict[str, Any], row_id: str) -> Finding:
+    kwargs = expectation["kwargs"]
+    column = expectation.get("name") or kwargs.get("column") or ",".join(
+        kwargs.get("column_list", ())
+    )  # fmt: skip
+    seen = result.get("result") or {}
+    raised = [e.get("exception_message") for e in _exceptions(result.get("exception_info") or {})]
+    observed = {
+        "observed_value": seen.get("observed_value"),
+        "unexpected_count": seen.get("unexpected_count"),
+        "rows": [r.get(row_id) for r in (seen.get("unexpected_index_list") or [])[:20]],
+        "examples": (seen.get("details") or {}).get("unexpected_rows", [])[:20],
+        "error": [m for m in raised if m],
+    }
+    return Finding(
+        expectation=expectation["type"],
+        column=column,
+        success=bool(result["success"]),
+        severity=expectation["severity"],
+        observed=json.dumps(
+            {k: v for k, v in observed.items() if v not in (None, [])}, default=str
+        ),
+        threshold=json.dumps({k: v for k, v in kwargs.items() if k != "column"}),
+    )
+
+
+def _exceptions(info: dict[str, Any]) -> list[dict[str, Any]]:
+    """GX gives one exception, or a dict of them by metric."""
+    if "raised_exception" in info:
+        return [info]
+    return [e for e in info.values() if isinstance(e, dict)]

@@ -1,0 +1,32 @@
+"""Structural expectations, derived from the tables' declarations: what holds of any table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lakehouse.tables import Table
+
+Expectation = dict[str, Any]
+
+
+def of_table(table: Table) -> list[Expectation]:
+    """Grain unique, required columns filled, exactly the declared columns in their order."""
+    found: list[Expectation] = [
+        {
+            "type": "expect_table_columns_to_match_ordered_list",
+            "kwargs": {"column_list": list(table.column_names)},
+        },
+        {"type": "expect_table_row_count_to_be_between", "kwargs": {"min_value": 1}},
+    ]
+    if len(table.key) > 1:
+        unique = {"type": "expect_compound_columns_to_be_unique",
+                  "kwargs": {"column_list": list(table.key)}}  # fmt: skip
+    else:
+        unique = {"type": "expect_column_values_to_be_unique", "kwargs": {"column": table.key[0]}}
+    found.append(unique)
+    found += [
+        {"type": "expect_column_values_to_not_be_null", "kwargs": {"column": c.name}}
+        for c in table.columns
+        if not c.nullable
+    ]
+    return [{**e, "severity": "critical"} for e in found]

@@ -1,0 +1,52 @@
+"""staging.instruction_pairs -> gold.instruction_pairs: the one commit that makes rows visible.
+
+    python -m jobs.publish --partition 2026-11-01 --profile tiny
+
+Refuses (exit code 3) without a passing gate on exactly the staged data: the digest of the day's
+staged files must be one that the gate passed.
+"""
+
+from __future__ import annotations
+
+from pyspark.sql import functions as F
+
+from lakehouse.errors import GateError
+from lakehouse.run import Counts, Run, Stage, entry
+from lakehouse.tables import PAIRS, QUALITY_RESULTS, STAGED
+
+
+def require_gate(run: Run) -> None:
+    """GateError unless the newest gate on these very files passed."""
+    digest = run.lake.digest(STAGED, run.partition)
+    where = {"ds": run.partition, "table_name": STAGED.full_name, "table_digest": digest}
+    results = run.lake.read(QUALITY_RESULTS, where).to_pylist()
+    newest = max(results, key=lambda r: r["written_at"], default=None)
+    if newest is None:
+        raise GateError(
+            f"{STAGED.full_name}, {run.partition}: no gate has checked what is staged now; run "
+            f"`python -m jobs.gate --partition {run.partition}` first. Gold is unchanged"
+        )
+    failed = [
+        r["expectation"] for r in results
+        if r["run_id"] == newest["run_id"] and not r["success"] and r["severity"] == "critical"
+    ]  # fmt: skip
+    if failed:
+        raise GateError(
+            f"{STAGED.full_name}, {run.partition}: the gate failed ({', '.join(failed)}); mend the "
+            "cause, run choose and gate again. Gold is unchanged"
+        )
+
+
+def main(run: Run) -> Counts:
+    """Publish the day's staged pairs."""
+    require_gate(run)
+    staged = run.table(STAGED).where(F.col("ds") == F.lit(str(run.partition)).cast("date"))
+    run.write(PAIRS, staged, f"ds = '{run.partition}'")
+    total = run.lake.read(STAGED, {"ds": run.partition}, ["pair_id"]).num_rows
+    return Counts(total, total, 0)
+
+
+STAGE = Stage("publish", main, reads=(STAGED, QUALITY_RESULTS), writes=(PAIRS,))
+
+if __name__ == "__main__":
+    entry(STAGE)

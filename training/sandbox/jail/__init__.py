@@ -1,0 +1,1 @@
+"""What runs inside the jail: standard library only, started with nothing else on its path."""

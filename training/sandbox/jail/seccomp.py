@@ -1,0 +1,134 @@
+"""A system call filter in classic BPF, built and loaded without any library.
+
+It forbids new processes (threads stay possible), `execve`, sockets other than pairs, and the
+kernel's larger attack surfaces. One process also makes RLIMIT_AS a hard limit on all memory, so
+`memfd_create` and System V shared memory, which escape that limit, are forbidden too.
+Numbers: the kernel's asm/unistd_64.h (x86_64) and asm-generic/unistd.h (aarch64).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+# name: (x86_64, aarch64); -1 where the architecture has no such call
+_DENIED = {
+    "socket": (41, 198), "connect": (42, 203), "accept": (43, 202), "accept4": (288, 242),
+    "bind": (49, 200), "listen": (50, 201), "fork": (57, -1), "vfork": (58, -1),
+    "execve": (59, 221), "execveat": (322, 281), "shmget": (29, 194), "shmat": (30, 196),
+    "semget": (64, 190), "msgget": (68, 186), "mq_open": (240, 180), "memfd_create": (319, 279),
+    "memfd_secret": (447, 447), "ptrace": (101, 117), "process_vm_readv": (310, 270),
+    "process_vm_writev": (311, 271), "process_madvise": (440, 440), "kcmp": (312, 272),
+    "pidfd_open": (434, 434), "pidfd_getfd": (438, 438), "pidfd_send_signal": (424, 424),
+    "syslog": (103, 116), "setuid": (105, 146), "personality": (135, 92),
+    "pivot_root": (155, 41), "chroot": (161, 51), "mount": (165, 40), "umount2": (166, 39),
+    "open_tree": (428, 428), "move_mount": (429, 429), "fsopen": (430, 430),
+    "fsconfig": (431, 431), "fsmount": (432, 432), "fspick": (433, 433),
+    "mount_setattr": (442, 442), "unshare": (272, 97), "setns": (308, 268), "acct": (163, 89),
+    "adjtimex": (159, 171), "clock_adjtime": (305, 266), "settimeofday": (164, 170),
+    "clock_settime": (227, 112), "swapon": (167, 224), "swapoff": (168, 225),
+    "reboot": (169, 142), "sethostname": (170, 161), "setdomainname": (171, 162),
+    "iopl": (172, -1), "ioperm": (173, -1), "init_module": (175, 105),
+    "delete_module": (176, 106), "finit_module": (313, 273), "kexec_load": (246, 104),
+    "kexec_file_load": (320, 294), "quotactl": (179, 60), "quotactl_fd": (443, 443),
+    "mbind": (237, 235), "migrate_pages": (256, 238), "move_pages": (279, 239),
+    "add_key": (248, 217), "request_key": (249, 218), "keyctl": (250, 219),
+    "perf_event_open": (298, 241), "bpf": (321, 280), "userfaultfd": (323, 282),
+    "fanotify_init": (300, 262), "name_to_handle_at": (303, 264),
+    "open_by_handle_at": (304, 265), "io_uring_setup": (425, 425),
+    "io_uring_enter": (426, 426), "io_uring_register": (427, 427),
+    "vhangup": (153, 58), "sched_setscheduler": (144, 119), "sched_setattr": (314, 274),
+}  # fmt: skip
+_CLONE = (56, 220)
+_CLONE3 = 435
+_FIRST_UNKNOWN = 463  # calls that are newer than this list answer ENOSYS
+_AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
+
+_LOAD, _EQUAL, _ANY_BIT, _AT_LEAST, _RETURN = 0x20, 0x15, 0x45, 0x35, 0x06
+_ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
+_EPERM, _ENOSYS = 1, 38
+_CLONE_THREAD = 0x00010000
+_X32 = 0x40000000
+_PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS, _FILTER_MODE = 22, 38, 2
+
+
+@dataclass(frozen=True, slots=True)
+class _Machine:
+    arch: int
+    column: int
+
+    @classmethod
+    def here(cls) -> _Machine:
+        name = platform.machine()
+        if name not in _AUDIT_ARCH:
+            raise OSError(f"no system call filter for the machine {name}; have: x86_64, aarch64")
+        return cls(_AUDIT_ARCH[name], 0 if name == "x86_64" else 1)
+
+
+def _step(code: int, if_true: int, if_false: int, value: int) -> bytes:
+    return struct.pack("HBBI", code, if_true, if_false, value)
+
+
+def _deny(numbers: Iterable[int]) -> bytes:
+    return b"".join(
+        _step(_EQUAL, 0, 1, n) + _step(_RETURN, 0, 0, _ERRNO | _EPERM) for n in numbers if n >= 0
+    )
+
+
+def numbers(names: Iterable[str]) -> list[int]:
+    """The system call numbers of this machine; -1 where it has none."""
+    column = _Machine.here().column
+    return [_DENIED[name][column] for name in names]
+
+
+def jail_filter() -> bytes:
+    """The filter for candidate and tester."""
+    machine = _Machine.here()
+    program = _prologue(machine)
+    program += _step(_AT_LEAST, 0, 1, _FIRST_UNKNOWN) + _step(_RETURN, 0, 0, _ERRNO | _ENOSYS)
+    # glibc falls back from clone3, whose flags a filter cannot read, to clone
+    program += _step(_EQUAL, 0, 1, _CLONE3) + _step(_RETURN, 0, 0, _ERRNO | _ENOSYS)
+    program += b"".join((
+        _step(_EQUAL, 0, 4, _CLONE[machine.column]),
+        _step(_LOAD, 0, 0, 16),
+        _step(_ANY_BIT, 0, 1, _CLONE_THREAD),
+        _step(_RETURN, 0, 0, _ALLOW),
+        _step(_RETURN, 0, 0, _ERRNO | _EPERM),
+    ))  # fmt: skip
+    return program + _deny(numbers(_DENIED)) + _step(_RETURN, 0, 0, _ALLOW)
+
+
+def denying(names: Iterable[str]) -> bytes:
+    """A filter that forbids only these calls."""
+    return _prologue(_Machine.here()) + _deny(numbers(names)) + _step(_RETURN, 0, 0, _ALLOW)
+
+
+def _prologue(machine: _Machine) -> bytes:
+    """Kill foreign architectures (and x32), then load the call's number."""
+    return b"".join((
+        _step(_LOAD, 0, 0, 4),
+        _step(_EQUAL, 1, 0, machine.arch),
+        _step(_RETURN, 0, 0, _KILL),
+        _step(_LOAD, 0, 0, 0),
+        _step(_AT_LEAST, 0, 1, _X32),
+        _step(_RETURN, 0, 0, _KILL),
+    ))  # fmt: skip
+
+
+class _Program(ctypes.Structure):
+    _fields_ = (("length", ctypes.c_ushort), ("steps", ctypes.c_void_p))
+
+
+def install(program: bytes) -> None:
+    """Load the filter into this process, for good; `OSError` if the kernel refuses."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    steps = ctypes.create_string_buffer(program)
+    loaded = _Program(len(program) // 8, ctypes.addressof(steps))
+    if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), "no_new_privs: " + os.strerror(ctypes.get_errno()))
+    if libc.prctl(_PR_SET_SECCOMP, _FILTER_MODE, ctypes.byref(loaded), 0, 0):
+        raise OSError(ctypes.get_errno(), "seccomp: " + os.strerror(ctypes.get_errno()))

@@ -1,0 +1,178 @@
+"""The warm parent of all runs: it jails itself once, then forks a candidate and a tester a run.
+
+Started by `training.sandbox.launcher` with one argument, the descriptor of a control socket.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import gc
+import importlib
+import json
+import os
+import resource
+import select
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+from . import kernel, roles, seccomp
+
+# Modules that solutions import, loaded once here instead of in every run
+_WARM = (
+    "bisect collections copy dataclasses datetime decimal fractions functools hashlib heapq "
+    "itertools math operator random re statistics string traceback typing unittest"
+)
+_MEMORY = 512 << 20
+_SCRATCH = 32 << 20
+_FILES, _THREADS, _DESCRIPTORS = 2048, 64, 64
+_KEPT = 32  # the roles' two descriptors are this one and the next
+
+
+def build_root(staging: str, binds: list[str]) -> None:
+    """Replace the file system by a read-only one that holds `binds` and an empty /tmp."""
+    kernel.make_mounts_private()
+    kernel.mount_tmpfs(staging, "size=1m,mode=755")
+    for path in binds:
+        source, target = Path(path), Path(staging + path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_symlink():
+            target.symlink_to(source.readlink())
+        elif source.is_dir():
+            target.mkdir(exist_ok=True)
+            kernel.bind(path, str(target), kernel.READ_ONLY | kernel.NO_SUID | kernel.NO_DEVICES)
+        else:
+            target.touch()
+            kernel.bind(path, str(target), kernel.NO_SUID | kernel.NO_EXEC)
+    Path(staging, "tmp").mkdir()
+    kernel.change_root(staging)
+
+
+def isolate(control: socket.socket, order: dict[str, Any]) -> None:
+    """Enter the namespaces. As root, under an unused user id that the launcher maps to ours."""
+    namespaces = kernel.NEW_MOUNTS | kernel.NEW_NET | kernel.NEW_HOST | kernel.NEW_IPC
+    user, group = os.getuid(), os.getgid()
+    if user == 0:
+        kernel.unshare(namespaces)
+        build_root(order["staging"], order["binds"])
+        kernel.unshare(kernel.NEW_USER | namespaces)
+        control.send(b'{"map": true}')
+        if control.recv(16) != b"mapped":
+            raise OSError("the launcher could not map the user id")
+        os.setgroups([])
+        os.setresgid(0, 0, 0)
+        os.setresuid(0, 0, 0)
+        return
+    kernel.unshare(kernel.NEW_USER | namespaces)
+    Path("/proc/self/setgroups").write_text("deny")
+    Path("/proc/self/uid_map").write_text(f"0 {user} 1")
+    Path("/proc/self/gid_map").write_text(f"0 {group} 1")
+    build_root(order["staging"], order["binds"])
+
+
+def jail(descriptors: tuple[int, int], seconds: float, program: bytes) -> tuple[int, int]:
+    """Lock this process in, for good; the descriptors' new numbers."""
+    os.setsid()  # else kill(0, 9) would reach the zygote: process groups cross pid namespaces
+    options = f"size={_SCRATCH},nr_inodes={_FILES},mode=1777"
+    kernel.mount_tmpfs("/tmp", options, kernel.NO_EXEC)
+    os.chdir("/tmp")
+    null = os.open("/dev/null", os.O_RDWR)
+    for standard in (0, 1, 2):  # output is nobody's evidence: it goes nowhere
+        os.dup2(null, standard)
+    kept = [fcntl.fcntl(d, fcntl.F_DUPFD, _KEPT) for d in descriptors]
+    os.closerange(3, _KEPT)  # the zygote has fewer open, so those kept are the next two
+    os.closerange(_KEPT + len(kept), 1 << 16)
+    cpu = int(seconds) + 1
+    for limit, value in (
+        (resource.RLIMIT_AS, _MEMORY), (resource.RLIMIT_FSIZE, _SCRATCH),
+        (resource.RLIMIT_NPROC, _THREADS), (resource.RLIMIT_NOFILE, _DESCRIPTORS),
+        (resource.RLIMIT_CPU, cpu), (resource.RLIMIT_CORE, 0), (resource.RLIMIT_MEMLOCK, 0),
+        (resource.RLIMIT_MSGQUEUE, 0),
+    ):  # fmt: skip
+        resource.setrlimit(limit, (value, value))
+    kernel.drop_capabilities()
+    seccomp.install(program)
+    return kept[0], kept[1]
+
+
+def start(
+    role: Callable[[int, int], NoReturn], descriptors: tuple[int, int], seconds: float,
+    program: bytes,
+) -> int:  # fmt: skip
+    """Fork one jailed role; its process id, as the zygote sees it."""
+    child = kernel.fork_into(kernel.NEW_PIDS | kernel.NEW_MOUNTS | kernel.NEW_IPC)
+    if child:
+        return child
+    try:
+        kernel.die_with_parent()
+        role(*jail(descriptors, seconds, program))
+    finally:
+        os._exit(99)
+
+
+def watch(control: socket.socket, tester: int, candidate: int, seconds: float) -> dict[str, Any]:
+    """Wait for the tester, kill both at the deadline or when the launcher is gone."""
+    handles = {os.pidfd_open(tester): tester, os.pidfd_open(candidate): candidate}
+    deadline = time.monotonic() + seconds
+    timed_out = False
+    poll = select.poll()
+    for handle in (*handles, control.fileno()):
+        poll.register(handle, select.POLLIN)
+    try:
+        while True:
+            left = deadline - time.monotonic()
+            ready = {fd for fd, _event in poll.poll(max(0, int(left * 1000) + 1))}
+            if control.fileno() in ready:  # nothing is ever sent during a run: it hung up
+                os._exit(0)
+            if any(handles.get(fd) == tester for fd in ready):
+                break
+            for fd in ready:
+                poll.unregister(fd)
+            if left <= 0:
+                timed_out = True
+                break
+    finally:
+        for handle, process in handles.items():
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(handle, signal.SIGKILL)
+            os.waitpid(process, 0)
+            os.close(handle)
+    return {"timeout": timed_out}
+
+
+def serve(control: socket.socket, program: bytes) -> NoReturn:
+    """Answer run requests until the launcher hangs up."""
+    gc.collect()
+    gc.freeze()  # keep shared pages shared
+    while True:
+        message, descriptors, _flags, _address = socket.recv_fds(control, 4096, 4)
+        if not message:
+            os._exit(0)
+        seconds = float(json.loads(message)["seconds"])
+        code, candidate_end, order, tester_end = descriptors
+        candidate = start(roles.candidate, (code, candidate_end), seconds, program)
+        tester = start(roles.tester, (order, tester_end), seconds, program)
+        for descriptor in descriptors:
+            os.close(descriptor)
+        control.send(json.dumps(watch(control, tester, candidate, seconds)).encode())
+
+
+def main() -> NoReturn:
+    """Take the order from the control socket, isolate, report, serve."""
+    control = socket.socket(fileno=int(sys.argv[1]))
+    order = json.loads(control.recv(65536))
+    for name in _WARM.split():
+        importlib.import_module(name)
+    try:
+        program = seccomp.jail_filter()
+        isolate(control, order)
+    except Exception as error:
+        control.send(json.dumps({"error": f"{type(error).__name__}: {error}"[:500]}).encode())
+        os._exit(1)
+    control.send(b'{"ready": true}')
+    serve(control, program)

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import json
 
+from lakehouse.benchmarks import load as load_benchmark
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from jobs import contamination
 from jobs.judge import judge_id
 from jobs.scope import Scope, versions
-from lakehouse.benchmarks import load as load_benchmark
 from lakehouse.run import Counts, Run, Stage, entry
 from lakehouse.settings import Settings
 from lakehouse.tables import CANDIDATES, CONTAMINATION, JUDGEMENTS, SNIPPETS, STAGED
@@ -92,7 +92,7 @@ def main(run: Run) -> Counts:
 
 
 def _close(run: Run, scope: Scope, staged: DataFrame, hits: DataFrame, floor: float) -> Counts:
-    """Give every snippet without a pair its rejected row. A day's snippets are few enough to hold."""
+    """Give every snippet without a pair its rejected row; a day's snippets fit in memory."""
     found = {r["snippet_id"]: r for r in staged.select("snippet_id", "pair_id", "score").collect()}
     dirty = {r["row_id"] for r in hits.select("row_id").distinct().collect()}
     rejected = []

@@ -73,7 +73,7 @@ def main(run: Run) -> Counts:
 
 
 STAGE = Stage(
-    "gate", main, reads=(STAGED,), writes=(QUALITY_RESULTS,), settings=("gate",),
+    "gate", main, reads=(STAGED,), writes=(QUALITY_RESULTS,)
 )  # fmt: skip
 
 if __name__ == "__main__":

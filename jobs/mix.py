@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import hashlib
 
+from lakehouse.benchmarks import load as load_benchmark
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from jobs import contamination
 from jobs.scope import Scope, versions
-from lakehouse.benchmarks import load as load_benchmark
 from lakehouse.run import Counts, Run, Stage, entry
 from lakehouse.settings import Settings
 from lakehouse.tables import DOCUMENTS, DUPLICATES, PAIRS, TRAINING_EXAMPLES
@@ -25,7 +25,7 @@ RULES = "mix/1"
 
 
 def shuffled(rows: DataFrame, phase: str, seed: int, limit: int) -> DataFrame:
-    """Examples with their place in the phase: by a hash of seed and id, so that it is repeatable."""
+    """Examples with their place in the phase, drawn by a hash of seed and id: repeatable."""
     order = Window.orderBy(F.sha2(F.concat_ws("\0", F.lit(str(seed)), "pair_id"), 256), "pair_id")
     placed = rows.withColumn("phase", F.lit(phase)).withColumn(
         "position", F.row_number().over(order) - 1

@@ -33,7 +33,7 @@ _DELTA_TYPES = {
     "BIGINT": "long", "DOUBLE": "double", "BOOLEAN": "boolean",
 }  # fmt: skip
 
-# Lineage may point at any past version, so neither the log nor replaced files may expire by default.
+# Lineage may point at any past version: neither the log nor replaced files expire by default.
 _PROPERTIES = {
     "delta.logRetentionDuration": "interval 3650 days",
     "delta.deletedFileRetentionDuration": "interval 3650 days",
@@ -108,7 +108,6 @@ class Lake:
         version: int | None = None,
     ) -> pa.Table:  # fmt: skip
         """Rows whose columns equal `where`; an empty table of the right schema where none exist."""
-        import pyarrow as pa
 
         found = self.open(table, version)
         if found is None:
@@ -228,7 +227,7 @@ class Lake:
         )  # fmt: skip
 
     def _stamped(self, table: Table, rows: Sequence[Mapping[str, Any]], run_id: str) -> pa.Table:
-        """Rows with run id and timestamp, in the table's schema; a missing or null cell is a defect."""
+        """Rows with run id and timestamp, in the table's schema; a null cell is a defect."""
         import pyarrow as pa
 
         stamp = {"run_id": run_id, table.stamp: dt.datetime.now(dt.UTC)}

@@ -110,7 +110,7 @@ class Engine:
     def likelihood(
         self, prompts: Sequence[str], continuations: Sequence[str]
     ) -> list[tuple[float, int]]:
-        """(log-probability, tokens) of each continuation and the end of answer, given its prompt."""
+        """(log-probability, tokens) of each continuation and end of answer, given its prompt."""
         from vllm import SamplingParams
 
         params = SamplingParams(temperature=0, max_tokens=1, prompt_logprobs=0)

@@ -141,8 +141,8 @@ def execute(
     prints = _Fingerprints(stage, settings, lake, option)
     if not force and _unchanged(stage, partition, history, prints):
         last = history[partition]
-        return _report(label, partition, last["run_id"], "unchanged", Counts(
-            last["rows_in"], last["rows_kept"], last["rows_rejected"]), {}, {}, 0.0, 0.0)  # fmt: skip
+        counts = Counts(last["rows_in"], last["rows_kept"], last["rows_rejected"])
+        return _report(label, partition, last["run_id"], "unchanged", counts, {}, {}, 0.0, 0.0)
     result: dict[str, Any] = {}
     for day in (*_stale(stage, partition, history, prints), partition):
         result = _run_one(stage, label, day, settings, lake, option, history, prints)

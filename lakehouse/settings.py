@@ -29,11 +29,15 @@ class _Section(BaseModel):
 
 
 class LakePlace(_Section):
+    """Where the lake lies."""
+
     root: str = ".lake"
     """Folder or URI of the lake; `LAKE_ROOT` overrides it."""
 
 
 class Corpus(_Section):
+    """What comes in, and when."""
+
     sources: tuple[str, ...]
     """Names of jobs/sources/*.toml."""
     start: dt.date = dt.date(2026, 11, 1)
@@ -43,6 +47,8 @@ class Corpus(_Section):
 
 
 class Local(_Section):
+    """The `local` source: what the user points at."""
+
     path: str = ""
     """File or folder that the `local` source reads."""
     license: str = "unknown"
@@ -50,11 +56,15 @@ class Local(_Section):
 
 
 class Stdlib(_Section):
+    """The `stdlib` source: the running Python's own standard library."""
+
     files_per_day: Count = 0
     """At most so many files a day, lowest content hash first; 0 for all."""
 
 
 class TinyWorld(_Section):
+    """The `tiny_world` source: procedural tasks."""
+
     labelled: Count = 300
     """Labelled pairs on the first day (research: 300)."""
     unlabelled: Count = 300
@@ -64,6 +74,8 @@ class TinyWorld(_Section):
 
 
 class Deduplicate(_Section):
+    """When two documents count as one."""
+
     threshold: Fraction = 0.7
     """Jaccard similarity of token 5-grams from which documents count as duplicates."""
     permutations: Annotated[int, Field(ge=16, le=512)] = 128
@@ -72,6 +84,8 @@ class Deduplicate(_Section):
 
 
 class Extract(_Section):
+    """Which code becomes a snippet."""
+
     min_chars: Count = 16
     """Shorter code is dropped."""
     max_chars: Positive = 4000
@@ -80,12 +94,16 @@ class Extract(_Section):
 
 
 class Decontaminate(_Section):
+    """Which benchmarks must not leak in."""
+
     benchmarks: tuple[str, ...] = ("human_eval",)
     min_chars: Positive = 24
     """Shorter benchmark texts are not searched for: they would hit unrelated code."""
 
 
 class Model(_Section):
+    """The models and the prompts they are asked with."""
+
     base: str
     """`train:RECIPE` (trained here), `package:smollm2`, or a folder in Hugging Face layout."""
     teacher: str
@@ -95,6 +113,8 @@ class Model(_Section):
 
 
 class Engine(_Section):
+    """How the inference engine is started."""
+
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """auto: float32 on a CPU without bf16 instructions, else bfloat16."""
     max_model_len: Positive = 2048
@@ -106,6 +126,8 @@ class Engine(_Section):
 
 
 class Summarize(_Section):
+    """How instructions are written."""
+
     sources: tuple[str, ...]
     """Snippets of these sources are written for."""
     snippets_per_day: Count = 0
@@ -123,21 +145,22 @@ class Summarize(_Section):
 
 
 class Judge(_Section):
+    """What is asked of a candidate."""
+
     questions: tuple[Literal["correct", "likelihood"], ...] = ("correct",)
 
 
 class Choose(_Section):
+    """How the best candidate is chosen."""
+
     scorer: Literal["yes_no", "likelihood"] = "yes_no"
     """yes_no: P(yes)/(P(yes)+P(no)); likelihood: the code's probability given the instruction."""
     min_score: Fraction = 0.0
 
 
-class Gate(_Section):
-    max_rejected_share: Fraction = 1.0
-    """Share of a day's snippets that may end without a pair."""
-
-
 class Training(_Section):
+    """What is trained, and how."""
+
     recipe: str
     """A file of training/recipes."""
     arms: tuple[Literal["inverse", "control"], ...] = ("inverse", "control")
@@ -147,6 +170,8 @@ class Training(_Section):
 
 
 class Evaluation(_Section):
+    """What models are tested on."""
+
     benchmarks: tuple[str, ...]
     tasks: Count = 0
     """At most so many tasks a benchmark, in order; 0 for all."""
@@ -160,11 +185,15 @@ class Evaluation(_Section):
 
 
 class Cost(_Section):
+    """What the machine costs."""
+
     usd_per_hour: Annotated[float, Field(ge=0)] = 0.0
     """Price of the machine, for ops.job_runs.cost."""
 
 
 class Spark(_Section):
+    """How a Spark session is started."""
+
     shuffle_partitions: Positive = 2
     quick_start: bool = True
     """C1 compiler and serial collector: right for seconds, wrong for hours of JVM work."""
@@ -188,7 +217,6 @@ class Settings(_Section):
     summarize: Summarize
     judge: Judge = Judge()
     choose: Choose = Choose()
-    gate: Gate = Gate()
     training: Training
     evaluation: Evaluation
     cost: Cost = Cost()

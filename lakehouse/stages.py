@@ -50,7 +50,8 @@ STAGES: tuple[StageRef, ...] = (
     ),
     StageRef("gate", "jobs.gate", "instructions", "spark", (t.STAGED,), (t.QUALITY_RESULTS,)),
     StageRef(
-        "publish", "jobs.publish", "instructions", "spark", (t.STAGED, t.QUALITY_RESULTS), (t.PAIRS,)
+        "publish", "jobs.publish", "instructions", "spark",
+        (t.STAGED, t.QUALITY_RESULTS), (t.PAIRS,),
     ),
     StageRef(
         "mix", "jobs.mix", "training", "spark", (t.PAIRS, t.DOCUMENTS, t.DUPLICATES),

@@ -1,0 +1,36 @@
+# Everything a person runs. `make help` lists the targets.
+UV_VERSION := 0.13.9
+PROFILE ?= tiny
+PY := .venv/bin/python
+export PYTHONDONTWRITEBYTECODE := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup test check docs clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+setup: .venv/.ready  ## install everything from the lock file, and Delta's jars
+
+.venv/.ready: uv.lock pyproject.toml lakehouse/jars.toml
+	@sh scripts/preflight.sh
+	@test -x .uv/bin/uv || { python3 -m venv .uv && .uv/bin/pip install -q uv==$(UV_VERSION); }
+	.uv/bin/uv sync --locked --quiet
+	$(PY) -m lakehouse.jars
+	@touch $@
+
+check: setup  ## lint, format, types, layers, generated docs
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+	$(PY) -m lakehouse.tables | diff -u docs/tables.md -
+
+test: check  ## all checks and all tests, with coverage
+	.venv/bin/pytest --cov --cov-report=term
+
+docs: setup  ## write the data dictionary anew
+	$(PY) -m lakehouse.tables > docs/tables.md
+
+clean:  ## remove the lake and what tools left (not the environment)
+	rm -rf .lake .run .pytest_cache .mypy_cache .ruff_cache .coverage spark-warehouse

@@ -1,0 +1,13 @@
+#!/bin/sh
+# What a fresh machine must have; each lack is one sentence that says what to do.
+fail() { echo "setup: $1" >&2; exit 2; }
+
+command -v python3 >/dev/null || fail "python3 is missing: install Python 3.11 or 3.12."
+python3 -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' ||
+    fail "python3 is $(python3 -V 2>&1 | cut -d' ' -f2): put Python 3.11 or 3.12 first on PATH."
+java=${JAVA_HOME:+$JAVA_HOME/bin/}java
+command -v "$java" >/dev/null || fail "Java is missing: install a JDK 17 or newer (Debian: openjdk-17-jre-headless) or set JAVA_HOME."
+major=$("$java" -version 2>&1 | sed -n 's/.*version "\([0-9]*\).*/\1/p' | head -n 1)
+[ "${major:-0}" -ge 17 ] || fail "Java is version ${major:-unknown}: Spark 4.2 needs 17 or newer; set JAVA_HOME to one."
+free=$(df -Pk . | awk 'NR == 2 {print int($4 / 1048576)}')
+[ -d .venv ] || [ "$free" -ge 12 ] || fail "$free GiB free here: the environment needs 12 GiB; free some space or clone elsewhere."

@@ -1,0 +1,36 @@
+"""Shared fixtures. Nothing a test does touches the developer's own lake."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lakehouse.delta import Lake
+from lakehouse.settings import Settings, load
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("LAKE_ROOT", str(tmp_path / "lake"))
+    monkeypatch.delenv("SPARK_REMOTE", raising=False)
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    return Lake(str(tmp_path / "lake"))
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return load("tiny", [f"lake.root={tmp_path / 'lake'}"])
+
+
+@pytest.fixture(scope="session")
+def spark() -> Iterator[object]:
+    from lakehouse.spark import session
+
+    found = session(load("tiny"), "tests")
+    yield found
+    found.stop()

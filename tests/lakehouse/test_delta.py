@@ -1,0 +1,115 @@
+import datetime as dt
+import multiprocessing
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from lakehouse.delta import Lake
+from lakehouse.errors import LakeError, UserError
+from lakehouse.tables import MODELS, REJECTED, TABLES
+
+DAY = dt.date(2026, 11, 1)
+few = hypothesis_settings(
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+def rejected(row_id: str, day: dt.date = DAY, stage: str = "extract") -> dict[str, Any]:
+    return {
+        "ds": day, "stage": stage, "row_id": row_id, "source": "s", "origin": "o",
+        "reason": "short", "remedy": "none", "rule_version": "1", "evidence": "{}",
+    }  # fmt: skip
+
+
+def test_every_table_is_created_at_reader_version_1_with_its_comments(lake: Lake) -> None:
+    for table in TABLES.values():
+        lake.create(table)
+        made = lake.open(table)
+        assert made is not None
+        assert made.protocol().min_reader_version == 1
+        comments = {f.name: f.metadata["comment"] for f in made.schema().fields}
+        assert comments == {c.name: c.comment for c in table.columns}
+        assert made.metadata().description == table.comment
+
+
+def test_sync_twice_commits_once(lake: Lake) -> None:
+    scope = {"ds": DAY, "stage": "extract"}
+    rows = [rejected("a"), rejected("b")]
+    assert lake.sync(REJECTED, rows, scope, "run1")
+    version, digest = lake.version(REJECTED), lake.digest(REJECTED, DAY)
+    assert not lake.sync(REJECTED, rows[::-1], scope, "run2")
+    assert (lake.version(REJECTED), lake.digest(REJECTED, DAY)) == (version, digest)
+
+
+def test_sync_leaves_what_is_outside_its_scope(lake: Lake) -> None:
+    other_day, other_stage = rejected("a", DAY + dt.timedelta(1)), rejected("a", stage="judge")
+    lake.append_missing(REJECTED, [rejected("a"), other_day, other_stage], "run1")
+    assert lake.sync(REJECTED, [], {"ds": DAY, "stage": "extract"}, "run2")
+    left = {(r["ds"], r["stage"]) for r in lake.read(REJECTED).to_pylist()}
+    assert left == {(DAY + dt.timedelta(1), "extract"), (DAY, "judge")}
+
+
+@few
+@given(st.lists(st.lists(st.text("abc", min_size=1, max_size=2), max_size=6), max_size=4))
+def test_append_missing_keeps_each_key_once(
+    tmp_path_factory: Any, batches: list[list[str]]
+) -> None:
+    lake = Lake(str(tmp_path_factory.mktemp("lake")))
+    for batch in batches:
+        lake.append_missing(REJECTED, [rejected(i) for i in batch], "run")
+    held = lake.read(REJECTED)["row_id"].to_pylist()
+    assert sorted(held) == sorted({i for batch in batches for i in batch})
+
+
+def test_upsert_replaces_only_what_differs(lake: Lake) -> None:
+    row = {
+        "model_id": "m", "arm": "base", "base_model_id": "m", "training_run_id": "",
+        "spec": "train:tiny", "path": "models/m", "sha256": "0", "promoted": False,
+    }  # fmt: skip
+    assert lake.upsert(MODELS, [row], "run1") == 1
+    assert lake.upsert(MODELS, [row], "run2") == 0
+    assert lake.upsert(MODELS, [{**row, "promoted": True}], "run3") == 1
+    (held,) = lake.read(MODELS).to_pylist()
+    assert (held["promoted"], held["run_id"]) == (True, "run3")
+
+
+def test_digest_follows_its_partition_alone(lake: Lake) -> None:
+    lake.append_missing(REJECTED, [rejected("a")], "run1")
+    before = lake.digests(REJECTED)
+    lake.append_missing(REJECTED, [rejected("b", DAY + dt.timedelta(1))], "run2")
+    after = lake.digests(REJECTED)
+    assert before[str(DAY)] == after[str(DAY)]
+    assert before["*"] != after["*"]
+
+
+def test_a_null_in_a_required_column_is_refused(lake: Lake) -> None:
+    with pytest.raises(LakeError, match="reason"):
+        lake.append_missing(REJECTED, [{**rejected("a"), "reason": None}], "run")
+    with pytest.raises(LakeError, match="colour"):
+        lake.append_missing(REJECTED, [{**rejected("a"), "colour": "red"}], "run")
+    assert lake.read(REJECTED).num_rows == 0
+
+
+def test_an_unknown_table_names_the_tables() -> None:
+    from lakehouse.delta import table_named
+
+    with pytest.raises(UserError, match=r"gold\.instruction_pairs"):
+        table_named("gold.pairs")
+
+
+def _append(root: str, worker: int) -> None:
+    for i in range(5):
+        Lake(root).append_missing(REJECTED, [rejected(f"{worker}-{i}")], f"run{worker}")
+
+
+def test_writers_in_several_processes_lose_nothing(lake: Lake) -> None:
+    context = multiprocessing.get_context("spawn")
+    workers = [context.Process(target=_append, args=(lake.root, w)) for w in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert lake.read(REJECTED).num_rows == 20

@@ -1,0 +1,137 @@
+"""The stage runner, by a real stage in a real process."""
+
+import datetime as dt
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from lakehouse.delta import Lake
+from lakehouse.tables import JOB_RUNS, LINEAGE, REJECTED, SNIPPETS
+
+STAGE = '''
+"""A stage that rejects every second snippet of its day."""
+import sys
+from lakehouse.errors import GateError, ServiceError, UserError
+from lakehouse.run import Counts, Stage, entry
+from lakehouse.tables import SNIPPETS, QUALITY_RESULTS, MODELS
+
+def main(run):
+    """Halve."""
+    print("noise on stdout")
+    fault = run.settings.local.path
+    if fault == "user": raise UserError("no such folder: x")
+    if fault == "gate": raise GateError("score out of range on pair 7")
+    if fault == "service": raise ServiceError("no server")
+    if fault == "defect": raise KeyError("oops")
+    rows = run.lake.read(SNIPPETS, {"ds": run.partition}).to_pylist()
+    bad = rows[::2]
+    run.reject([{"row_id": r["snippet_id"], "source": "s", "origin": "o", "reason": "odd",
+        "remedy": "none", "rule_version": "1", "evidence": "{}"} for r in bad])
+    run.lake.upsert(MODELS, [{"model_id": f"m{len(rows)}{run.partition}", "arm": "base", "base_model_id": "m", "training_run_id": "",
+        "spec": "", "path": "p", "sha256": "0", "promoted": False}], run.run_id)
+    kept = len(rows) - len(bad) + (1 if fault == "unbalanced" else 0)
+    return Counts(len(rows), kept, len(bad))
+
+if __name__ == "__main__":
+    entry(Stage("halve", main, reads=(SNIPPETS,), writes=(MODELS,), settings=("local",)))
+'''
+DAY = dt.date(2026, 11, 1)
+
+
+def snippet(name: str, day: dt.date = DAY) -> dict[str, Any]:
+    return {
+        "snippet_id": name, "document_id": name, "ds": day, "source": "s", "language": "python",
+        "name": "", "code": name, "n_tokens": 1, "license": "MIT",
+    }  # fmt: skip
+
+
+def run(tmp_path: Path, *argv: str) -> tuple[int, dict[str, Any], str]:
+    script = tmp_path / "halve.py"
+    script.write_text(STAGE)
+    done = subprocess.run(
+        [sys.executable, str(script), *argv], capture_output=True, text=True, check=False
+    )
+    lines = done.stdout.splitlines()
+    return done.returncode, json.loads(lines[-1]) if lines else {}, done.stderr
+
+
+def at(day: dt.date, *sets: str) -> list[str]:
+    return ["--partition", str(day), *(x for s in sets for x in ("--set", s))]
+
+
+def test_a_run_writes_its_books_and_its_last_line(tmp_path: Path, lake: Lake) -> None:
+    lake.append_missing(SNIPPETS, [snippet(f"s{i}") for i in range(5)], "r")
+    code, line, _ = run(tmp_path, *at(DAY))
+    assert code == 0
+    assert (line["stage"], line["partition"], line["status"]) == ("halve", str(DAY), "done")
+    assert (line["rows_in"], line["rows_kept"], line["rows_rejected"]) == (5, 2, 3)
+    assert line["versions_read"] == {"silver.snippets": 1}
+    assert line["versions_written"] == {"ops.models": 1}
+    (job,) = lake.read(JOB_RUNS).to_pylist()
+    assert (job["run_id"], job["status"], job["rows_rejected"]) == (line["run_id"], "done", 3)
+    (edge,) = lake.read(LINEAGE).to_pylist()
+    assert (edge["input_table"], edge["output_table"]) == ("silver.snippets", "ops.models")
+
+
+def test_twice_is_once_until_the_input_moves(tmp_path: Path, lake: Lake) -> None:
+    lake.append_missing(SNIPPETS, [snippet("a")], "r")
+    run(tmp_path, *at(DAY))
+    code, line, _ = run(tmp_path, *at(DAY))
+    assert (code, line["status"], line["rows_rejected"]) == (0, "unchanged", 1)
+    assert lake.read(JOB_RUNS).num_rows == 1
+    lake.append_missing(SNIPPETS, [snippet("b", DAY + dt.timedelta(1))], "r")
+    assert run(tmp_path, *at(DAY))[1]["status"] == "unchanged"  # another day's rows do not wake it
+    lake.append_missing(SNIPPETS, [snippet("c")], "r")
+    assert run(tmp_path, *at(DAY))[1]["status"] == "done"
+    assert run(tmp_path, *at(DAY, "local.path=x"))[1]["status"] == "done"  # a setting it reads
+    assert run(tmp_path, *at(DAY, "local.path=x", "cost.usd_per_hour=1"))[1]["status"] == (
+        "unchanged"
+    )
+
+
+def test_a_day_whose_input_moved_is_refreshed_by_another_days_run(
+    tmp_path: Path, lake: Lake
+) -> None:
+    later = DAY + dt.timedelta(1)
+    lake.append_missing(SNIPPETS, [snippet("a"), snippet("b", later)], "r")
+    run(tmp_path, *at(DAY))
+    lake.append_missing(SNIPPETS, [snippet("c")], "r")
+    run(tmp_path, *at(later))
+    newest = {r["ds"]: r["rows_in"] for r in lake.read(JOB_RUNS).sort_by("finished_at").to_pylist()}
+    assert newest == {DAY: 2, later: 1}
+
+
+def test_exit_codes(tmp_path: Path, lake: Lake) -> None:
+    for fault, code in (("user", 2), ("gate", 3), ("service", 4), ("defect", 1)):
+        got, line, stderr = run(tmp_path, *at(DAY, f"local.path={fault}"))
+        assert (fault, got, line["status"]) == (fault, code, "failed")
+        assert line["error"]
+        assert ("Traceback" in stderr) == (fault == "defect")
+    statuses = lake.read(JOB_RUNS)["status"].to_pylist()
+    assert sorted(statuses) == ["failed", "failed", "failed", "gate_failed"]
+
+
+def test_books_that_do_not_balance_are_a_defect(tmp_path: Path, lake: Lake) -> None:
+    lake.append_missing(SNIPPETS, [snippet("a")], "r")
+    code, line, _ = run(tmp_path, *at(DAY, "local.path=unbalanced"))
+    assert code == 1
+    assert "do not balance" in line["error"]
+
+
+def test_a_users_mistake_is_one_sentence(tmp_path: Path) -> None:
+    code, line, stderr = run(tmp_path, "--partition", "yesterday")
+    assert code == 2
+    assert "YYYY-MM-DD" in line["error"]
+    assert "Traceback" not in stderr
+    code, line, _ = run(tmp_path, *at(DAY, "summarize.smaples=3"))
+    assert code == 2
+    assert "samples" in line["error"]
+
+
+def test_rejected_rows_are_replaced_not_repeated(tmp_path: Path, lake: Lake) -> None:
+    lake.append_missing(SNIPPETS, [snippet("a")], "r")
+    run(tmp_path, *at(DAY))
+    run(tmp_path, *at(DAY), "--force")
+    assert lake.read(REJECTED).num_rows == 1

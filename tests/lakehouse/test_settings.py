@@ -1,0 +1,43 @@
+import pytest
+
+from lakehouse.errors import UserError
+from lakehouse.settings import PROFILES, load
+
+
+@pytest.mark.parametrize("profile", [p.stem for p in PROFILES.glob("*.toml")])
+def test_every_profile_loads(profile: str) -> None:
+    assert load(profile, environ={}).profile == profile
+
+
+def test_environment_beats_profile_and_set_beats_environment() -> None:
+    environ = {"LAKE_ROOT": "/a", "LAKE__SUMMARIZE__SAMPLES": "4"}
+    assert load("tiny", environ=environ).lake.root == "/a"
+    assert load("tiny", environ=environ).summarize.samples == 4
+    assert load("tiny", ["summarize.samples=5"], environ=environ).summarize.samples == 5
+
+
+def test_lists_are_written_with_commas() -> None:
+    chosen = load("tiny", ["corpus.sources=stdlib,local"], environ={})
+    assert chosen.corpus.sources == ("stdlib", "local")
+
+
+@pytest.mark.parametrize(
+    ("override", "named"),
+    [
+        ("summarize.smaples=3", "samples"),
+        ("sumarize.samples=3", "summarize"),
+        ("summarize.samples=0", "greater than or equal to 1"),
+        ("summarize.samples=many", "integer"),
+        ("choose.scorer=best", "likelihood"),
+        ("summarize", "section.key=value"),
+        ("summarize=3", "a section"),
+    ],
+)
+def test_a_wrong_override_names_what_is_allowed(override: str, named: str) -> None:
+    with pytest.raises(UserError, match=named):
+        load("tiny", [override], environ={})
+
+
+def test_an_unknown_profile_names_the_profiles() -> None:
+    with pytest.raises(UserError, match="paper, smollm2, tiny"):
+        load("huge", environ={})

@@ -81,6 +81,8 @@ class Deduplicate(_Section):
     permutations: Annotated[int, Field(ge=16, le=512)] = 128
     bands: Positive = 32
     """LSH bands; must divide `permutations`."""
+    min_shingles: Count = 40
+    """Shorter documents are compared exactly only: one changed token is another program."""
 
 
 class Extract(_Section):

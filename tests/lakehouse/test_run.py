@@ -29,8 +29,9 @@ def main(run):
     bad = rows[::2]
     run.reject([{"row_id": r["snippet_id"], "source": "s", "origin": "o", "reason": "odd",
         "remedy": "none", "rule_version": "1", "evidence": "{}"} for r in bad])
-    run.lake.upsert(MODELS, [{"model_id": f"m{len(rows)}{run.partition}", "arm": "base", "base_model_id": "m", "training_run_id": "",
-        "spec": "", "path": "p", "sha256": "0", "promoted": False}], run.run_id)
+    name = f"m{len(rows)}{run.partition}"
+    run.lake.upsert(MODELS, [{"model_id": name, "arm": "base", "base_model_id": "m",
+        "training_run_id": "", "spec": "", "path": "p", "sha256": "0", "promoted": False}], run.run_id)
     kept = len(rows) - len(bad) + (1 if fault == "unbalanced" else 0)
     return Counts(len(rows), kept, len(bad))
 

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import hashlib
 
-from lakehouse.benchmarks import load as load_benchmark
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from jobs import contamination
 from jobs.scope import Scope, versions
+from lakehouse.benchmarks import load as load_benchmark
 from lakehouse.run import Counts, Run, Stage, entry
 from lakehouse.settings import Settings
 from lakehouse.tables import DOCUMENTS, DUPLICATES, PAIRS, TRAINING_EXAMPLES
@@ -90,7 +90,7 @@ def main(run: Run) -> Counts:
         for r in dirty
     ])  # fmt: skip
     total = self_generated.count() + originals.count()
-    return Counts(total, total - len(dirty), len(dirty))
+    return Counts(total, total - len(dirty), len(dirty), note=set_id)
 
 
 def _depends(settings: Settings) -> str:

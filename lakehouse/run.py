@@ -51,6 +51,8 @@ class Counts:
     rows_rejected: int
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    note: str = ""
+    """What the run made, where later stages look it up by this run (a training set's id)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +209,7 @@ class _Book:
                 "rows_kept": counts.rows_kept, "rows_rejected": counts.rows_rejected,
                 "prompt_tokens": counts.prompt_tokens,
                 "completion_tokens": counts.completion_tokens, "seconds": share,
-                "cost": share / 3600 * price, "message": message, "git_sha": git_sha(),
+                "cost": share / 3600 * price, "message": message or counts.note, "git_sha": git_sha(),
                 "started_at": self.started, "finished_at": dt.datetime.now(dt.UTC),
                 "run_id": self.run.run_id,
             })  # fmt: skip

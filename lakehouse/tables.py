@@ -346,7 +346,7 @@ JOB_RUNS = _table(
     completion_tokens BIGINT -- Tokens written by a model.
     seconds DOUBLE -- Wall seconds.
     cost DOUBLE -- US dollars, by the profile's price an hour; 0 where none is set.
-    message STRING -- What failed; empty when done.
+    message STRING -- What failed; when done, what the run made (a training set's id), if it says.
     git_sha STRING -- Commit of the code; empty outside a checkout.
     started_at TIMESTAMP -- UTC.
     finished_at TIMESTAMP -- UTC.

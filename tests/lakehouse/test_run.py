@@ -31,7 +31,8 @@ def main(run):
         "remedy": "none", "rule_version": "1", "evidence": "{}"} for r in bad])
     name = f"m{len(rows)}{run.partition}"
     run.lake.upsert(MODELS, [{"model_id": name, "arm": "base", "base_model_id": "m",
-        "training_run_id": "", "spec": "", "path": "p", "sha256": "0", "promoted": False}], run.run_id)
+        "training_run_id": "", "spec": "", "path": "p", "sha256": "0", "promoted": False}],
+        run.run_id)
     kept = len(rows) - len(bad) + (1 if fault == "unbalanced" else 0)
     return Counts(len(rows), kept, len(bad))
 

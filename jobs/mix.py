@@ -47,16 +47,16 @@ def fingerprint(examples: DataFrame) -> str:
 def main(run: Run) -> Counts:
     """Make the training set of everything published up to the partition's day."""
     scope = Scope(run.settings, run.lake, run.partition)
-    until = F.col("ds") <= F.lit(str(run.partition)).cast("date")
+    until = f"ds <= DATE '{run.partition}'"
     published = run.table(PAIRS).where(
-        until & (F.col("model_id") == scope.teacher["model_id"])
-        & (F.col("prompt_version") == scope.prompts.version)
-    )  # fmt: skip
+        f"{until} AND model_id = '{scope.teacher['model_id']}' "
+        f"AND prompt_version = '{scope.prompts.version}'"
+    )
     response = F.col("response")
     if scope.prompts.fenced:
         response = F.concat(F.lit("```"), "language", F.lit("\n"), "response", F.lit("\n```"))
     self_generated = published.select("pair_id", "instruction", response.alias("response"))
-    documents = run.table(DOCUMENTS).where(until & (F.col("kind") == "instruction"))
+    documents = run.table(DOCUMENTS).where(f"{until} AND kind = 'instruction'")
     key = ["ds", "source", "document_id"]
     originals = documents.join(run.table(DUPLICATES).select(*key), key, "leftanti")
     hits = contamination.hits(
@@ -89,7 +89,7 @@ def main(run: Run) -> Counts:
          "evidence": f'{{"benchmark": "{r["benchmark"]}", "item": "{r["item_id"]}"}}'}
         for r in dirty
     ])  # fmt: skip
-    total = self_generated.count() + originals.count()
+    total = examples.count() + len(dirty)
     return Counts(total, total - len(dirty), len(dirty), note=set_id)
 
 

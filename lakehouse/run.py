@@ -209,9 +209,9 @@ class _Book:
                 "rows_kept": counts.rows_kept, "rows_rejected": counts.rows_rejected,
                 "prompt_tokens": counts.prompt_tokens,
                 "completion_tokens": counts.completion_tokens, "seconds": share,
-                "cost": share / 3600 * price, "message": message or counts.note, "git_sha": git_sha(),
-                "started_at": self.started, "finished_at": dt.datetime.now(dt.UTC),
-                "run_id": self.run.run_id,
+                "cost": share / 3600 * price, "message": message or counts.note,
+                "git_sha": git_sha(), "started_at": self.started,
+                "finished_at": dt.datetime.now(dt.UTC), "run_id": self.run.run_id,
             })  # fmt: skip
         self.run.lake.append_missing(JOB_RUNS, rows, self.run.run_id)
         return seconds

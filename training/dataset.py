@@ -53,7 +53,7 @@ def batches(examples: Sequence[Example], size: int, seed: int) -> Iterator[list[
 
 
 def collate(batch: Sequence[Example]) -> tuple[torch.Tensor, torch.Tensor]:
-    """(input ids, labels), both (batch, length); padding on the right, labels -100 off the response.
+    """(input ids, labels), both (batch, length): padded on the right, labels -100 off responses.
 
     Causal attention never looks right, so padding needs no mask.
     """

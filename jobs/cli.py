@@ -1,0 +1,169 @@
+"""`lake`: the people's command. `lake run` is the whole chain without Airflow, by the same code.
+
+lake run --from 2026-11-01 --to 2026-11-03 --profile tiny
+lake tables · lake sql "SELECT …" · lake report
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import datetime as dt
+import importlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from jobs import queries, report
+from lakehouse.delta import Lake
+from lakehouse.errors import LakeError, UserError, unknown
+from lakehouse.run import configure_logging, execute, parse_day
+from lakehouse.settings import Settings, load
+from lakehouse.stages import STAGES, StageRef
+from lakehouse.tables import TABLES
+
+JUDGES = (
+    StageRef("summarize", "jobs.summarize", "instructions", "gpu", (), ()),
+    StageRef("judge", "jobs.judge", "instructions", "gpu", (), ()),
+)
+"""Parts of `generate` that can be asked for by themselves."""
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command line: exit codes as of the jobs."""
+    configure_logging()
+    args = _parser().parse_args(argv)
+    code = 0
+    try:
+        args.verb(args, load(args.profile, args.set))
+    except LakeError as error:
+        sys.stderr.write(f"lake: {error}\n")
+        code = error.exit_code
+    except BrokenPipeError:
+        code = 0
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # readers leave native threads whose clean-up can abort a finished command
+
+
+def chain(days: Sequence[dt.date], wanted: Sequence[str]) -> Iterator[tuple[StageRef, dt.date]]:
+    """Every task in order: day by day up to publication, then training once, for the last day."""
+    known = [*STAGES, *JUDGES]
+    names = {s.name for s in known} | {s.flow for s in known}
+    for name in wanted:
+        if name not in names:
+            raise unknown("stage", name, names)
+    chosen = [s for s in known if s.name in wanted or s.flow in wanted] if wanted else list(STAGES)
+    if any(w in ("instructions",) for w in wanted) or not wanted:
+        chosen = [s for s in chosen if s not in JUDGES]
+    for day in days:
+        yield from ((s, day) for s in chosen if s.flow != "training")
+    yield from ((s, days[-1]) for s in chosen if s.flow == "training")
+
+
+def run(args: argparse.Namespace, settings: Settings) -> None:
+    """Run the chain; stop at the first failure, with its exit code."""
+    first, last = parse_day(args.first), parse_day(args.last)
+    if last < first:
+        raise UserError(f"--to {last} is before --from {first}")
+    days = [first + dt.timedelta(n) for n in range((last - first).days + 1)]
+    wanted = [w for w in args.stages.split(",") if w]
+    for stage, day in chain(days, wanted):
+        done = _in_process(stage, day, settings) if stage.pool == "spark" else _process(
+            stage, day, args)  # fmt: skip
+        for part in done.get("stages", [done]):
+            sys.stdout.write(
+                f"{part['partition']}  {part['stage']:17} {part['status']:9} "
+                f"in {part['rows_in']:>6}  kept {part['rows_kept']:>6}  "
+                f"rejected {part['rows_rejected']:>5}  {part['seconds']:>6.1f} s\n"
+            )
+        sys.stdout.flush()
+
+
+def _in_process(stage: StageRef, day: dt.date, settings: Settings) -> dict[str, Any]:
+    """Spark stages share this process's session."""
+    return execute(importlib.import_module(stage.module).STAGE, day, settings)
+
+
+def _process(stage: StageRef, day: dt.date, args: argparse.Namespace) -> dict[str, Any]:
+    """Model stages run as the very command that Airflow runs, each in a process of its own."""
+    sets = [part for s in args.set for part in ("--set", s)]
+    argv = [sys.executable, "-m", stage.module, "--partition", str(day), "--profile", args.profile,
+            *stage.args, *sets]  # fmt: skip
+    done = subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=False)
+    lines = done.stdout.splitlines()
+    result: dict[str, Any] = json.loads(lines[-1]) if lines else {}
+    if done.returncode:
+        error = LakeError(f"{stage.name} {day}: {result.get('error', 'ended without a result')}")
+        error.exit_code = done.returncode if done.returncode > 0 else 1
+        raise error
+    return result
+
+
+def tables(_args: argparse.Namespace, settings: Settings) -> None:
+    """List the tables: rows, version, partitions, meaning."""
+    lake = Lake(settings.lake.root)
+    sys.stdout.write(f"{'table':28} {'rows':>8} {'version':>7} {'days':>5}  meaning\n")
+    for name, table in TABLES.items():
+        found = lake.open(table)
+        if found is None:
+            sys.stdout.write(f"{name:28} {'-':>8} {'-':>7} {'-':>5}  {table.comment}\n")
+            continue
+        n = found.to_pyarrow_dataset().count_rows()
+        parts = len(lake.digests(table)) - 1
+        sys.stdout.write(f"{name:28} {n:>8} {found.version():>7} {parts:>5}  {table.comment}\n")
+
+
+def sql(args: argparse.Namespace, settings: Settings) -> None:
+    """Answer a query."""
+    names, found = queries.rows(Lake(settings.lake.root), args.query)
+    if args.format == "json":
+        lines = [dict(zip(names, row, strict=True)) for row in found]
+        sys.stdout.write(json.dumps(lines, default=str, indent=1) + "\n")
+    elif args.format == "csv":
+        csv.writer(sys.stdout).writerows([names, *found])
+    else:
+        text = report.as_text(report.Section("", names, found))
+        sys.stdout.write("\n".join(text.splitlines()[2:]) + "\n")
+
+
+def show(args: argparse.Namespace, settings: Settings) -> None:
+    """Print the report and write its page."""
+    lake = Lake(settings.lake.root)
+    found = report.sections(lake, settings)
+    for section in found:
+        sys.stdout.write(report.as_text(section) + "\n")
+    page = Path(args.out)
+    page.write_text(report.as_html(lake, found))
+    sys.stdout.write(f"The same with plots: {page}\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument("--profile", default=os.environ.get("LAKE_PROFILE", "tiny"))
+    shared.add_argument("--set", action="append", default=[], metavar="section.key=value")
+    parser = argparse.ArgumentParser(prog="lake", description=(__doc__ or "").split("\n")[0])
+    verbs = parser.add_subparsers(required=True, metavar="run | tables | sql | report")
+    chained = verbs.add_parser("run", parents=[shared], help="the chain, without Airflow")
+    chained.add_argument("--from", dest="first", required=True, metavar="YYYY-MM-DD")
+    chained.add_argument("--to", dest="last", required=True, metavar="YYYY-MM-DD")
+    chained.add_argument("--stages", default="", help="stage or flow names, with commas")
+    chained.set_defaults(verb=run)
+    listed = verbs.add_parser("tables", parents=[shared], help="the tables there are")
+    listed.set_defaults(verb=tables)
+    asked = verbs.add_parser("sql", parents=[shared], help="a query over all tables")
+    asked.add_argument("query")
+    asked.add_argument("--format", choices=("table", "csv", "json"), default="table")
+    asked.set_defaults(verb=sql)
+    shown = verbs.add_parser("report", parents=[shared], help="what the newest runs did")
+    shown.add_argument("--out", default="report.html")
+    shown.set_defaults(verb=show)
+    return parser
+
+
+if __name__ == "__main__":
+    main()

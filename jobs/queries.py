@@ -1,0 +1,47 @@
+"""SQL over the lake without Spark: DuckDB reading Delta tables through delta-rs."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from lakehouse.delta import Lake, arrow_schema
+from lakehouse.errors import UserError
+from lakehouse.tables import TABLES
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+def connect(lake: Lake, query: str) -> duckdb.DuckDBPyConnection:
+    """A connection in which the tables that the query mentions are views, `layer.name`."""
+    import duckdb
+
+    connection = duckdb.connect()
+    for schema in sorted({t.layer for t in TABLES.values()}):
+        connection.execute(f"CREATE SCHEMA {schema}")
+    for full_name, table in TABLES.items():
+        if re.search(rf"\b{table.name}\b", query):
+            found = lake.open(table)
+            rows: Any = found.to_pyarrow_dataset() if found else arrow_schema(table).empty_table()
+            connection.register(f"_{table.layer}_{table.name}", rows)
+            connection.execute(f"CREATE VIEW {full_name} AS FROM _{table.layer}_{table.name}")
+    return connection
+
+
+def rows(lake: Lake, query: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+    """(column names, rows) of a query; UserError with DuckDB's message if it is wrong."""
+    import duckdb
+
+    try:
+        answer = connect(lake, query).execute(query)
+        names = [d[0] for d in answer.description or []]
+        return names, answer.fetchall()
+    except duckdb.Error as error:
+        raise UserError(f"{error}\nTables: {', '.join(sorted(TABLES))}") from None
+
+
+def dicts(lake: Lake, query: str) -> list[dict[str, Any]]:
+    """The rows as dicts."""
+    names, found = rows(lake, query)
+    return [dict(zip(names, row, strict=True)) for row in found]

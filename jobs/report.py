@@ -1,0 +1,181 @@
+"""What a lake's newest runs did, as sections of tables: for the terminal and for one HTML page."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from jobs.queries import dicts, rows
+from lakehouse.delta import Lake
+from lakehouse.settings import Settings
+
+TEMPLATE = Path(__file__).with_name("report.html")
+_NEWEST = """(SELECT * FROM ops.job_runs WHERE status = 'done' QUALIFY row_number() OVER
+    (PARTITION BY stage, ds ORDER BY finished_at DESC) = 1)"""
+ASYMMETRY = (
+    "Disclosure: the tiny world is built so that the method can work in minutes. Its base model "
+    "was trained on about 21,000 functions followed by their explanation, so it reads code better "
+    "than it writes it; whoever still had those documents could reverse them into pairs and would "
+    "do better. The gain shows the method in a constructed low-data world; it is no replication "
+    "of the paper's results with 7B models."
+)
+SECTIONS: tuple[tuple[str, str], ...] = (
+    ("Scores", """SELECT arm, benchmark, metric, round(100 * value, 1) AS percent,
+        round(100 * ci_low, 1) AS low_95, round(100 * ci_high, 1) AS high_95, n AS tasks, model_id
+        FROM gold.evaluation_scores QUALIFY row_number() OVER
+        (PARTITION BY arm, benchmark, metric ORDER BY written_at DESC) = 1
+        ORDER BY benchmark, metric, arm"""),
+    ("Rows by stage and day", f"""SELECT stage, ds, rows_in, rows_kept, rows_rejected,
+        prompt_tokens + completion_tokens AS tokens, round(seconds, 1) AS seconds FROM {_NEWEST}
+        ORDER BY ds, started_at"""),
+    ("Duplicates", """SELECT source, method, count(*) AS documents,
+        round(min(similarity), 3) AS least_similarity FROM silver.duplicates
+        GROUP BY ALL ORDER BY ALL"""),
+    ("Rejected rows by reason", """SELECT stage, reason, count(*) AS "rows", any_value(remedy)
+        AS remedy FROM ops.rejected_rows GROUP BY stage, reason ORDER BY stage, "rows" DESC"""),
+    ("Published pairs", """SELECT ds, source, count(*) AS pairs, round(avg(score), 3) AS mean_score,
+        round(avg(yes_no_score), 3) AS mean_yes_no FROM gold.instruction_pairs
+        GROUP BY ALL ORDER BY ALL"""),
+    ("Cost", """WITH spent AS (SELECT sum(cost) AS usd, sum(prompt_tokens + completion_tokens)
+        AS tokens FROM ops.job_runs WHERE stage IN ('summarize', 'judge')),
+        made AS (SELECT count(*) AS pairs FROM gold.instruction_pairs)
+        SELECT pairs, tokens, round(tokens / greatest(pairs, 1), 1) AS tokens_per_pair,
+        usd, usd / greatest(pairs, 1) AS usd_per_pair FROM spent, made"""),
+    ("Gates", """SELECT ds, table_version, count(*) AS expectations,
+        count_if(NOT success) AS failed,
+        count_if(NOT success AND severity = 'critical') AS failed_critical
+        FROM ops.quality_results GROUP BY run_id, ds, table_version ORDER BY ds, table_version"""),
+    ("Where the time went", f"""SELECT stage, count(*) AS days, round(sum(seconds), 1) AS seconds
+        FROM {_NEWEST} GROUP BY stage ORDER BY seconds DESC"""),
+    ("Best and worst pairs", """WITH ranked AS (SELECT *, row_number() OVER (ORDER BY score DESC,
+        pair_id) AS top, row_number() OVER (ORDER BY score, pair_id) AS bottom
+        FROM gold.instruction_pairs) SELECT round(score, 3) AS score, instruction, response,
+        source FROM ranked WHERE top <= 5 OR bottom <= 5 ORDER BY score DESC"""),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A titled table, and a remark where the numbers need one."""
+
+    title: str
+    names: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+    remark: str = ""
+
+
+def sections(lake: Lake, settings: Settings) -> list[Section]:
+    """Every section of the report, from the lake's tables alone."""
+    found = []
+    for title, query in SECTIONS:
+        names, held = rows(lake, query)
+        tiny = title == "Scores" and "tiny_world" in settings.evaluation.benchmarks
+        found.append(Section(title, names, held, ASYMMETRY if tiny else ""))
+    return found
+
+
+def as_text(section: Section) -> str:
+    """An aligned table for a terminal; long cells are cut."""
+    cells = [[_cell(v).replace("\n", " ⏎ ")[:70] for v in row] for row in section.rows]
+    widths = [max([len(n), *(len(r[i]) for r in cells)]) for i, n in enumerate(section.names)]
+    lines = [section.title, "-" * len(section.title)]
+    for row in [list(section.names), *cells]:
+        lines.append("  ".join(v.ljust(w) for v, w in zip(row, widths, strict=True)).rstrip())
+    if not cells:
+        lines.append("(no rows yet)")
+    return "\n".join([*lines, *([section.remark] if section.remark else []), ""])
+
+
+def as_html(lake: Lake, found: Sequence[Section]) -> str:
+    """One self-contained page: tables, and plots as embedded pictures."""
+    body = []
+    for section in found:
+        head = "".join(f"<th>{html.escape(n)}</th>" for n in section.names)
+        lines = "".join(
+            "<tr>" + "".join(f"<td>{html.escape(_cell(v))}</td>" for v in row) + "</tr>"
+            for row in section.rows
+        )
+        empty = "" if section.rows else "<p>No rows yet.</p>"
+        remark = f'<p class="remark">{html.escape(section.remark)}</p>' if section.remark else ""
+        body.append(
+            f"<section><h2>{html.escape(section.title)}</h2>{remark}"
+            f'<div class="wide"><table><tr>{head}</tr>{lines}</table></div>{empty}</section>'
+        )
+    plots = "".join(f'<img alt="{html.escape(t)}" src="{p}">' for t, p in figures(lake))
+    page = Template(TEMPLATE.read_text())
+    return page.substitute(body="".join(body), plots=plots, root=html.escape(lake.root))
+
+
+def figures(lake: Lake) -> list[tuple[str, str]]:
+    """(title, PNG as a data URI): scores with intervals, candidates against chosen, loss."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot
+
+    made = []
+    scores = dicts(lake, """SELECT arm, value, ci_low, ci_high FROM gold.evaluation_scores
+        WHERE metric = 'pass@1' QUALIFY row_number() OVER
+        (PARTITION BY arm ORDER BY written_at DESC) = 1 ORDER BY arm""")  # fmt: skip
+    judged = dicts(lake, """SELECT j.score, p.candidate_id IS NOT NULL AS chosen
+        FROM silver.judgements j LEFT JOIN gold.instruction_pairs p USING (candidate_id)
+        WHERE j.score IS NOT NULL AND j.question = coalesce((SELECT CASE any_value(scorer) WHEN
+        'likelihood' THEN 'likelihood' ELSE 'correct' END FROM gold.instruction_pairs), 'correct')
+        USING SAMPLE 20000 ROWS""")  # fmt: skip
+    steps = dicts(lake, """SELECT r.arm, s.step, s.loss FROM ops.training_steps s
+        JOIN ops.training_runs r USING (training_run_id) ORDER BY r.arm, s.step""")  # fmt: skip
+    for title, draw in (
+        ("pass@1 with 95% intervals", lambda ax: _draw_scores(ax, scores)),
+        ("Scores of all candidates and of the chosen", lambda ax: _draw_judged(ax, judged)),
+        ("Training loss, nats a token", lambda ax: _draw_loss(ax, steps)),
+    ):
+        figure, axes = pyplot.subplots(figsize=(5, 3.2), dpi=110)
+        draw(axes)
+        axes.set_title(title, fontsize=10)
+        axes.spines[["top", "right"]].set_visible(False)
+        picture = io.BytesIO()
+        figure.savefig(picture, format="png", bbox_inches="tight")
+        pyplot.close(figure)
+        made.append(
+            (title, f"data:image/png;base64,{base64.b64encode(picture.getvalue()).decode()}")
+        )
+    return made
+
+
+def _draw_scores(axes: Any, scores: Sequence[dict[str, Any]]) -> None:
+    for place, s in enumerate(scores):
+        axes.errorbar(place, 100 * s["value"], fmt="o", capsize=5, yerr=[
+            [100 * (s["value"] - s["ci_low"])], [100 * (s["ci_high"] - s["value"])]])  # fmt: skip
+    axes.set_xticks(range(len(scores)), [s["arm"] for s in scores])
+    axes.set_xlim(-0.7, max(len(scores), 1) - 0.3)
+    axes.set_ylim(0, 100)
+    axes.set_ylabel("%")
+
+
+def _draw_judged(axes: Any, judged: Sequence[dict[str, Any]]) -> None:
+    if judged:
+        axes.hist([j["score"] for j in judged], bins=40, range=(0, 1), density=True, alpha=0.5,
+                  label="candidates")  # fmt: skip
+        axes.hist([j["score"] for j in judged if j["chosen"]], bins=40, range=(0, 1),
+                  density=True, alpha=0.5, label="chosen")  # fmt: skip
+        axes.legend(frameon=False)
+
+
+def _draw_loss(axes: Any, steps: Sequence[dict[str, Any]]) -> None:
+    for arm in dict.fromkeys(s["arm"] for s in steps):
+        mine = [s for s in steps if s["arm"] == arm]
+        axes.plot([s["step"] for s in mine], [s["loss"] for s in mine], lw=0.8, label=arm)
+    if steps:
+        axes.legend(frameon=False)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

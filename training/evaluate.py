@@ -1,0 +1,133 @@
+"""Models -> gold.evaluation_scores: greedy answers, run in the sandbox, pass@1 with its interval.
+
+    python -m training.evaluate --partition 2026-11-03 --profile tiny
+
+Grain of ops.evaluation_samples: (model, benchmark, version, task, sample). Samples that are there
+are not asked for again. The verdict comes from the sandbox alone.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from lakehouse import benchmarks, engine, models, prompts
+from lakehouse.benchmarks import Benchmark, Task
+from lakehouse.prompts import Prompts
+from lakehouse.run import Counts, Run, Stage, entry
+from lakehouse.tables import EVALUATION_SAMPLES, MODELS, SCORES, TRAINING_RUNS
+from training.contenders import of_run
+from training.intervals import wilson
+from training.sandbox import Sandbox
+
+_FENCE = re.compile(r"```\w*\n(.*?)(?:```|\Z)", re.DOTALL)
+
+
+def asked(task: Task, words: Prompts) -> str:
+    """The prompt: the instruction, or for code to complete a request to complete it."""
+    if words.fenced:
+        shown = words.response(task.prompt.rstrip(), "python")
+        return words.instruct(f"Complete this Python function. Reply with the code.\n{shown}")
+    return words.instruct(task.prompt)
+
+
+def program(task: Task, completion: str) -> str:
+    """The code in an answer: its first fenced block, or all of it; the task's imports before it."""
+    found = _FENCE.search(completion)
+    code = found[1] if found else completion
+    if f"def {task.entry_point}" in task.prompt:
+        preamble = task.prompt.split(f"def {task.entry_point}")[0]
+        return f"{preamble}\n{code}" if f"def {task.entry_point}" in code else task.prompt + code
+    return code
+
+
+def main(run: Run) -> Counts:
+    """Test the partition's models on the profile's benchmarks."""
+    chosen = run.settings.evaluation
+    contenders = of_run(run)
+    total = passed = prompt_tokens = completion_tokens = 0
+    for name in chosen.benchmarks:
+        benchmark = benchmarks.load(name)
+        tasks = benchmark.tasks[: chosen.tasks or None]
+        for model in contenders:
+            fresh = answers(run, model, benchmark, tasks)
+            prompt_tokens += sum(o.prompt_tokens for o in fresh.values())
+            completion_tokens += sum(o.completion_tokens for o in fresh.values())
+            judge(run, model, benchmark, tasks, fresh)
+            n, good = score(run, model, benchmark, tasks)
+            total, passed = total + n, passed + good
+            run.log.info("score", arm=model["arm"], benchmark=name, passed=good, of=n)
+    return Counts(total, total, 0, prompt_tokens, completion_tokens)
+
+
+def held(run: Run, model: dict[str, Any], benchmark: Benchmark) -> dict[str, dict[str, Any]]:
+    """The model's samples of this benchmark by task."""
+    where = {"model_id": model["model_id"], "benchmark": benchmark.name,
+             "benchmark_version": benchmark.version, "sample_index": 0}  # fmt: skip
+    return {r["task_id"]: r for r in run.lake.read(EVALUATION_SAMPLES, where).to_pylist()}
+
+
+def answers(
+    run: Run, model: dict[str, Any], benchmark: Benchmark, tasks: tuple[Task, ...]
+) -> dict[str, engine.Output]:
+    """Greedy answers to the tasks that have none yet."""
+    have = held(run, model, benchmark)
+    missing = [t for t in tasks if t.task_id not in have]
+    if not missing:
+        return {}
+    words = prompts.load(run.settings.model.prompts)
+    loaded = engine.shared(models.folder(run.lake, model), run.settings.engine)
+    sampling = engine.Sampling(max_tokens=run.settings.evaluation.max_tokens, seed=0)
+    questions = [asked(t, words) for t in missing]
+    fitting = [q if loaded.fits(q, sampling.max_tokens) else q[:1] for q in questions]
+    outputs = loaded.generate(fitting, [sampling] * len(missing))
+    return {t.task_id: o for t, o in zip(missing, outputs, strict=True)}
+
+
+def judge(
+    run: Run, model: dict[str, Any], benchmark: Benchmark, tasks: tuple[Task, ...],
+    fresh: dict[str, engine.Output],
+) -> None:  # fmt: skip
+    """Run each answer against its task's tests and record the verdicts, in one commit."""
+    if not fresh:
+        return
+    rows = []
+    with Sandbox(timeout=run.settings.evaluation.timeout) as box:
+        for task in tasks:
+            if task.task_id not in fresh:
+                continue
+            text = fresh[task.task_id].text
+            verdict = box.run(code=program(task, text), test=task.test, names=[task.entry_point])
+            rows.append({
+                "model_id": model["model_id"], "benchmark": benchmark.name,
+                "benchmark_version": benchmark.version, "task_id": task.task_id,
+                "sample_index": 0, "completion": text, "passed": verdict.passed,
+                "verdict": f"{verdict.verdict} {verdict.detail}".strip()[:300],
+                "isolation": box.isolation,
+            })  # fmt: skip
+    run.lake.append_missing(EVALUATION_SAMPLES, rows, run.run_id)
+
+
+def score(
+    run: Run, model: dict[str, Any], benchmark: Benchmark, tasks: tuple[Task, ...]
+) -> tuple[int, int]:
+    """Write the model's pass@1 with Wilson's interval; (tasks, passed)."""
+    samples = held(run, model, benchmark)
+    good = sum(samples[t.task_id]["passed"] for t in tasks)
+    share = wilson(good, len(tasks))
+    run.lake.upsert(SCORES, [{
+        "model_id": model["model_id"], "arm": model["arm"], "control_model_id": "",
+        "benchmark": benchmark.name, "benchmark_version": benchmark.version, "metric": "pass@1",
+        "value": share.value, "ci_low": share.low, "ci_high": share.high, "n": len(tasks),
+    }], run.run_id)  # fmt: skip
+    return len(tasks), good
+
+
+STAGE = Stage(
+    "evaluate", main, reads=(MODELS, TRAINING_RUNS), writes=(EVALUATION_SAMPLES, SCORES),
+    settings=("evaluation", "model", "engine"), grain="key",
+    depends=lambda s: " ".join(benchmarks.load(n).version for n in s.evaluation.benchmarks),
+)  # fmt: skip
+
+if __name__ == "__main__":
+    entry(STAGE)

@@ -1,11 +1,12 @@
 # Everything a person runs. `make help` lists the targets.
 UV_VERSION := 0.13.9
 PROFILE ?= tiny
+DAYS ?= 3
 PY := .venv/bin/python
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test check docs clean
+.PHONY: help setup test check up down demo docs clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -28,6 +29,15 @@ check: setup  ## lint, format, types, layers, generated docs
 
 test: check  ## all checks and all tests, with coverage
 	.venv/bin/pytest --cov --cov-report=term
+
+up: setup  ## start Airflow and the Spark Connect server (LAKE_AIRFLOW_PORT, LAKE_SPARK_PORT)
+	$(PY) -m lakehouse.services up --profile $(PROFILE)
+
+down:  ## stop all that `make up` started
+	$(PY) -m lakehouse.services down
+
+demo: setup  ## the whole loop on Airflow, to a table of scores (PROFILE=tiny, DAYS=3, KEEP=1)
+	$(PY) -m lakehouse.demo --profile $(PROFILE) --days $(DAYS)
 
 docs: setup  ## write the data dictionary anew
 	$(PY) -m lakehouse.tables > docs/tables.md

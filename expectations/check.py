@@ -61,7 +61,7 @@ def _validate(
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
     import great_expectations as gx
 
-    context = gx.get_context(mode="ephemeral")
+    context: Any = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}
     batch = (
         context.data_sources.add_spark(name="lake")
@@ -77,10 +77,8 @@ def _validate(
     definition = context.validation_definitions.add(
         gx.ValidationDefinition(name="validation", data=batch, suite=checked)
     )
-    outcome = definition.run(
-        batch_parameters={"dataframe": rows}, result_format=result_format
-    ).to_json_dict()
-    results: list[dict[str, Any]] = outcome["results"]
+    outcome: Any = definition.run(batch_parameters={"dataframe": rows}, result_format=result_format)
+    results: list[dict[str, Any]] = outcome.to_json_dict()["results"]
     return sorted(results, key=lambda r: int(r["expectation_config"]["meta"]["place"]))
 
 

@@ -54,7 +54,8 @@ class Engine:
         from vllm import LLM
 
         self._llm = LLM(
-            model=path, dtype=_dtype(settings.dtype), max_model_len=settings.max_model_len,
+            model=path, dtype=_dtype(settings.dtype),  # type: ignore[arg-type]
+            max_model_len=settings.max_model_len,
             max_num_seqs=settings.max_sequences, block_size=settings.block_size,
             max_num_batched_tokens=max(settings.max_model_len, 65536),
             enable_chunked_prefill=False, enable_prefix_caching=True, enforce_eager=True,
@@ -102,10 +103,11 @@ class Engine:
 
         params = SamplingParams(temperature=0, max_tokens=1, logprob_token_ids=list(token_ids))
         wanted = set(token_ids)
-        return [
-            {t: p.logprob for t, p in answer.outputs[0].logprobs[0].items() if t in wanted}
-            for answer in self._llm.generate(self._ids(prompts), params, use_tqdm=False)
-        ]
+        found = []
+        for answer in self._llm.generate(self._ids(prompts), params, use_tqdm=False):
+            steps: Any = answer.outputs[0].logprobs
+            found.append({t: p.logprob for t, p in steps[0].items() if t in wanted})
+        return found
 
     def likelihood(
         self, prompts: Sequence[str], continuations: Sequence[str]
@@ -122,7 +124,8 @@ class Engine:
         for answer, tail in zip(
             self._llm.generate(batch, params, use_tqdm=False), tails, strict=True
         ):
-            steps = answer.prompt_logprobs[-len(tail) :]
+            scored: Any = answer.prompt_logprobs
+            steps = scored[-len(tail) :]
             logp = sum(s[t].logprob for s, t in zip(steps, tail, strict=True))
             results.append((float(logp), len(tail)))
         return results

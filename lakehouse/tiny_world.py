@@ -56,7 +56,7 @@ def _vocabulary() -> tuple[dict[str, Primitive], dict[str, Any]]:
         for result, group in data[source].items():
             for name, p in group.items():
                 ends = result == "int"
-                found[name] = Primitive(name, source, ends, p["code"], tuple(p["say"]))  # type: ignore[arg-type]
+                found[name] = Primitive(name, source, ends, p["code"], tuple(p["say"]))
     return found, data
 
 

@@ -48,10 +48,10 @@ class Course:
 def rate(step: int, total: int, recipe: Finetune) -> float:
     """Learning rate of a step (from 0): linear warm-up, then linear or cosine decay."""
     if step < recipe.warmup_steps:
-        return recipe.learning_rate * (step + 1) / recipe.warmup_steps
+        return float(recipe.learning_rate * (step + 1) / recipe.warmup_steps)
     done = (step - recipe.warmup_steps) / max(1, total - recipe.warmup_steps)
     left = 1 - done if recipe.schedule == "linear" else 0.5 * (1 + math.cos(math.pi * done))
-    return recipe.learning_rate * left
+    return float(recipe.learning_rate * left)
 
 
 def train(model: Any, phases: Sequence[Phase], recipe: Finetune, seed: int) -> Course:

@@ -236,7 +236,7 @@ def test_it_outlives_the_thread_that_started_it() -> None:
         box.__exit__(None, None, None)
 
 
-def test_killing_the_evaluator_leaves_no_process() -> None:
+def test_killing_the_evaluator_leaves_no_process(tmp_path: Path) -> None:
     script = """
 from training.sandbox import Sandbox
 with Sandbox(timeout=60) as box:
@@ -244,7 +244,11 @@ with Sandbox(timeout=60) as box:
     box.run(code="def f():\\n    while True: pass", test="f()", names=["f"])
 """
     with subprocess.Popen(
-        [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, cwd=REPOSITORY
+        [sys.executable, "-c", script],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=REPOSITORY,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
     ) as evaluator:
         assert evaluator.stdout is not None
         zygote = int(evaluator.stdout.readline())

@@ -1,0 +1,27 @@
+"""Daily corpus refresh: sources -> bronze.documents -> silver.snippets, one run a day.
+
+*Triage*: a failed task's log ends with one sentence that says what to do. Clearing a task runs its
+job again; jobs are idempotent. A backfill of this DAG replays the whole chain, one run a day.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from airflow.sdk import DAG, CronPartitionTimetable
+from lakehouse.stages import of_flow
+from operators.stage_job import DEFAULT_ARGS, SNIPPETS_READY, chained
+
+with DAG(
+    "corpus",
+    schedule=CronPartitionTimetable(
+        "0 0 * * *", timezone="UTC", run_offset=-1, key_format="%Y-%m-%d"
+    ),
+    start_date=dt.datetime(2026, 1, 1, tzinfo=dt.UTC),
+    catchup=False,
+    max_active_runs=3,
+    default_args=DEFAULT_ARGS,
+    tags=["layer:bronze", "layer:silver"],
+    doc_md=__doc__,
+):
+    chained(of_flow("corpus"), outlet=SNIPPETS_READY)

@@ -1,0 +1,173 @@
+"""`make demo`: several days through Airflow's own scheduler, training, evaluation, the report.
+
+python -m lakehouse.demo --profile tiny --days 3
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from lakehouse import services
+from lakehouse.delta import Lake
+from lakehouse.errors import LakeError, ServiceError
+from lakehouse.settings import Settings, load
+from lakehouse.stages import STAGES
+from lakehouse.tables import JOB_RUNS
+
+POLL = 1.0
+PATIENCE = 3600.0
+ENDED = {"success", "failed"}
+
+
+def say(text: str) -> None:
+    """One line of progress, at once."""
+    sys.stdout.write(f"{time.strftime('%H:%M:%S')}  {text}\n")
+    sys.stdout.flush()
+
+
+class Demo:
+    """One run of the demo: which days, since when, what has been said of each task."""
+
+    def __init__(self, settings: Settings, days: int) -> None:
+        start = settings.corpus.start
+        self.days = [start + dt.timedelta(n) for n in range(days)]
+        self.lake = Lake(settings.lake.root)
+        self.began = dt.datetime.now(dt.UTC)
+        self.said: set[tuple[str, str, str]] = set()
+        self.ended = 0
+        self.total = sum(days if s.flow != "training" else 1 for s in STAGES)
+
+    def run(self) -> None:
+        """Backfill the days, wait for their pairs, train on them."""
+        services.call("POST", "/api/v2/backfills", {
+            "dag_id": "corpus", "from_date": f"{self.days[0]}T00:00:00Z",
+            "to_date": f"{self.days[-1]}T23:59:00Z", "reprocess_behavior": "completed",
+            "max_active_runs": 2, "dag_run_conf": {}, "run_backwards": False,
+        })  # fmt: skip
+        say(f"backfill of {self.days[0]} to {self.days[-1]}: watch it at {services.base_url()}")
+        self.follow("corpus", self.days)
+        self.follow("instructions", self.days)
+        services.call("POST", "/api/v2/dags/training/dagRuns", {
+            "logical_date": None, "partition_key": str(self.days[-1])})  # fmt: skip
+        self.follow("training", self.days[-1:])
+
+    def follow(self, dag: str, days: list[dt.date]) -> None:
+        """Wait until the newest run of each day has ended; ServiceError for a failed one."""
+        deadline = time.monotonic() + PATIENCE
+        wanted = {str(d) for d in days}
+        while True:
+            runs = self._runs(dag)
+            for other in ("corpus", "instructions", "training"):
+                for run in self._runs(other).values():
+                    self._tell(other, run)
+            failed = [r for r in runs.values() if r["state"] == "failed"]
+            if failed:
+                raise ServiceError(self._why(dag, failed[0]))
+            if wanted <= {k for k, r in runs.items() if r["state"] == "success"}:
+                return
+            if time.monotonic() > deadline:
+                raise ServiceError(f"{dag}: not done after {PATIENCE:.0f} s; see the UI")
+            time.sleep(POLL)
+
+    def _runs(self, dag: str) -> dict[str, dict[str, Any]]:
+        """This demo's newest run of each day."""
+        path = f"/api/v2/dags/{dag}/dagRuns?limit=100&order_by=-run_after"
+        found: dict[str, dict[str, Any]] = {}
+        for run in services.call("GET", path)["dag_runs"]:
+            queued = dt.datetime.fromisoformat(run["queued_at"] or run["run_after"])
+            if queued >= self.began and run.get("partition_key"):
+                held = found.get(run["partition_key"])
+                if held is None or run["queued_at"] > held["queued_at"]:
+                    found[run["partition_key"]] = run
+        return found
+
+    def _tasks(self, dag: str, run: dict[str, Any]) -> list[dict[str, Any]]:
+        path = f"/api/v2/dags/{dag}/dagRuns/{run['dag_run_id']}/taskInstances"
+        tasks: list[dict[str, Any]] = services.call("GET", path)["task_instances"]
+        return tasks
+
+    def _tell(self, dag: str, run: dict[str, Any]) -> None:
+        """Say what has started and what has ended since the last look."""
+        day = run["partition_key"]
+        if (dag, day, "all") in self.said:
+            return
+        for task in self._tasks(dag, run):
+            state, name = task["state"], task["task_id"]
+            key = (name, day, str(state))
+            if state not in {"running", *ENDED} or key in self.said:
+                continue
+            self.said.add(key)
+            if state == "running":
+                say(f"{day}  {name:17} …")
+            else:
+                self.ended += 1
+                spent = (dt.datetime.now(dt.UTC) - self.began).total_seconds()
+                left = spent / self.ended * (self.total - self.ended)
+                say(f"{day}  {name:17} {self._counters(name, day)}  about {left / 60:.0f} min left")
+        if run["state"] in ENDED:
+            self.said.add((dag, day, "all"))
+
+    def _counters(self, task: str, day: str) -> str:
+        """Rows and tokens of the task's newest runs, from ops.job_runs."""
+        stage = next(s for s in STAGES if s.name == task)
+        parts = []
+        for name in stage.parts or (stage.name,):
+            where = {"stage": name, "ds": dt.date.fromisoformat(day)}
+            rows = self.lake.read(JOB_RUNS, where).to_pylist()
+            if not rows:
+                continue
+            r = max(rows, key=lambda row: row["finished_at"])
+            text = f"{r['rows_in']} in, {r['rows_kept']} kept, {r['rows_rejected']} rejected"
+            tokens = r["prompt_tokens"] + r["completion_tokens"]
+            if tokens and r["seconds"]:
+                text += f", {tokens / r['seconds']:.0f} tokens/s"
+            fresh = r["finished_at"] >= self.began
+            parts.append(text + (f", {r['seconds']:.1f} s" if fresh else " (unchanged)"))
+        return "; ".join(parts)
+
+    def _why(self, dag: str, run: dict[str, Any]) -> str:
+        day = run["partition_key"]
+        bad = [t["task_id"] for t in self._tasks(dag, run) if t["state"] == "failed"]
+        where = {"ds": dt.date.fromisoformat(day)}
+        rows = [r for r in self.lake.read(JOB_RUNS, where).to_pylist() if r["status"] != "done"]
+        newest = max(rows, key=lambda r: r["finished_at"], default={"message": "see its log"})
+        return (f"{', '.join(bad)} of {day} failed: {newest['message']}. Its log: "
+                f"{services.base_url()}/dags/{dag}/runs/{run['dag_run_id']}")  # fmt: skip
+
+
+def main() -> None:
+    """The command line: exit code of what failed."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--profile", default="tiny")
+    parser.add_argument("--days", type=int, default=3)
+    args = parser.parse_args()
+    code = 0
+    clock = time.monotonic()
+    try:
+        settings = load(args.profile)
+        say("starting the Spark Connect server and Airflow")
+        services.up(settings)
+        say(f"up after {time.monotonic() - clock:.0f} s")
+        Demo(settings, args.days).run()
+        lake = Path(sys.executable).with_name("lake")
+        subprocess.run([str(lake), "report", "--profile", args.profile], check=True)
+        say(f"demo done in {time.monotonic() - clock:.0f} s")
+    except LakeError as error:
+        sys.stderr.write(f"demo: {error}\n")
+        code = error.exit_code
+    finally:
+        if os.environ.get("KEEP") != "1":
+            services.down()
+    sys.stdout.flush()
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""A stage as an Airflow task: it launches the job's own command and shows what it says.
+
+The command is the one a person would type; Spark is reached by the address in `SPARK_REMOTE`, which
+the job's process inherits. Exit codes (the contract's): 3, a failed gate, and 1 and 2, a defect or
+a user's mistake, are not retried; 4, a failed service, is.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import Asset, BaseOperator
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from lakehouse.stages import StageRef
+
+PROJECT = Path(__file__).resolve().parents[2]
+SNIPPETS_READY = Asset(name="silver.snippets", uri="file:///lake/silver/snippets")
+PAIRS_PUBLISHED = Asset(name="gold.instruction_pairs", uri="file:///lake/gold/instruction_pairs")
+DEFAULT_ARGS = {"retries": 2, "retry_delay": dt.timedelta(seconds=10), "owner": "lake"}
+RETRIED = {4}
+
+
+class StageJob(BaseOperator):
+    """Run `python -m MODULE --partition KEY --profile …` and return its JSON object."""
+
+    template_fields: Sequence[str] = ("partition",)
+
+    def __init__(self, *, stage: StageRef, **kwargs: Any) -> None:
+        super().__init__(task_id=stage.name, pool=stage.pool, **kwargs)
+        self.module, self.args = stage.module, list(stage.args)
+        self.partition = "{{ partition_key or '' }}"
+        self._process: subprocess.Popen[str] | None = None
+
+    def argv(self) -> list[str]:
+        """The command, as a person would type it."""
+        profile = os.environ.get("LAKE_PROFILE", "tiny")
+        sets = [s for s in os.environ.get("LAKE_SET", "").split() if s]
+        flags = [part for s in sets for part in ("--set", s)]
+        return [sys.executable, "-m", self.module, "--partition", self.partition,
+                "--profile", profile, *self.args, *flags]  # fmt: skip
+
+    def execute(self, context: Any) -> dict[str, Any]:
+        """Run the job; its log becomes the task's log, its counters the task's result."""
+        if not self.partition:
+            raise AirflowFailException(
+                "this run has no partition key: trigger it with one (a day, YYYY-MM-DD)"
+            )
+        argv = self.argv()
+        self.log.info("running %s", " ".join(argv[1:]))
+        self._process = subprocess.Popen(
+            argv, cwd=PROJECT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            start_new_session=True, bufsize=1,
+        )  # fmt: skip
+        assert self._process.stdout is not None
+        last = ""
+        for line in self._process.stdout:
+            last = line.strip() or last
+            self.log.info("%s", line.rstrip())
+        code = self._process.wait()
+        result = _result(last)
+        if code == 0:
+            return result
+        message = f"{self.task_id} {self.partition}: {result.get('error', f'exit code {code}')}"
+        if code in RETRIED or code < 0 or code > 128:  # a service, or a kill: try again
+            raise AirflowException(message)
+        raise AirflowFailException(message)
+
+    def on_kill(self) -> None:
+        """Pass the end on; the job interrupts what it left running on a Spark server."""
+        if self._process and self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGTERM)
+
+
+def _result(line: str) -> dict[str, Any]:
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def chained(
+    stages: Sequence[StageRef], inlet: Asset | None = None, outlet: Asset | None = None
+) -> None:
+    """One task a stage, one after the other; the last one announces the asset."""
+    before: StageJob | None = None
+    for stage in stages:
+        task = StageJob(
+            stage=stage,
+            inlets=[inlet] if inlet and before is None else [],
+            outlets=[outlet] if outlet and stage is stages[-1] else [],
+        )
+        if before is not None:
+            before >> task
+        before = task

@@ -1,0 +1,134 @@
+"""Evaluation with a stand-in engine and the real sandbox: what is asked, run, kept and scored."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from lakehouse import benchmarks, engine, prompts
+from lakehouse.benchmarks import Benchmark, Task
+from lakehouse.delta import Lake
+from lakehouse.run import Run
+from lakehouse.settings import Settings, load
+from lakehouse.tables import EVALUATION_SAMPLES, SCORES
+from training import evaluate
+from training.sandbox import Sandbox
+
+MODELS = [{"model_id": "one", "arm": "inverse"}, {"model_id": "two", "arm": "control"}]
+TASKS = tuple(
+    Task(f"t/{k}", f"add {k}", "f", f"assert f(1) == {1 + k}", f"def f(x):\n    return x + {k}", ())
+    for k in range(4)
+)
+NEEDS_HELPERS = {"HumanEval/32", "HumanEval/38", "HumanEval/50"}
+
+
+class StandIn:
+    """Answers "add K" with code that adds 1, whatever K is."""
+
+    asked: list[str] = []  # noqa: RUF012  shared on purpose: one list a test, reset by the fixture
+
+    def fits(self, prompt: str, room: int) -> bool:
+        return True
+
+    def generate(self, texts: Sequence[str], sampling: Sequence[Any]) -> list[engine.Output]:
+        assert {s.temperature for s in sampling} == {0.0}
+        self.asked.extend(texts)
+        return [engine.Output("def f(x):\n    return x + 1", "stop", 5, 7) for _ in texts]
+
+
+@pytest.fixture
+def run(lake: Lake, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Run:
+    StandIn.asked = []
+    monkeypatch.setattr(evaluate, "of_run", lambda _run: MODELS)
+    monkeypatch.setattr(engine, "shared", lambda _path, _settings: StandIn())
+    monkeypatch.setattr(benchmarks, "load", lambda name: Benchmark(name, "v1", TASKS))
+    monkeypatch.setattr("lakehouse.models.folder", lambda _lake, row: row["model_id"])
+    return Run(evaluate.STAGE, "evaluate", dt.date(2026, 11, 3), settings, lake, "run")
+
+
+def scores(lake: Lake) -> dict[str, dict[str, Any]]:
+    return {r["model_id"]: r for r in lake.read(SCORES).to_pylist()}
+
+
+def test_every_task_of_every_model_becomes_a_row_and_a_score(run: Run) -> None:
+    counts = evaluate.main(run)
+    assert (counts.rows_in, counts.rows_kept, counts.rows_rejected) == (8, 8, 0)
+    assert (counts.prompt_tokens, counts.completion_tokens) == (40, 56)
+    rows = run.lake.read(EVALUATION_SAMPLES).to_pylist()
+    passed = {(r["model_id"], r["task_id"]) for r in rows if r["passed"]}
+    assert passed == {("one", "t/1"), ("two", "t/1")}
+    assert {r["isolation"] for r in rows} == {"namespaces+seccomp"}
+    assert {r["verdict"].split()[0] for r in rows} == {"passed", "failed:"}
+    found = scores(run.lake)["one"]
+    assert (found["metric"], found["arm"], found["value"], found["n"]) == (
+        "pass@1", "inverse", 0.25, 4,
+    )  # fmt: skip
+    assert 0 < found["ci_low"] < 0.25 < found["ci_high"] < 1
+
+
+def test_a_second_run_asks_nothing_and_commits_nothing(run: Run) -> None:
+    evaluate.main(run)
+    versions = [run.lake.version(t) for t in (EVALUATION_SAMPLES, SCORES)]
+    StandIn.asked.clear()
+    counts = evaluate.main(run)
+    assert (counts.prompt_tokens, counts.completion_tokens, StandIn.asked) == (0, 0, [])
+    assert [run.lake.version(t) for t in (EVALUATION_SAMPLES, SCORES)] == versions
+
+
+def test_only_missing_tasks_are_asked(run: Run, settings: Settings) -> None:
+    run.settings = load("tiny", [f"lake.root={run.lake.root}", "evaluation.tasks=1"])
+    evaluate.main(run)
+    assert scores(run.lake)["one"]["n"] == 1
+    StandIn.asked.clear()
+    run.settings = settings
+    evaluate.main(run)
+    words = prompts.load("tiny")
+    assert StandIn.asked == 2 * [words.instruct(f"add {k}") for k in (1, 2, 3)]
+
+
+def signature_task() -> Task:
+    prompt = 'import math\n\n\ndef root(x):\n    """The root of x."""\n'
+    return Task(
+        "t", prompt, "root", "assert root(4) == 2", prompt + "    return math.sqrt(x)\n", ()
+    )
+
+
+@pytest.mark.parametrize(
+    "completion",
+    [
+        "    return math.sqrt(x)\n",
+        "def root(x):\n    return math.sqrt(x)\n",
+        "Here it is:\n```python\ndef root(x):\n    return math.sqrt(x)\n```\nIt works.",
+        "```\ndef root(x):\n    return math.sqrt(x)",
+    ],
+    ids=["body", "function", "fence", "open fence"],
+)
+def test_the_code_is_found_in_an_answer(completion: str) -> None:
+    task = signature_task()
+    code = evaluate.program(task, completion)
+    with Sandbox() as box:
+        assert box.run(code=code, test=task.test, names=[task.entry_point]).passed, code
+
+
+def test_a_signature_is_shown_in_a_fence_where_the_profile_fences() -> None:
+    task = signature_task()
+    shown = evaluate.asked(task, prompts.load("smollm2"))
+    assert f"```python\n{task.prompt.rstrip()}\n```" in shown
+    assert evaluate.asked(TASKS[0], prompts.load("tiny")) == prompts.load("tiny").instruct("add 0")
+
+
+@pytest.mark.parametrize("name", ["human_eval", "tiny_world"])
+def test_every_canonical_solution_passes(name: str) -> None:
+    benchmark = benchmarks.load(name)
+    failed = set()
+    with Sandbox(timeout=10) as box:
+        for task in benchmark.tasks:
+            code = evaluate.program(task, task.canonical_solution)
+            if not box.run(code=code, test=task.test, names=[task.entry_point]).passed:
+                failed.add(task.task_id)
+    # the tests of these call functions of the prompt: they pass with `setup=task.prompt`,
+    # see test_sandbox.test_human_eval_solutions_pass_and_forgeries_do_not
+    assert failed <= NEEDS_HELPERS

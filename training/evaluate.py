@@ -79,9 +79,12 @@ def answers(
     loaded = engine.shared(models.folder(run.lake, model), run.settings.engine)
     sampling = engine.Sampling(max_tokens=run.settings.evaluation.max_tokens, seed=0)
     questions = [asked(t, words) for t in missing]
-    fitting = [q if loaded.fits(q, sampling.max_tokens) else q[:1] for q in questions]
-    outputs = loaded.generate(fitting, [sampling] * len(missing))
-    return {t.task_id: o for t, o in zip(missing, outputs, strict=True)}
+    pairs = list(zip(missing, questions, strict=True))
+    fitting = [(t, q) for t, q in pairs if loaded.fits(q, sampling.max_tokens)]
+    outputs = loaded.generate([q for _, q in fitting], [sampling] * len(fitting))
+    nothing = engine.Output("", "none", 0, 0)  # a prompt that does not fit is a task not solved
+    found = {t.task_id: o for (t, _), o in zip(fitting, outputs, strict=True)}
+    return {t.task_id: found.get(t.task_id, nothing) for t in missing}
 
 
 def judge(
@@ -92,12 +95,16 @@ def judge(
     if not fresh:
         return
     rows = []
+    # HumanEval's tests call helpers that its prompts define
     with Sandbox(timeout=run.settings.evaluation.timeout) as box:
         for task in tasks:
             if task.task_id not in fresh:
                 continue
             text = fresh[task.task_id].text
-            verdict = box.run(code=program(task, text), test=task.test, names=[task.entry_point])
+            verdict = box.run(
+                code=program(task, text), test=task.test, names=[task.entry_point],
+                setup=task.prompt if "def " in task.prompt else "",
+            )  # fmt: skip
             rows.append({
                 "model_id": model["model_id"], "benchmark": benchmark.name,
                 "benchmark_version": benchmark.version, "task_id": task.task_id,

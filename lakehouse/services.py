@@ -74,7 +74,9 @@ def environment(settings: Settings) -> dict[str, str]:
         "LAKE_PROFILE": settings.profile,
         "LAKE_ROOT": str(Path(settings.lake.root).resolve()),
         "SPARK_REMOTE": remote(),
-    }
+        # threads that spin while they wait would take the cores from the tasks beside them
+        "OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0",
+    }  # fmt: skip
 
 
 def up(settings: Settings) -> None:

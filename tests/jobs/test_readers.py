@@ -1,0 +1,89 @@
+import datetime as dt
+import json
+from pathlib import Path
+
+import pytest
+
+from jobs import sources
+from jobs.readers import READERS, Record
+from lakehouse.errors import UserError
+from lakehouse.settings import load
+
+DAY = dt.date(2026, 11, 1)
+
+
+def read(path: Path) -> list[Record]:
+    settings = load("tiny", [f"local.path={path}"])
+    source = sources.load("local")
+    items, reader = READERS["local"]
+    return [r for i in items(source, settings, DAY) for r in reader(i, source, settings, DAY)]
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ('{"instruction": "a", "output": "b"', "invalid JSON"),
+        ('{"instruction": "a", "output": NaN}', "not a JSON value"),
+        ('{"instruction": "a", "instruction": "b", "output": "c"}', "a key twice in one object"),
+        ('{"instruction": 3, "output": "b"}', "wrong type"),
+        ('{"question": "a"}', "columns missing or empty"),
+        ('{"instruction": "a", "output": "  "}', "empty"),
+        ('{"instruction": "a", "output": "b\\u0000"}', "NUL character"),
+        ('{"instruction": "a", "output": "\\ud83d"}', "lone surrogate"),
+        ('["a"]', "record is not a JSON object"),
+        ("__import__('os').system('true')", "invalid JSON"),
+    ],
+)
+def test_a_bad_record_has_its_reason_and_the_rest_is_kept(
+    tmp_path: Path, line: str, reason: str
+) -> None:
+    good = json.dumps({"instruction": "add", "output": "x = 1"})
+    path = tmp_path / "rows.jsonl"
+    path.write_text(f"{good}\n{line}\n\n{good}\n")
+    first, bad, last = read(path)
+    assert (first.content, last.content) == ("x = 1", "x = 1")
+    assert (bad.reason, bad.origin) == (reason, "rows.jsonl:2")
+    assert bad.remedy
+    json.loads(bad.evidence).get("seen", "").encode()
+
+
+def test_a_json_array_with_inputs(tmp_path: Path) -> None:
+    path = tmp_path / "rows.json"
+    path.write_text(json.dumps([{"instruction": "add", "input": "1 2", "output": "3"}, 7]))
+    good, bad = read(path)
+    assert (good.kind, good.instruction, good.content) == ("instruction", "add\n\n1 2", "3")
+    assert (bad.origin, bad.reason) == ("rows.json#1", "record is not a JSON object")
+
+
+def test_a_folder_of_sources(tmp_path: Path) -> None:
+    (tmp_path / "pkg").mkdir()
+    (tmp_path / "pkg" / "a.py").write_text("x = 1\n")
+    (tmp_path / "b.js").write_bytes(b"\xff\xfe")
+    (tmp_path / "readme.md").write_text("no code")
+    (tmp_path / "empty.py").write_text("")
+    found = {r.origin: r for r in read(tmp_path)}
+    assert found["pkg/a.py"].language == "python"
+    assert found["b.js"].reason == "not UTF-8"
+    assert found["empty.py"].reason == "empty"
+    assert "readme.md" not in found
+
+
+def test_a_missing_path_is_the_users_mistake(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="does not exist"):
+        read(tmp_path / "nowhere")
+
+
+def test_every_source_has_a_reader() -> None:
+    for path in sources.FOLDER.glob("*.toml"):
+        assert sources.load(path.stem).reader in READERS
+
+
+def test_the_standard_library_is_dealt_once_over_the_days() -> None:
+    settings = load("tiny", ["stdlib.files_per_day=0"])
+    source, (items, reader) = sources.load("stdlib"), READERS["stdlib"]
+    dealt = [items(source, settings, DAY + dt.timedelta(n)) for n in range(4)]
+    assert dealt[0] == dealt[3]
+    assert not set(dealt[0]) & set(dealt[1])
+    assert sum(map(len, dealt[:3])) > 300
+    (record,) = reader(dealt[0][0], source, settings, DAY)
+    assert record.origin.startswith("stdlib/")

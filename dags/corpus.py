@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 
 from airflow.sdk import DAG, CronPartitionTimetable
+
 from lakehouse.stages import of_flow
 from operators.stage_job import DEFAULT_ARGS, SNIPPETS_READY, chained
 

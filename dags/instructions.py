@@ -11,6 +11,7 @@ from __future__ import annotations
 import datetime as dt
 
 from airflow.sdk import DAG, PartitionedAssetTimetable
+
 from lakehouse.stages import of_flow
 from operators.stage_job import DEFAULT_ARGS, PAIRS_PUBLISHED, SNIPPETS_READY, chained
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import json
 
-from lakehouse.benchmarks import load as load_benchmark
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from jobs import contamination
 from jobs.judge import judge_id
 from jobs.scope import Scope, versions
+from lakehouse.benchmarks import load as load_benchmark
 from lakehouse.run import Counts, Run, Stage, entry
 from lakehouse.settings import Settings
 from lakehouse.tables import CANDIDATES, CONTAMINATION, JUDGEMENTS, SNIPPETS, STAGED

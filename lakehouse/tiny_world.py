@@ -22,10 +22,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 Split = Literal["train", "valid", "test"]
-VERSION = "tiny_world/1"
+Source = Literal["list", "string"]
+VOCABULARY = Path(__file__).with_suffix(".toml")
+VERSION = f"tiny_world/2-{zlib.crc32(VOCABULARY.read_bytes()):08x}"
+"""Changes with the rules below or the vocabulary."""
 TEST_SEED = 99
 INPUTS = 12
 _STRING_SHARE, _DEPTHS, _SCALAR_END, _NOISE = 0.25, (0.2, 0.5, 0.3), 0.45, 0.08
+_REVERSES = (" after you ", " , but before that ")
+"""Connectors that name the later step first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +38,7 @@ class Primitive:
     """One step: name, whether it yields an int, its expression, how it is said."""
 
     name: str
-    source: Literal["list", "string"]
+    source: Source
     ends: bool
     code: str
     say: tuple[str, ...]
@@ -50,7 +55,7 @@ class Task:
 
 @cache
 def _vocabulary() -> tuple[dict[str, Primitive], dict[str, Any]]:
-    data = tomllib.loads(Path(__file__).with_suffix(".toml").read_text())
+    data = tomllib.loads(VOCABULARY.read_text())
     found: dict[str, Primitive] = {}
     for source in ("list", "string"):
         for result, group in data[source].items():
@@ -70,16 +75,38 @@ def program(draw: random.Random) -> tuple[tuple[str, int], ...]:
         ends = place == depth - 1 and draw.random() < _SCALAR_END
         pool = [p for p in primitives.values() if p.source == source and p.ends == ends]
         chosen = draw.choice(pool)
-        steps.append((chosen.name, draw.randint(2, 6) if "{k}" in chosen.code else 0))
+        steps.append((chosen.name, draw.randint(2, 6) if _takes(chosen.name) else 0))
     return tuple(steps)
 
 
 def split(steps: tuple[tuple[str, int], ...]) -> Split:
-    """By the sequence of primitives: 15% test, 4% valid; single steps are always train."""
+    """By the sequence of primitives: 15% test, 4% valid; single steps are always train.
+
+    Steps that are written alike count as one primitive (multiples of 2 are the even numbers), or
+    the code of a test task would turn up in a corpus under another name.
+    """
     if len(steps) == 1:
         return "train"
-    place = zlib.crc32(" ".join(name for name, _ in steps).encode()) % 100
+    named = (_written()[_rendered(name, k)] if k else name for name, k in steps)
+    place = zlib.crc32(" ".join(named).encode()) % 100
     return "test" if place < 15 else "valid" if place < 19 else "train"
+
+
+@cache
+def _written() -> dict[tuple[Source, str], str]:
+    """A primitive's name by its source and rendered expression; one without a constant wins."""
+    primitives, _ = _vocabulary()
+    constants = [(name, k) for k in (*range(2, 7), 0) for name in primitives]
+    return {_rendered(name, k): name for name, k in constants if bool(k) == _takes(name)}
+
+
+def _takes(name: str) -> bool:
+    return "{k}" in _vocabulary()[0][name].code
+
+
+def _rendered(name: str, k: int) -> tuple[Source, str]:
+    step = _vocabulary()[0][name]
+    return step.source, step.code.replace("{k}", str(k))
 
 
 def code(steps: tuple[tuple[str, int], ...]) -> str:
@@ -90,7 +117,7 @@ def code(steps: tuple[tuple[str, int], ...]) -> str:
     for name, k in steps:
         step = primitives[name]
         verb = "return" if step.ends else f"{variable} ="
-        lines.append(f"    {verb} {step.code.replace('{k}', str(k))}")
+        lines.append(f"    {verb} {_rendered(name, k)[1]}")
     if not primitives[steps[-1][0]].ends:
         lines.append(f"    return {variable}")
     return "\n".join(lines)
@@ -195,3 +222,46 @@ def _inputs(task: Task, draw: random.Random) -> list[Any]:
         letters = "aeioubcdst  ABE"
         return ["".join(draw.choices(letters, k=draw.randint(0, 12))) for _ in range(INPUTS)]
     return [[draw.randint(-9, 12) for _ in range(draw.randint(0, 11))] for _ in range(INPUTS)]
+
+
+def describes(text: str, task: Task) -> bool:
+    """Whether an instruction says this very program: an instrument for reports, never a teacher."""
+    _, data = _vocabulary()
+    words = [w for w in text.split() if w not in data["wording"]["noise"]]
+    later, earlier = " ".join(words), ""
+    for mark in _REVERSES:
+        if mark in later:
+            later, _, earlier = later.partition(mark)
+            break
+    source: Source = "string" if task.code.startswith("def f(s)") else "list"
+    return _heard(earlier, source) + _heard(later, source) == task.steps
+
+
+def _heard(text: str, source: Source) -> tuple[tuple[str, int], ...]:
+    """The steps said in a text, left to right; of overlapping readings the first and longest."""
+    found = sorted(
+        (match.start(), -match.end(), name, int(match["k"]) if match.groupdict() else 0)
+        for name, pattern in _patterns(source)
+        for match in pattern.finditer(text)
+    )
+    steps, end = [], 0
+    for start, negative_end, name, k in found:
+        if start >= end:
+            steps.append((name, k))
+            end = -negative_end
+    return tuple(steps)
+
+
+@cache
+def _patterns(source: Source) -> tuple[tuple[str, re.Pattern[str]], ...]:
+    primitives, data = _vocabulary()
+
+    def slot(match: re.Match[str]) -> str:
+        if match[1] == "k":
+            return r"(?P<k>\d)"
+        return "(?:" + "|".join(map(re.escape, data["slots"][match[1]]["words"])) + ")"
+
+    return tuple(
+        (step.name, re.compile(r"\b" + re.sub(r"\{(\w)\}", slot, said) + r"\b"))
+        for step in primitives.values() if step.source == source for said in step.say
+    )  # fmt: skip

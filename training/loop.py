@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import torch
 
 LOG_EVERY = 25
+SMALL = 5_000_000
+"""Parameters under which a model is too small to share its steps among threads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class Course:
     def final_loss(self) -> float:
         """Mean of the last 20 steps, nats a token."""
         last = [s["loss"] for s in self.steps[-20:]]
-        return sum(last) / len(last)
+        return float(sum(last) / len(last))
 
 
 def rate(step: int, total: int, recipe: Finetune) -> float:
@@ -56,6 +58,7 @@ def rate(step: int, total: int, recipe: Finetune) -> float:
 
 def train(model: Any, phases: Sequence[Phase], recipe: Finetune, seed: int) -> Course:
     """Train in place. The same seed, examples and machine give the same weights."""
+    _limit_threads(model)
     engine = _engine(model, recipe)
     accumulate = recipe.batch // recipe.micro_batch
     total, tokens, started = sum(p.steps for p in phases), 0, time.monotonic()
@@ -90,13 +93,12 @@ def train(model: Any, phases: Sequence[Phase], recipe: Finetune, seed: int) -> C
 def _step(engine: Any, parts: Sequence[Sequence[Example]], accumulate: int) -> float:
     """One optimiser step: the mean over all response tokens of the batch."""
     pairs = [collate(part) for part in parts]
-    counts = [int((labels != IGNORED).sum()) for _, labels in pairs]
-    whole = max(1, sum(counts))
+    whole = max(1, sum(int((labels != IGNORED).sum()) for _, labels in pairs))
     total = 0.0
     # DeepSpeed counts micro-batches; a short batch still makes one full step
     for place in range(accumulate):
         inputs, labels = pairs[place % len(pairs)]
-        share = counts[place % len(pairs)] / whole if place < len(pairs) else 0.0
+        share = 1.0 / whole if place < len(pairs) else 0.0
         loss = engine(inputs.to(engine.device), labels.to(engine.device)) * share
         engine.backward(loss * accumulate)  # DeepSpeed divides by the accumulation
         engine.step()
@@ -130,7 +132,10 @@ def _engine(model: Any, recipe: Finetune) -> Any:
 
 
 def _response_loss(model: Any) -> Any:
-    """The model as a module whose output is the loss; logits are made for response tokens only."""
+    """The model as a module whose output is the summed loss, from response tokens' logits only.
+
+    A sum, not a mean: a micro-batch whose responses were all cut off adds 0, not NaN.
+    """
     import torch
 
     class ResponseLoss(torch.nn.Module):
@@ -142,9 +147,19 @@ def _response_loss(model: Any) -> Any:
             hidden = self.model.model(input_ids=inputs, use_cache=False).last_hidden_state
             wanted = labels != IGNORED
             logits = self.model.lm_head(hidden[wanted])
-            return torch.nn.functional.cross_entropy(logits.float(), labels[wanted])
+            return torch.nn.functional.cross_entropy(
+                logits.float(), labels[wanted], reduction="sum"
+            )
 
     return ResponseLoss()
+
+
+def _limit_threads(model: Any) -> None:
+    """One thread for a small model: more save little, and on a busy machine they cost 8 times."""
+    import torch
+
+    if sum(p.numel() for p in model.parameters()) < SMALL:
+        torch.set_num_threads(1)
 
 
 def _single_process() -> None:

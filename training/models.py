@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -53,8 +54,26 @@ def seal(folder: Path) -> str:
         for p in sorted(folder.rglob("*"))
         if p.is_file() and p.name != MANIFEST
     }
+    for name in files:
+        with (folder / name).open("rb") as handle:
+            os.fsync(handle.fileno())  # a rename must not outlive what it names
     (folder / MANIFEST).write_text(json.dumps({"sha256": files}, indent=1))
     return _total(files)
+
+
+def digest(folder: Path) -> str:
+    """sha256 over a folder that is not ours to seal: by its manifest, or by reading every file."""
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != MANIFEST)
+    return verified(folder) or _total({str(p.relative_to(folder)): _sha256(p) for p in files})
+
+
+def stamp(spec: str) -> str:
+    """A cheap sign that a folder named by the settings has changed; the spec itself if none."""
+    folder = Path(spec)
+    if not folder.is_dir():
+        return spec
+    stats = sorted((p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in folder.iterdir())
+    return f"{spec} {stats}"
 
 
 def require_layout(folder: Path) -> None:

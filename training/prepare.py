@@ -8,12 +8,15 @@ already there is reused: nothing is trained twice.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
+from lakehouse import models as known
 from lakehouse import prompts, tiny_world
 from lakehouse.errors import UserError
 from lakehouse.run import Counts, Run, Stage, entry, git_sha
+from lakehouse.settings import Settings
 from lakehouse.tables import MODELS, TRAINING_RUNS
 from training import models, recipes, tokenizer
 from training.dataset import Example, encode
@@ -44,9 +47,8 @@ def provide(run: Run, arm: str, spec: str, base_id: str) -> str:
         )
     folder = Path(spec).resolve()
     models.require_layout(folder)
-    sha256 = models.verified(folder) or models.content_id("", {
-        p.name: p.stat().st_size for p in sorted(folder.iterdir())})  # fmt: skip
-    model_id = f"{folder.name}-{sha256[-12:]}-{arm}"
+    sha256 = models.digest(folder)
+    model_id = f"{folder.name}-{sha256[:12]}-{arm}"
     models.register(run.lake, run.run_id, model_id=model_id, arm=arm, base_model_id=model_id,
                     training_run_id="", spec=spec, path=str(folder), sha256=sha256)  # fmt: skip
     return model_id
@@ -58,22 +60,22 @@ def trained(run: Run, arm: str, name: str, spec: str, base_id: str) -> str:
     course = recipe.base if arm == "base" else recipe.teacher
     if recipe.model is None or course is None:
         raise UserError(f"recipe {name!r} has no [model] and [{arm}]: it cannot train a {arm}")
-    world = run.settings.tiny_world
+    world, fitting = run.settings.tiny_world, _as_finetune(course, recipe)
     config: dict[str, Any] = {
         "shape": recipe.model.model_dump(), "course": course.model_dump(), "base": base_id,
-        "world": tiny_world.VERSION, "prompts": prompts.load("tiny").version, "seed": SEED,
+        "optimizer": fitting.model_dump(exclude={"steps", "epochs"}), "seed": SEED,
+        "world": tiny_world.VERSION, "tokenizer": tokenizer.VERSION,
+        "prompts": prompts.load("tiny").version,
         "pairs": [world.seed, world.labelled] if arm == "teacher" else [],
     }  # fmt: skip
     model_id = models.content_id(f"tiny-{arm}", config)
     folder = run.lake.models() / model_id
     sha256 = models.verified(folder)
-    if sha256 is None:
+    if sha256 is None or not run.lake.read(TRAINING_RUNS, {"training_run_id": model_id}).num_rows:
         run.log.info("training", model_id=model_id, steps=course.steps)
         build = _base if arm == "base" else _teacher
         model, words, examples = build(run, recipe, base_id)
-        done = train(
-            model, [Phase(arm, examples, course.steps)], _as_finetune(course, recipe), SEED
-        )
+        done = train(model, [Phase(arm, examples, course.steps)], fitting, SEED)
 
         def write(scratch: Path) -> None:
             model.save_pretrained(scratch, safe_serialization=True)
@@ -83,7 +85,7 @@ def trained(run: Run, arm: str, name: str, spec: str, base_id: str) -> str:
         run.lake.upsert(TRAINING_RUNS, [{
             "training_run_id": model_id, "arm": arm, "training_set_id": tiny_world.VERSION,
             "recipe": name, "seed": SEED, "steps": course.steps, "tokens": done.tokens,
-            "seconds": done.seconds, "final_loss": done.final_loss, "config": str(config),
+            "seconds": done.seconds, "final_loss": done.final_loss, "config": json.dumps(config),
             "git_sha": git_sha(),
         }], run.run_id)  # fmt: skip
     models.register(run.lake, run.run_id, model_id=model_id, arm=arm,
@@ -103,7 +105,7 @@ def _base(run: Run, recipe: Recipe, _base_id: str) -> tuple[Any, Any, list[Examp
     assert recipe.model is not None
     assert recipe.base is not None
     with tempfile.TemporaryDirectory() as scratch:
-        tokenizer.train(Path(scratch), recipe.model.vocab_size, run.settings.tiny_world.seed)
+        tokenizer.train(Path(scratch), recipe.model.vocab_size, SEED)
         words = AutoTokenizer.from_pretrained(scratch)
     torch.manual_seed(SEED)
     end = words.eos_token_id
@@ -121,7 +123,8 @@ def _base(run: Run, recipe: Recipe, _base_id: str) -> tuple[Any, Any, list[Examp
 
 def _teacher(run: Run, recipe: Recipe, base_id: str) -> tuple[Any, Any, list[Example]]:
     """The base, and both directions of the labelled pairs."""
-    model, words = load(run.lake.models() / base_id)
+    row = run.lake.read(MODELS, {"model_id": base_id}).to_pylist()[0]
+    model, words = load(Path(known.folder(run.lake, row)))
     asked = prompts.load("tiny")
     world = run.settings.tiny_world
     room = recipe.finetune.max_length
@@ -182,10 +185,19 @@ def _unpack(scratch: Path) -> None:
     words.save_pretrained(scratch)
 
 
+def _depends(settings: Settings) -> str:
+    """What else makes the models: recipes, the world and its tokens, a folder's files."""
+    chosen = (settings.model.base, settings.model.teacher)
+    trains = [s.partition(":")[2] for s in chosen if s.startswith("train:")]
+    return "\n".join([
+        *map(models.stamp, chosen), *(recipes.load(name).model_dump_json() for name in trains),
+        tiny_world.VERSION, tokenizer.VERSION,
+    ])  # fmt: skip
+
+
 STAGE = Stage(
     "prepare", main, writes=(MODELS, TRAINING_RUNS), settings=("model", "tiny_world"), grain="key",
-    depends=lambda s: "\n".join(p.read_text() for p in sorted(recipes.FOLDER.glob("*.toml"))
-                                if p.stem in s.model.base + s.model.teacher),
+    depends=_depends,
 )  # fmt: skip
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from typing import Any
 
 from airflow.sdk import Asset, BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
 from lakehouse.stages import StageRef
 
 PROJECT = Path(__file__).resolve().parents[2]

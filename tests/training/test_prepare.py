@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+
+import pytest
+
+from lakehouse.delta import Lake
+from lakehouse.errors import UserError
+from lakehouse.run import Run
+from lakehouse.settings import Settings
+from lakehouse.tables import MODELS
+from training import models, prepare
+
+
+@pytest.fixture
+def run(lake: Lake, settings: Settings) -> Run:
+    return Run(prepare.STAGE, "prepare", dt.date(2026, 11, 1), settings, lake, "run")
+
+
+def model_folder(place: Path, weights: bytes = b"weights") -> Path:
+    folder = place / "mine"
+    folder.mkdir(exist_ok=True)
+    for name in ("config.json", "tokenizer_config.json", "tokenizer.json"):
+        (folder / name).write_text("{}")
+    (folder / "model.safetensors").write_bytes(weights)
+    return folder
+
+
+def test_a_folder_is_registered_under_the_hash_of_its_contents(run: Run, tmp_path: Path) -> None:
+    folder = model_folder(tmp_path)
+    first = prepare.provide(run, "teacher", str(folder), "")
+    assert prepare.provide(run, "teacher", str(folder), "") == first
+    [row] = run.lake.read(MODELS).to_pylist()
+    assert (row["path"], row["arm"], row["spec"]) == (str(folder), "teacher", str(folder))
+    # as long as before, but other weights: another model
+    assert prepare.provide(run, "teacher", str(model_folder(tmp_path, b"WEIGHTS")), "") != first
+
+
+def test_a_changed_folder_changes_the_stages_fingerprint(tmp_path: Path) -> None:
+    before = models.stamp(str(model_folder(tmp_path)))
+    assert models.stamp(str(tmp_path / "mine")) == before
+    assert models.stamp(str(model_folder(tmp_path, b"other weights"))) != before
+    assert models.stamp("train:tiny") == "train:tiny"
+
+
+@pytest.mark.parametrize(
+    ("lacking", "says"),
+    [("model.safetensors", "pickled weights"), ("config.json", r"lacks config\.json")],
+)
+def test_a_folder_that_is_no_model_says_what_it_lacks(
+    run: Run, tmp_path: Path, lacking: str, says: str
+) -> None:
+    folder = model_folder(tmp_path)
+    (folder / lacking).unlink()
+    with pytest.raises(UserError, match=says):
+        prepare.provide(run, "base", str(folder), "")
+
+
+@pytest.mark.parametrize("spec", ["", "unset", "package:other", "train:none", "/no/such/folder"])
+def test_a_spec_that_names_nothing_is_the_users_mistake(run: Run, spec: str) -> None:
+    with pytest.raises(UserError):
+        prepare.provide(run, "base", spec, "")
+
+
+def test_a_recipe_without_a_model_cannot_train_one(run: Run) -> None:
+    with pytest.raises(UserError, match="cannot train a base"):
+        prepare.provide(run, "base", "train:smollm2", "")
+
+
+def test_publish_leaves_nothing_half_written(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+
+    def write(scratch: Path) -> None:
+        (scratch / "a").write_text("1")
+        if not folder.exists():
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        models.publish(folder, write)
+    assert not folder.exists()
+    assert models.verified(folder) is None
+    sha256 = models.publish(folder, write_one)
+    assert models.verified(folder) == sha256
+    (folder / "a").write_text("2")
+    assert models.verified(folder) is None
+
+
+def write_one(scratch: Path) -> None:
+    (scratch / "a").write_text("1")

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from lakehouse.errors import UserError
+from training import recipes
+from training.finetune import plan
+from training.loop import rate
+
+
+@pytest.mark.parametrize("name", sorted(p.stem for p in recipes.FOLDER.glob("*.toml")))
+def test_every_recipe_loads_and_gives_a_deepspeed_config(name: str) -> None:
+    recipe = recipes.load(name).finetune
+    config = recipes.deepspeed_config(recipe)
+    assert (
+        config["train_micro_batch_size_per_gpu"] * config["gradient_accumulation_steps"]
+        == recipe.batch
+    )
+    assert bool(recipe.steps) != bool(recipe.epochs)
+
+
+def test_the_paper_recipe_holds_the_papers_numbers() -> None:
+    recipe = recipes.load("paper").finetune
+    assert recipe.optimizer == "adafactor"
+    assert (recipe.learning_rate, recipe.warmup_steps, recipe.batch) == (5e-5, 15, 512)
+    assert (recipe.schedule, recipe.max_length, recipe.clip) == ("linear", 1024, 0.0)
+    assert recipe.epochs == {"self_generated": 1, "original": 2}
+
+
+def test_the_control_takes_as_many_steps_on_the_originals_alone() -> None:
+    sizes = {"self_generated": 1200, "original": 300}
+    for name in ("tiny", "paper"):
+        recipe = recipes.load(name).finetune.model_copy(update={"batch": 32})
+        inverse, control = plan("inverse", sizes, recipe), plan("control", sizes, recipe)
+        assert list(inverse) == ["self_generated", "original"]
+        assert control == {"original": sum(inverse.values())}
+
+
+def test_without_originals_there_is_no_control() -> None:
+    recipe = recipes.load("tiny").finetune
+    sizes = {"self_generated": 9, "original": 0}
+    assert plan("control", sizes, recipe) == {}
+    assert plan("inverse", sizes, recipe) == {"self_generated": 150}
+
+
+def test_the_rate_warms_up_and_falls_to_nothing() -> None:
+    recipe = recipes.load("tiny").finetune
+    rates = [rate(step, 450, recipe) for step in range(451)]
+    peak = rates.index(max(rates))
+    assert peak in (recipe.warmup_steps - 1, recipe.warmup_steps)
+    assert max(rates) == recipe.learning_rate
+    assert rates[:peak] == sorted(rates[:peak])
+    assert rates[peak + 1 :] == sorted(rates[peak + 1 :], reverse=True)
+    assert rates[450] == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ("batch = 33", "not a multiple"),
+        ('optimizer = "adafactor"', "Adafactor with ZeRO stage 1"),
+        ('deepspeed = "none"', "allowed: cpu, one"),
+    ],
+)
+def test_a_config_that_would_train_wrongly_is_refused(
+    change: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "one.json").write_text(json.dumps({"zero_optimization": {"stage": 1}}))
+    (tmp_path / "cpu.json").write_text("{}")
+    monkeypatch.setattr(recipes, "DEEPSPEED", tmp_path)
+    key, _, value = change.partition(" = ")
+    wanted = {"micro_batch": 32, "deepspeed": "one", key: json.loads(value)}
+    with pytest.raises(UserError, match=says):
+        recipes.deepspeed_config(recipes.load("tiny").finetune.model_copy(update=wanted))
+
+
+def test_a_wrong_number_names_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (recipes.FOLDER / "smollm2.toml").read_text()
+    (tmp_path / "odd.toml").write_text(text.replace("batch = 4", "batch = 0"))
+    monkeypatch.setattr(recipes, "FOLDER", tmp_path)
+    with pytest.raises(UserError, match=r"finetune\.batch"):
+        recipes.load("odd")
+    with pytest.raises(UserError, match="allowed: odd"):
+        recipes.load("tiny")

@@ -1,7 +1,8 @@
 """Training: what is published -> inverse and control -> scores -> promotion.
 
-By default once a week, when all seven days of an ISO week are published; by hand for any day with
-a partition key (the training set is everything published up to that day).
+By default once a week, when all seven days from a Monday on are published: the run's key is that
+Monday, its partition the Sunday. By hand for any day: trigger it with the day as partition key. The
+training set is everything published up to the partition.
 
 *Triage*: a fine-tune that was killed starts again from its seed and gives the same weights.
 """
@@ -13,14 +14,16 @@ import datetime as dt
 from airflow.sdk import DAG, PartitionedAssetTimetable, RollupMapper, StartOfWeekMapper, WeekWindow
 
 from lakehouse.stages import of_flow
-from operators.stage_job import DEFAULT_ARGS, PAIRS_PUBLISHED, chained
+from operators.stage_job import DEFAULT_ARGS, PAIRS_PUBLISHED, WEEK_END, chained
 
 with DAG(
     "training",
     schedule=PartitionedAssetTimetable(
         assets=PAIRS_PUBLISHED,
         default_partition_mapper=RollupMapper(
-            upstream_mapper=StartOfWeekMapper(input_format="%Y-%m-%d"), window=WeekWindow()
+            # keys are plain days, so that a trigger by hand may name any
+            upstream_mapper=StartOfWeekMapper(input_format="%Y-%m-%d", output_format="%Y-%m-%d"),
+            window=WeekWindow(),
         ),
     ),
     start_date=dt.datetime(2026, 1, 1, tzinfo=dt.UTC),
@@ -30,4 +33,4 @@ with DAG(
     tags=["layer:gold"],
     doc_md=__doc__,
 ):
-    chained(of_flow("training"), inlet=PAIRS_PUBLISHED)
+    chained(of_flow("training"), inlet=PAIRS_PUBLISHED, partition=WEEK_END)

@@ -25,6 +25,12 @@ from lakehouse.stages import StageRef
 PROJECT = Path(__file__).resolve().parents[2]
 SNIPPETS_READY = Asset(name="silver.snippets", uri="file:///lake/silver/snippets")
 PAIRS_PUBLISHED = Asset(name="gold.instruction_pairs", uri="file:///lake/gold/instruction_pairs")
+DAY = "{{ partition_key or '' }}"
+WEEK_END = (
+    "{% if dag_run.run_type == 'manual' %}{{ partition_key or '' }}"
+    "{% else %}{{ macros.ds_add(partition_key, 6) }}{% endif %}"
+)
+"""A roll-up's key is its Monday and its partition the Sunday; a day named by hand is that day."""
 DEFAULT_ARGS = {"retries": 2, "retry_delay": dt.timedelta(seconds=10), "owner": "lake"}
 RETRIED = {4}
 
@@ -34,10 +40,10 @@ class StageJob(BaseOperator):
 
     template_fields: Sequence[str] = ("partition",)
 
-    def __init__(self, *, stage: StageRef, **kwargs: Any) -> None:
+    def __init__(self, *, stage: StageRef, partition: str = DAY, **kwargs: Any) -> None:
         super().__init__(task_id=stage.name, pool=stage.pool, **kwargs)
         self.module, self.args = stage.module, list(stage.args)
-        self.partition = "{{ partition_key or '' }}"
+        self.partition = partition
         self._process: subprocess.Popen[str] | None = None
 
     def argv(self) -> list[str]:
@@ -89,13 +95,15 @@ def _result(line: str) -> dict[str, Any]:
 
 
 def chained(
-    stages: Sequence[StageRef], inlet: Asset | None = None, outlet: Asset | None = None
-) -> None:
+    stages: Sequence[StageRef], inlet: Asset | None = None, outlet: Asset | None = None,
+    partition: str = DAY,
+) -> None:  # fmt: skip
     """One task a stage, one after the other; the last one announces the asset."""
     before: StageJob | None = None
     for stage in stages:
         task = StageJob(
             stage=stage,
+            partition=partition,
             inlets=[inlet] if inlet and before is None else [],
             outlets=[outlet] if outlet and stage is stages[-1] else [],
         )

@@ -7,11 +7,14 @@ job again; jobs are idempotent. A backfill of this DAG replays the whole chain, 
 from __future__ import annotations
 
 import datetime as dt
+import os
 
 from airflow.sdk import DAG, CronPartitionTimetable
 
 from lakehouse.stages import of_flow
 from operators.stage_job import DEFAULT_ARGS, SNIPPETS_READY, chained
+
+UNTIL = os.environ.get("LAKE_UNTIL")  # the demo's last day: it runs its own days and no others
 
 with DAG(
     "corpus",
@@ -19,6 +22,7 @@ with DAG(
         "0 0 * * *", timezone="UTC", run_offset=-1, key_format="%Y-%m-%d"
     ),
     start_date=dt.datetime(2026, 1, 1, tzinfo=dt.UTC),
+    end_date=dt.datetime.fromisoformat(f"{UNTIL}T00:00:00Z") if UNTIL else None,
     catchup=False,
     max_active_runs=3,
     default_args=DEFAULT_ARGS,

@@ -147,17 +147,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--profile", default="tiny")
     parser.add_argument("--days", type=int, default=3)
+    parser.add_argument("--report", default="report.html", help="where the page goes")
     args = parser.parse_args()
     code = 0
     clock = time.monotonic()
     try:
         settings = load(args.profile)
         say("starting the Spark Connect server and Airflow")
-        services.up(settings)
+        demo = Demo(settings, args.days)
+        services.up(settings, until=str(demo.days[-1]))
         say(f"up after {time.monotonic() - clock:.0f} s")
-        Demo(settings, args.days).run()
+        demo.run()
         lake = Path(sys.executable).with_name("lake")
-        subprocess.run([str(lake), "report", "--profile", args.profile], check=True)
+        subprocess.run(
+            [str(lake), "report", "--profile", args.profile, "--out", args.report], check=True
+        )
         say(f"demo done in {time.monotonic() - clock:.0f} s")
     except LakeError as error:
         sys.stderr.write(f"demo: {error}\n")

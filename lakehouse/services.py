@@ -31,8 +31,8 @@ from lakehouse.settings import Settings, load
 from lakehouse.spark import conf
 
 PROJECT = Path(__file__).resolve().parents[1]
-NOTES = PROJECT / ".run"
 HOME = Path(os.environ.get("AIRFLOW_HOME") or PROJECT / ".airflow")
+NOTES = HOME.parent / ".run"
 AIRFLOW_PORT = int(os.environ.get("LAKE_AIRFLOW_PORT", "8080"))
 SPARK_PORT = int(os.environ.get("LAKE_SPARK_PORT", "15002"))
 POOLS = {"spark": 1, "gpu": 1, "light": 4}
@@ -49,8 +49,8 @@ def base_url() -> str:
     return f"http://127.0.0.1:{AIRFLOW_PORT}"
 
 
-def environment(settings: Settings) -> dict[str, str]:
-    """What Airflow and its tasks are started with."""
+def environment(settings: Settings, until: str = "") -> dict[str, str]:
+    """What Airflow and its tasks are started with; no day after `until` is scheduled by itself."""
     bin_folder = str(Path(sys.executable).parent)
     airflow = {
         "CORE__DAGS_FOLDER": str(PROJECT / "dags"),
@@ -72,6 +72,7 @@ def environment(settings: Settings) -> dict[str, str]:
         "PATH": f"{bin_folder}:{os.environ['PATH']}",
         "PYTHONPATH": str(PROJECT),
         "LAKE_PROFILE": settings.profile,
+        "LAKE_UNTIL": until,
         "LAKE_ROOT": str(Path(settings.lake.root).resolve()),
         "SPARK_REMOTE": remote(),
         # threads that spin while they wait would take the cores from the tasks beside them
@@ -79,7 +80,7 @@ def environment(settings: Settings) -> dict[str, str]:
     }  # fmt: skip
 
 
-def up(settings: Settings) -> None:
+def up(settings: Settings, until: str = "") -> None:
     """Start both services, wait until they answer, print the address and the login."""
     if not _alive("spark"):
         _require_free(SPARK_PORT, "LAKE_SPARK_PORT")
@@ -89,7 +90,7 @@ def up(settings: Settings) -> None:
     if not _alive("airflow"):
         _require_free(AIRFLOW_PORT, "LAKE_AIRFLOW_PORT")
         argv = [str(Path(sys.executable).with_name("airflow")), "standalone"]
-        _start("airflow", argv, environment(settings))
+        _start("airflow", argv, environment(settings, until))
     _wait("spark", lambda: _listens(SPARK_PORT))
     _wait("airflow", healthy)
     held = _pools()

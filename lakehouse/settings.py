@@ -232,13 +232,12 @@ def load(
 ) -> Settings:
     """The settings of a profile, with the environment and `section.key=value` overrides laid over.
 
+    `profile` is a name in lakehouse/profiles, or the path of a TOML file of your own.
     Raises UserError for an unknown profile or key, a malformed override, or a value out of range.
     """
-    path = PROFILES / f"{profile}.toml"
-    if not path.is_file():
-        raise unknown("profile", profile, (p.stem for p in PROFILES.glob("*.toml")))
+    path = data_file(PROFILES, "profile", profile)
     tree: dict[str, Any] = tomllib.loads(path.read_text())
-    tree["profile"] = profile
+    tree["profile"] = str(path.resolve()) if profile.endswith(".toml") else profile
     environ = os.environ if environ is None else environ
     if root := environ.get("LAKE_ROOT"):
         tree.setdefault("lake", {})["root"] = root
@@ -254,6 +253,14 @@ def load(
         return Settings.model_validate(tree)
     except ValidationError as error:
         raise UserError(_explain(error, profile)) from None
+
+
+def data_file(folder: Path, kind: str, name: str) -> Path:
+    """The TOML file of that name in a folder of ours, or the one at that path; else UserError."""
+    path = Path(name) if name.endswith(".toml") else folder / f"{name}.toml"
+    if not path.is_file():
+        raise unknown(kind, name, (p.stem for p in folder.glob("*.toml")))
+    return path
 
 
 def _put(tree: dict[str, Any], path: list[str], text: str, where: str) -> None:

@@ -32,7 +32,8 @@ def gain(
                  "benchmark_version": benchmark.version, "sample_index": 0}  # fmt: skip
         rows = run.lake.read(EVALUATION_SAMPLES, where).to_pylist()
         passed.append({r["task_id"]: bool(r["passed"]) for r in rows})
-    common = sorted(passed[0].keys() & passed[1].keys())
+    wanted = {t.task_id for t in benchmark.tasks[: run.settings.evaluation.tasks or None]}
+    common = sorted(wanted & passed[0].keys() & passed[1].keys())
     if not common:
         raise UserError(
             f"{benchmark.name}: inverse and control share no tested task; run "

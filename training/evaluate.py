@@ -45,18 +45,20 @@ def main(run: Run) -> Counts:
     """Test the partition's models on the profile's benchmarks."""
     chosen = run.settings.evaluation
     contenders = of_run(run)
-    total = passed = prompt_tokens = completion_tokens = 0
-    for name in chosen.benchmarks:
-        benchmark = benchmarks.load(name)
-        tasks = benchmark.tasks[: chosen.tasks or None]
-        for model in contenders:
-            fresh = answers(run, model, benchmark, tasks)
-            prompt_tokens += sum(o.prompt_tokens for o in fresh.values())
-            completion_tokens += sum(o.completion_tokens for o in fresh.values())
-            judge(run, model, benchmark, tasks, fresh)
-            n, good = score(run, model, benchmark, tasks)
-            total, passed = total + n, passed + good
-            run.log.info("score", arm=model["arm"], benchmark=name, passed=good, of=n)
+    total = prompt_tokens = completion_tokens = 0
+    # where there is no isolation nothing is generated: the answers could not be tested
+    with Sandbox(timeout=chosen.timeout) as box:
+        for name in chosen.benchmarks:
+            benchmark = benchmarks.load(name)
+            tasks = benchmark.tasks[: chosen.tasks or None]
+            for model in contenders:
+                fresh = answers(run, model, benchmark, tasks)
+                prompt_tokens += sum(o.prompt_tokens for o in fresh.values())
+                completion_tokens += sum(o.completion_tokens for o in fresh.values())
+                judge(run, box, model, benchmark, tasks, fresh)
+                n, good = score(run, model, benchmark, tasks)
+                total += n
+                run.log.info("score", arm=model["arm"], benchmark=name, passed=good, of=n)
     return Counts(total, total, 0, prompt_tokens, completion_tokens)
 
 
@@ -88,30 +90,25 @@ def answers(
 
 
 def judge(
-    run: Run, model: dict[str, Any], benchmark: Benchmark, tasks: tuple[Task, ...],
+    run: Run, box: Sandbox, model: dict[str, Any], benchmark: Benchmark, tasks: tuple[Task, ...],
     fresh: dict[str, engine.Output],
 ) -> None:  # fmt: skip
     """Run each answer against its task's tests and record the verdicts, in one commit."""
-    if not fresh:
-        return
     rows = []
-    # HumanEval's tests call helpers that its prompts define
-    with Sandbox(timeout=run.settings.evaluation.timeout) as box:
-        for task in tasks:
-            if task.task_id not in fresh:
-                continue
-            text = fresh[task.task_id].text
-            verdict = box.run(
-                code=program(task, text), test=task.test, names=[task.entry_point],
-                setup=task.prompt if "def " in task.prompt else "",
-            )  # fmt: skip
-            rows.append({
-                "model_id": model["model_id"], "benchmark": benchmark.name,
-                "benchmark_version": benchmark.version, "task_id": task.task_id,
-                "sample_index": 0, "completion": text, "passed": verdict.passed,
-                "verdict": f"{verdict.verdict} {verdict.detail}".strip()[:300],
-                "isolation": box.isolation,
-            })  # fmt: skip
+    for task in (t for t in tasks if t.task_id in fresh):
+        text = fresh[task.task_id].text
+        verdict = box.run(
+            code=program(task, text), test=task.test, names=[task.entry_point],
+            # HumanEval's tests call helpers that its prompts define
+            setup=task.prompt if "def " in task.prompt else "",
+        )  # fmt: skip
+        rows.append({
+            "model_id": model["model_id"], "benchmark": benchmark.name,
+            "benchmark_version": benchmark.version, "task_id": task.task_id,
+            "sample_index": 0, "completion": text, "passed": verdict.passed,
+            "verdict": f"{verdict.verdict} {verdict.detail}".strip()[:300],
+            "isolation": box.isolation,
+        })  # fmt: skip
     run.lake.append_missing(EVALUATION_SAMPLES, rows, run.run_id)
 
 

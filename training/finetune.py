@@ -61,7 +61,7 @@ def main(run: Run) -> Counts:
         "recipe": recipe.model_dump(), "seed": run.settings.training.seed,
         "prompts": prompts.load(run.settings.model.prompts).version,
     }  # fmt: skip
-    model_id = models.content_id(f"{run.settings.training.recipe}-{run.option}", config)
+    model_id = models.content_id(f"{Path(run.settings.training.recipe).stem}-{run.option}", config)
     folder = run.lake.models() / model_id
     sha256 = models.verified(folder)
     if sha256 is None or not run.lake.read(TRAINING_RUNS, {"training_run_id": model_id}).num_rows:

@@ -13,7 +13,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from lakehouse.errors import unknown
+from lakehouse.settings import data_file
 
 FOLDER = Path(__file__).parent
 _JOINER = "\u200d"
@@ -72,10 +72,8 @@ class Prompts:
 
 
 def load(name: str) -> Prompts:
-    """The profile of that name; UserError if there is none."""
-    path = FOLDER / f"{name}.toml"
-    if not path.is_file():
-        raise unknown("prompt profile", name, (p.stem for p in FOLDER.glob("*.toml")))
+    """The profile of that name, or at that path; UserError if there is none."""
+    path = data_file(FOLDER, "prompt profile", name)
     raw = path.read_bytes()
     data = tomllib.loads(raw.decode())
     return Prompts(

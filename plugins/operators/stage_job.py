@@ -31,7 +31,10 @@ WEEK_END = (
     "{% else %}{{ macros.ds_add(partition_key, 6) }}{% endif %}"
 )
 """A roll-up's key is its Monday and its partition the Sunday; a day named by hand is that day."""
-DEFAULT_ARGS = {"retries": 2, "retry_delay": dt.timedelta(seconds=10), "owner": "lake"}
+RETRY_SECONDS = float(os.environ.get("LAKE_RETRY_SECONDS", "10"))
+DEFAULT_ARGS = {
+    "retries": 2, "retry_delay": dt.timedelta(seconds=RETRY_SECONDS), "owner": "lake",
+}  # fmt: skip
 RETRIED = {4}
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lakehouse import benchmarks
-from lakehouse.benchmarks import Benchmark
+from lakehouse.benchmarks import Benchmark, Task
 from lakehouse.delta import Lake
 from lakehouse.errors import UserError
 from lakehouse.run import Run
@@ -20,6 +20,7 @@ from training import compare
 from training.intervals import Interval, paired_gain
 
 N = 40
+TASKS = tuple(Task(f"t/{k}", "", "f", "", "", ()) for k in range(N))
 
 
 def model(arm: str) -> dict[str, Any]:
@@ -40,7 +41,7 @@ def samples(lake: Lake, arm: str, passed: list[bool]) -> None:
 @pytest.fixture
 def run(lake: Lake, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setattr(compare, "of_arm", lambda _run, arm: model(arm))
-    monkeypatch.setattr(benchmarks, "load", lambda name: Benchmark(name, "v1", ()))
+    monkeypatch.setattr(benchmarks, "load", lambda name: Benchmark(name, "v1", TASKS))
     lake.upsert(MODELS, [model("inverse"), model("control")], "run")
     return Run(compare.STAGE, "compare", dt.date(2026, 11, 3), settings, lake, "run")
 

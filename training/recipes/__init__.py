@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lakehouse.errors import UserError, unknown
+from lakehouse.settings import data_file
 
 FOLDER = Path(__file__).parent
 DEEPSPEED = FOLDER.parent / "deepspeed"
@@ -74,10 +75,8 @@ class Recipe(_Part):
 
 
 def load(name: str) -> Recipe:
-    """The recipe of that name; UserError for an unknown name or a wrong number."""
-    path = FOLDER / f"{name}.toml"
-    if not path.is_file():
-        raise unknown("recipe", name, (p.stem for p in FOLDER.glob("*.toml")))
+    """The recipe of that name, or at that path; UserError for an unknown name or a wrong number."""
+    path = data_file(FOLDER, "recipe", name)
     try:
         return Recipe.model_validate(tomllib.loads(path.read_text()))
     except ValidationError as error:

@@ -1,0 +1,225 @@
+"""The whole loop with real parts, both ways: `lake run`, and Airflow's scheduler with kills."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lakehouse.delta import Lake
+from lakehouse.stages import STAGES
+from lakehouse.tables import (
+    JOB_RUNS,
+    LINEAGE,
+    MODELS,
+    PAIRS,
+    QUALITY_RESULTS,
+    SCORES,
+    TABLES,
+    TRAINING_STEPS,
+    Table,
+)  # fmt: skip
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+PROJECT = Path(__file__).resolve().parents[2]
+PROFILE = "tests/e2e/smoke.toml"
+DAYS = ("2026-11-01", "2026-11-02")
+# What differs between two runs of one flow: clocks, and the names of files and versions.
+VOLATILE = {"seconds", "cost", "tokens_per_second", "started_at", "finished_at", "git_sha",
+            "table_version", "table_digest", "fingerprint"}  # fmt: skip
+OWN_HISTORY = {JOB_RUNS, LINEAGE}
+"""Compared by what they say of the newest runs, not row for row: a killed try has none."""
+
+
+def environment(root: Path) -> dict[str, str]:
+    return {**os.environ, "LAKE_ROOT": str(root), "OMP_WAIT_POLICY": "PASSIVE",
+            "GOMP_SPINCOUNT": "0"}  # fmt: skip
+
+
+def lake_run(root: Path, *more: str) -> list[list[str]]:
+    """The words of each line that `lake run` printed for the two days."""
+    done = subprocess.run(
+        [sys.executable, "-m", "jobs.cli", "run", "--from", DAYS[0], "--to", DAYS[-1],
+         "--profile", PROFILE, *more],
+        cwd=PROJECT, env=environment(root), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    return [line.split() for line in done.stdout.splitlines() if line[:4] == "2026"]
+
+
+def rows(root: Path, table: Table) -> list[tuple[Any, ...]]:
+    """Ids and contents, in an order of their own; floats as far as an engine promises them."""
+    columns = [c for c in table.content if c not in VOLATILE]
+    found = Lake(str(root)).read(table).to_pylist()
+    cells = [[r[c] for c in columns] for r in found]
+    return sorted(
+        tuple(f"{v:.4f}" if isinstance(v, float) else repr(v) for v in row) for row in cells
+    )
+
+
+def versions(root: Path) -> dict[str, int | None]:
+    return {name: Lake(str(root)).version(t) for name, t in TABLES.items() if t != JOB_RUNS}
+
+
+def books(root: Path) -> dict[tuple[str, dt.date], tuple[int, int, int]]:
+    """Rows in, kept, rejected of the newest finished run of each stage and day."""
+    done = [r for r in Lake(str(root)).read(JOB_RUNS).to_pylist() if r["status"] == "done"]
+    done.sort(key=lambda r: r["finished_at"])
+    return {(r["stage"], r["ds"]): (r["rows_in"], r["rows_kept"], r["rows_rejected"]) for r in done}
+
+
+@pytest.fixture(scope="module")
+def by_hand(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A lake that `lake run` made, without Airflow and undisturbed."""
+    root = tmp_path_factory.mktemp("by_hand") / "lake"
+    lake_run(root)
+    return root
+
+
+def test_every_stage_does_its_work_and_the_books_balance(by_hand: Path) -> None:
+    lake = Lake(str(by_hand))
+    held = books(by_hand)
+    assert {stage for stage, _ in held} == {part for s in STAGES for part in (s.parts or (s.name,))}
+    assert all(n == kept + rejected for n, kept, rejected in held.values())
+    empty = [name for name, table in TABLES.items() if lake.read(table).num_rows == 0]
+    assert empty == []
+    pairs = lake.read(PAIRS).to_pylist()
+    assert len({r["pair_id"] for r in pairs}) == len(pairs)
+    assert {r["ds"].isoformat() for r in pairs} == set(DAYS)
+    assert all(0 <= r["score"] <= 1 for r in pairs)
+    assert {r["arm"] for r in lake.read(MODELS).to_pylist()} == {
+        "base", "teacher", "inverse", "control"}  # fmt: skip
+    gain = [r for r in lake.read(SCORES).to_pylist() if r["metric"] != "pass@1"]
+    assert [r["arm"] for r in gain] == ["inverse"]
+    arms = {r["training_run_id"] for r in lake.read(TRAINING_STEPS).to_pylist()}
+    steps = [
+        sum(r["training_run_id"] == arm for r in lake.read(TRAINING_STEPS).to_pylist())
+        for arm in arms
+    ]
+    assert steps == [18, 18]  # equal steps, or the control is none
+
+
+def test_every_written_version_has_its_lineage(by_hand: Path) -> None:
+    edges = {(r["output_table"], r["input_table"]) for r in
+             Lake(str(by_hand)).read(LINEAGE).to_pylist()}  # fmt: skip
+    assert ("gold.instruction_pairs", "staging.instruction_pairs") in edges
+    assert ("silver.candidates", "silver.snippets") in edges
+    assert ("gold.training_examples", "gold.instruction_pairs") in edges
+
+
+def test_twice_is_once(by_hand: Path) -> None:
+    before = versions(by_hand)
+    lines = lake_run(by_hand)
+    assert {words[2] for words in lines} == {"unchanged"}
+    assert versions(by_hand) == before
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Killer(threading.Thread):
+    """Ends the first process of each stage with SIGKILL, somewhere in the middle of its work."""
+
+    def __init__(self, root: Path, seconds: dict[str, float], seed: int) -> None:
+        super().__init__(daemon=True)
+        self.root, self.seconds, self.draw = root, seconds, random.Random(seed)
+        self.killed: list[str] = []
+        self.seen: set[str] = set()
+        self.done = threading.Event()
+
+    def run(self) -> None:
+        due: dict[int, tuple[float, str]] = {}
+        while not self.done.wait(0.1):
+            for pid, job in jobs_of(self.root):
+                if job not in self.seen:
+                    self.seen.add(job)
+                    work = self.seconds.get(job.split()[0], 3.0)
+                    due[pid] = (time.monotonic() + self.draw.uniform(0.3, 1.0) * (work + 2), job)
+            for pid, (moment, job) in list(due.items()):
+                if time.monotonic() >= moment:
+                    del due[pid]
+                    try:
+                        os.kill(pid, signal.SIGKILL)
+                        self.killed.append(job)
+                    except ProcessLookupError:
+                        pass  # it was quicker
+
+
+def jobs_of(root: Path) -> Iterator[tuple[int, str]]:
+    """(pid, "module arguments") of the stages that work on this lake, the first day's or later."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            argv = (folder / "cmdline").read_text().split("\0")
+            place = f"LAKE_ROOT={root}\0" in (folder / "environ").read_text()
+        except OSError:
+            continue
+        if place and "-m" in argv[:2] and "--partition" in argv:
+            yield int(folder.name), " ".join(a for a in argv[2:] if a not in ("--profile", PROFILE))
+
+
+def test_airflow_with_every_stage_killed_once_gives_the_same_tables(
+    by_hand: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / "lake"
+    seed = random.SystemRandom().randrange(10**6)
+    print(f"kills drawn with seed {seed}")  # noqa: T201  a failure must be repeatable
+    held = Lake(str(by_hand)).read(JOB_RUNS).to_pylist()
+    killer = Killer(root, {f"jobs.{r['stage']}": r["seconds"] for r in held}, seed)
+    env = {**environment(root), "AIRFLOW_HOME": str(tmp_path / "airflow"), "KEEP": "1",
+           "LAKE_AIRFLOW_PORT": str(free_port()), "LAKE_SPARK_PORT": str(free_port()),
+           "LAKE_RETRY_SECONDS": "1"}  # fmt: skip
+    killer.start()
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "lakehouse.demo", "--profile", PROFILE, "--days", "2",
+             "--report", str(tmp_path / "report.html")],
+            cwd=PROJECT, env=env, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    finally:
+        killer.done.set()
+        down = subprocess.run(
+            [sys.executable, "-m", "lakehouse.services", "down"],
+            cwd=PROJECT, env=env, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 0, (done.stdout[-2000:], done.stderr[-2000:])
+    assert down.stdout.count("stopped") == 2
+    assert len(killer.killed) >= len(STAGES) / 2, killer.killed
+    for name, table in TABLES.items():
+        if table not in OWN_HISTORY:
+            assert rows(root, table) == rows(by_hand, table), name
+    assert books(root) == books(by_hand)
+    assert left_behind(root) == []
+    # and what Airflow made is up to date for the command line
+    assert {words[2] for words in lake_run(root)} == {"unchanged"}
+
+
+def left_behind(root: Path) -> list[str]:
+    """Command lines of processes that still bear this lake's place in their environment."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if f"LAKE_ROOT={root}\0" in (folder / "environ").read_text():
+                found.append((folder / "cmdline").read_text().replace("\0", " "))
+        except OSError:
+            continue
+    return found
+
+
+def test_gates_are_recorded_for_each_day(by_hand: Path) -> None:
+    found = Lake(str(by_hand)).read(QUALITY_RESULTS).to_pylist()
+    assert {r["ds"].isoformat() for r in found} == set(DAYS)
+    assert all(r["success"] for r in found if r["severity"] == "critical")

@@ -12,6 +12,7 @@ import re
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import dropwhile
 
 from markdown_it import MarkdownIt
 
@@ -77,6 +78,21 @@ def functions(text: str) -> Iterator[Code] | None:
         for node in tree.body
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     )
+
+
+def documented(text: str) -> Iterator[tuple[str, str, str]]:
+    """(name, docstring, code without it) of a Python file's documented top-level functions."""
+    tree, lines = _parse(text), text.splitlines()
+    for node in tree.body if tree else ():
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or len(node.body) < 2:
+            continue
+        first = node.body[0]
+        docstring = ast.get_docstring(node)
+        if docstring and first.lineno > node.lineno:  # not on the line of the header
+            head = lines[_start(node) - 1 : first.lineno - 1]
+            rest = lines[first.end_lineno : node.end_lineno]
+            code = [*head, *dropwhile(lambda line: not line.strip(), rest)]
+            yield node.name, docstring, "\n".join(code)
 
 
 def _start(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:

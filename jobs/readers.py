@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from jobs import fences
 from jobs.sources import Source
 from lakehouse import tiny_world
 from lakehouse.errors import UserError
@@ -70,6 +71,27 @@ def stdlib_read(item: str, source: Source, _settings: Settings, _day: dt.date) -
     path = Path(item)
     name = f"stdlib/{path.relative_to(sysconfig.get_paths()['stdlib'])}"
     yield _guarded(name, lambda: Record(name, "code", source.language, "", _text(path)))
+
+
+def docstring_read(
+    item: str, source: Source, _settings: Settings, _day: dt.date
+) -> Iterator[Record]:
+    """Each documented top-level function of a module: its docstring asks, its code answers."""
+    path = Path(item)
+    name = f"stdlib/{path.relative_to(sysconfig.get_paths()['stdlib'])}"
+    try:
+        documented = fences.documented(_text(path))
+    except Unusable as fault:
+        yield _rejected(name, fault)
+        return
+    for function, docstring, code in documented:
+        origin = f"{name}:{function}"
+        yield _guarded(
+            origin,
+            lambda o=origin, d=docstring, c=code: Record(  # type: ignore[misc]
+                o, "instruction", source.language, d, c
+            ),
+        )
 
 
 # -- the tiny world ------------------------------------------------------------------------------
@@ -235,6 +257,7 @@ def _rejected(origin: str, fault: Unusable) -> Record:
 
 READERS: dict[str, tuple[Items, Read]] = {
     "stdlib": (stdlib_items, stdlib_read),
+    "docstrings": (stdlib_items, docstring_read),
     "tiny_world": (tiny_items, tiny_read),
     "local": (local_items, local_read),
 }

@@ -43,3 +43,14 @@ def test_functions_keep_their_decorators_and_names() -> None:
     (found,) = list(fences.functions(text) or [])
     assert (found.name, found.text) == ("f", "@cache\ndef f(x):\n    return x")
     assert fences.functions("def f(:") is None
+
+
+def test_a_documented_function_is_a_pair() -> None:
+    text = (
+        '@cache\ndef f(x):\n    """Double it.\n\n    Twice.\n    """\n\n    return 2 * x\n'
+        'def g(x):\n    return x\ndef h(): """Only words."""\n'
+    )
+    assert list(fences.documented(text)) == [
+        ("f", "Double it.\n\nTwice.", "@cache\ndef f(x):\n    return 2 * x")
+    ]
+    assert list(fences.documented("def f(:")) == []

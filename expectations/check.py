@@ -44,7 +44,7 @@ def check(rows: DataFrame, expectations: Sequence[Expectation], row_id: str) -> 
     results = _validate(rows, expectations, {"result_format": "SUMMARY"})
     failing = [
         e for e, r in zip(expectations, results, strict=True)
-        if not r["success"] and "column" in e["kwargs"]
+        if not r["success"] and e["kwargs"].keys() & {"column", "unexpected_rows_query"}
     ]  # fmt: skip
     if failing:  # only now is the costly look-up of the failing rows worth its price
         named = {"result_format": "COMPLETE", "unexpected_index_column_names": [row_id]}

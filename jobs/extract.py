@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 RULES = "extract/1"
+_FENCE_IT = "fence the code, with its language: then any language is taken"
 _UNIT = (
     "ds DATE, source STRING, document_id STRING, license STRING, place INT, snippet_id STRING, "
     "language STRING, name STRING, code STRING, n_tokens INT, reason STRING, remedy STRING"
@@ -44,7 +45,7 @@ def units(document: dict[str, Any]) -> list[tuple[fences.Code, str, str]]:
     nothing = fences.Code(document["language"], "", "")
     if document["kind"] == "instruction":
         code = fences.of_answer(document["content"], document["language"])
-        return [(code, "", "") if code else (nothing, "no code in the answer", "none")]
+        return [(code, "", "") if code else (nothing, "no fenced code, and the text is not Python", _FENCE_IT)]
     if document["language"] != "python":
         return [(fences.Code(document["language"], "", document["content"]), "", "")]
     found = fences.functions(document["content"])

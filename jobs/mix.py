@@ -10,6 +10,7 @@ in an order drawn by hash. The set's id is a hash of its content: an equal set i
 from __future__ import annotations
 
 import hashlib
+import json
 
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
@@ -24,13 +25,12 @@ from lakehouse.tables import DOCUMENTS, DUPLICATES, PAIRS, TRAINING_EXAMPLES
 RULES = "mix/1"
 
 
-def shuffled(rows: DataFrame, phase: str, seed: int, limit: int) -> DataFrame:
+def shuffled(rows: DataFrame, phase: str, seed: int) -> DataFrame:
     """Examples with their place in the phase, drawn by a hash of seed and id: repeatable."""
     order = Window.orderBy(F.sha2(F.concat_ws("\0", F.lit(str(seed)), "pair_id"), 256), "pair_id")
-    placed = rows.withColumn("phase", F.lit(phase)).withColumn(
+    return rows.withColumn("phase", F.lit(phase)).withColumn(
         "position", F.row_number().over(order) - 1
     )
-    return placed.where(F.col("position") < limit) if limit else placed
 
 
 def fingerprint(examples: DataFrame) -> str:
@@ -72,25 +72,40 @@ def main(run: Run) -> Counts:
         F.col("document_id").alias("pair_id"), "instruction", F.col("content").alias("response")
     )
     chosen = run.settings.training
-    examples = shuffled(self_generated, "self_generated", chosen.seed, chosen.max_examples).union(
-        shuffled(original, "original", chosen.seed, chosen.max_examples)
+    placed = shuffled(self_generated, "self_generated", chosen.seed).union(
+        shuffled(original, "original", chosen.seed)
     ).localCheckpoint()  # fmt: skip
+    within = F.lit(chosen.max_examples == 0) | (F.col("position") < chosen.max_examples)
+    examples = placed.where(within)
     set_id = fingerprint(examples)
     run.write(
         TRAINING_EXAMPLES, examples.withColumn("training_set_id", F.lit(set_id)),
         f"training_set_id = '{set_id}'",
     )  # fmt: skip
     run.log.info("training set", training_set_id=set_id)
+    dropped = rejected(hits, placed.where(~within))
+    run.reject(dropped)
+    total = examples.count() + len(dropped)
+    return Counts(total, total - len(dropped), len(dropped), note=set_id)
+
+
+def rejected(hits: DataFrame, beyond: DataFrame) -> list[dict[str, str]]:
+    """Originals with benchmark material, and examples beyond the limit of their phase."""
     dirty = hits.select("row_id", "benchmark", "item_id").dropDuplicates(["row_id"]).collect()
-    run.reject([
+    found = [
         {"row_id": r["row_id"], "source": "original", "origin": r["row_id"],
          "reason": "benchmark material in the original",
          "remedy": "none: it must not be trained on", "rule_version": RULES,
-         "evidence": f'{{"benchmark": "{r["benchmark"]}", "item": "{r["item_id"]}"}}'}
+         "evidence": json.dumps({"benchmark": r["benchmark"], "item": r["item_id"]})}
         for r in dirty
-    ])  # fmt: skip
-    total = examples.count() + len(dirty)
-    return Counts(total, total - len(dirty), len(dirty), note=set_id)
+    ]  # fmt: skip
+    found += [
+        {"row_id": r["pair_id"], "source": r["phase"], "origin": r["pair_id"],
+         "reason": "beyond training.max_examples", "remedy": "raise training.max_examples",
+         "rule_version": RULES, "evidence": "{}"}
+        for r in beyond.select("pair_id", "phase").collect()
+    ]  # fmt: skip
+    return found
 
 
 def _depends(settings: Settings) -> str:

@@ -1,0 +1,137 @@
+"""The way into gold, on real Spark and Great Expectations: nothing bad gets through."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from jobs import gate, publish
+from lakehouse.delta import Lake, _content
+from lakehouse.errors import GateError
+from lakehouse.run import execute
+from lakehouse.settings import Settings
+from lakehouse.tables import JOB_RUNS, PAIRS, QUALITY_RESULTS, STAGED
+
+pytestmark = pytest.mark.spark
+DAY = dt.date(2026, 11, 1)
+Row = dict[str, Any]
+
+
+def pair(n: int) -> Row:
+    return {
+        "pair_id": f"p{n}", "snippet_id": f"s{n}", "candidate_id": f"c{n}", "document_id": f"d{n}",
+        "ds": DAY, "source": "stdlib", "language": "python", "license": "PSF-2.0",
+        "instruction": f"add {n}", "response": f"def f(x):\n    return x + {n}", "score": 0.5,
+        "scorer": "yes_no", "yes_no_score": 0.5, "n_candidates": 3, "model_id": "t",
+        "prompt_version": "v",
+    }  # fmt: skip
+
+
+def stage(lake: Lake, rows: list[Row]) -> None:
+    lake.sync(STAGED, rows, {"ds": DAY}, "staged")
+
+
+def contents(lake: Lake, table: Any) -> Any:
+    """Rows by the columns that staging and gold share."""
+    return _content(lake.read(table).to_pylist(), STAGED)
+
+
+def ran(lake: Lake, counts: tuple[int, int, int]) -> None:
+    """Enter a finished run of some earlier stage into the books."""
+    now = dt.datetime.now(dt.UTC)
+    rows_in, kept, rejected = counts
+    lake.append_missing(JOB_RUNS, [{
+        "stage": "extract", "ds": DAY, "status": "done", "fingerprint": "", "rows_in": rows_in,
+        "rows_kept": kept, "rows_rejected": rejected, "prompt_tokens": 0, "completion_tokens": 0,
+        "seconds": 0.0, "cost": 0.0, "message": "", "git_sha": "", "started_at": now,
+        "finished_at": now, "run_id": "extracted",
+    }], "extracted")  # fmt: skip
+
+
+def test_what_passes_is_published_once_and_exactly(
+    spark: Any, lake: Lake, settings: Settings
+) -> None:
+    stage(lake, [pair(n) for n in range(3)])
+    execute(gate.STAGE, DAY, settings)
+    execute(publish.STAGE, DAY, settings)
+    assert contents(lake, PAIRS) == contents(lake, STAGED)
+    version = lake.version(PAIRS)
+    execute(publish.STAGE, DAY, settings, force=True)
+    assert lake.version(PAIRS) == version
+    assert all(r["success"] for r in lake.read(QUALITY_RESULTS).to_pylist())
+
+
+BAD: dict[str, tuple[Callable[[Row], Row], str]] = {
+    "score": (lambda r: {**r, "score": 1.5}, "expect_column_values_to_be_between on score"),
+    "blank": (lambda r: {**r, "instruction": "  "}, "instruction is not blank"),
+    "echo": (lambda r: {**r, "instruction": f"Do {r['response']}"}, "does not hold its response"),
+    "scorer": (lambda r: {**r, "scorer": "guess"}, "expect_column_values_to_be_in_set on scorer"),
+}
+
+
+@pytest.mark.parametrize("fault", BAD)
+def test_a_bad_batch_stays_out_of_gold_and_is_named(
+    spark: Any, lake: Lake, settings: Settings, fault: str
+) -> None:
+    stage(lake, [pair(1)])
+    execute(gate.STAGE, DAY, settings)
+    execute(publish.STAGE, DAY, settings)
+    version, held = lake.version(PAIRS), contents(lake, PAIRS)
+    spoil, expectation = BAD[fault]
+    stage(lake, [pair(1), spoil(pair(7)), pair(8)])
+    with pytest.raises(GateError, match=expectation) as failure:
+        execute(gate.STAGE, DAY, settings)
+    assert "p7" in str(failure.value)
+    assert "p8" not in str(failure.value)
+    with pytest.raises(GateError, match="the gate failed"):
+        execute(publish.STAGE, DAY, settings)
+    assert (lake.version(PAIRS), contents(lake, PAIRS)) == (version, held)
+    assert len(lake.read(STAGED).to_pylist()) == 3  # still there to be looked at
+    runs = lake.read(JOB_RUNS, {"stage": "gate"}).to_pylist()
+    assert sorted(r["status"] for r in runs) == ["done", "gate_failed"]
+
+
+def test_two_pairs_of_one_snippet_fail_the_gate(spark: Any, lake: Lake, settings: Settings) -> None:
+    stage(lake, [pair(1), {**pair(1), "pair_id": "p2"}])
+    with pytest.raises(GateError, match="unique"):
+        execute(gate.STAGE, DAY, settings)
+
+
+def test_publish_refuses_what_no_gate_has_seen(spark: Any, lake: Lake, settings: Settings) -> None:
+    stage(lake, [pair(1)])
+    with pytest.raises(GateError, match="no gate has checked"):
+        execute(publish.STAGE, DAY, settings)
+    execute(gate.STAGE, DAY, settings)
+    stage(lake, [pair(1), pair(2)])  # after the gate
+    with pytest.raises(GateError, match="no gate has checked"):
+        execute(publish.STAGE, DAY, settings)
+    assert lake.read(PAIRS).num_rows == 0
+
+
+@pytest.mark.parametrize("counts", [(5, 3, 1), (5, 4, 1)], ids=["sum", "missing row"])
+def test_books_that_do_not_balance_fail_the_gate(
+    spark: Any, lake: Lake, settings: Settings, counts: tuple[int, int, int]
+) -> None:
+    stage(lake, [pair(1)])
+    ran(lake, counts)
+    with pytest.raises(GateError, match="extract"):
+        execute(gate.STAGE, DAY, settings)
+
+
+def test_a_failed_gate_is_exit_code_3_and_a_json_line(lake: Lake) -> None:
+    stage(lake, [{**pair(1), "score": -1.0}])
+    done = subprocess.run(
+        [sys.executable, "-m", "jobs.gate", "--partition", str(DAY), "--set",
+         f"lake.root={lake.root}"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 3
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert result["status"] == "failed"
+    assert "p1" in result["error"]

@@ -45,7 +45,11 @@ def units(document: dict[str, Any]) -> list[tuple[fences.Code, str, str]]:
     nothing = fences.Code(document["language"], "", "")
     if document["kind"] == "instruction":
         code = fences.of_answer(document["content"], document["language"])
-        return [(code, "", "") if code else (nothing, "no fenced code, and the text is not Python", _FENCE_IT)]
+        return [
+            (code, "", "")
+            if code
+            else (nothing, "no fenced code, and the text is not Python", _FENCE_IT)
+        ]
     if document["language"] != "python":
         return [(fences.Code(document["language"], "", document["content"]), "", "")]
     found = fences.functions(document["content"])

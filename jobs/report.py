@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,7 +90,7 @@ def as_text(section: Section) -> str:
         lines.append("  ".join(v.ljust(w) for v, w in zip(row, widths, strict=True)).rstrip())
     if not cells:
         lines.append("(no rows yet)")
-    return "\n".join([*lines, *([section.remark] if section.remark else []), ""])
+    return "\n".join([*lines, *textwrap.wrap(section.remark, 100), ""])
 
 
 def as_html(lake: Lake, found: Sequence[Section]) -> str:

@@ -1,0 +1,97 @@
+"""The DAG files: what is scheduled, in which order and pool, keyed by what; that they are light."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lakehouse.stages import STAGES, of_flow
+
+pytestmark = pytest.mark.airflow
+PROJECT = Path(__file__).resolve().parents[2]
+FLOWS = ("corpus", "instructions", "training")
+HEAVY = ("pyspark", "deltalake", "torch", "transformers", "vllm", "deepspeed", "pyarrow", "pandas",
+         "great_expectations")  # fmt: skip
+PARSE = """
+import json, runpy, sys, time
+import airflow.sdk, airflow.sdk.exceptions
+sys.path.insert(0, sys.argv[1])
+before, start = set(sys.modules), time.perf_counter()
+runpy.run_path(sys.argv[2])
+seconds = time.perf_counter() - start
+new = sorted({m.split(".")[0] for m in set(sys.modules) - before})
+print(json.dumps({"seconds": seconds, "new": new}))
+"""
+
+
+def dag(flow: str) -> Any:
+    from airflow.dag_processing.dagbag import DagBag
+
+    bag = DagBag(str(PROJECT / "dags" / f"{flow}.py"))
+    assert bag.import_errors == {}
+    return bag.dags[flow]
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+def test_every_stage_is_a_task_in_order_in_its_pool(flow: str) -> None:
+    stages, found = of_flow(flow), dag(flow)  # type: ignore[arg-type]
+    assert [t.task_id for t in found.topological_sort()] == [s.name for s in stages]
+    for stage in stages:
+        task = found.get_task(stage.name)
+        assert (task.pool, task.retries, task.module) == (stage.pool, 2, stage.module)
+    outlets = [t.task_id for t in found.tasks if t.outlets]
+    assert outlets == ([] if flow == "training" else [stages[-1].name])
+
+
+def test_the_flows_hold_every_stage_once() -> None:
+    assert [s for f in FLOWS for s in of_flow(f)] == list(STAGES)  # type: ignore[arg-type]
+
+
+def test_days_are_the_keys_and_assets_hand_them_on() -> None:
+    from airflow.sdk import CronPartitionTimetable, PartitionedAssetTimetable
+
+    corpus, instructions = dag("corpus"), dag("instructions")
+    assert isinstance(corpus.timetable, CronPartitionTimetable)
+    assert isinstance(instructions.timetable, PartitionedAssetTimetable)
+    (outlet,) = [a for t in corpus.tasks for a in t.outlets]
+    (inlet,) = [a for t in instructions.tasks for a in t.inlets]
+    assert outlet == inlet
+
+
+def test_a_week_rolls_up_under_a_plain_day_that_can_also_be_named_by_hand() -> None:
+    from airflow.partition_mappers.temporal import StartOfWeekMapper
+    from airflow.partition_mappers.window import WeekWindow
+
+    mapper = StartOfWeekMapper(input_format="%Y-%m-%d", output_format="%Y-%m-%d")
+    mine = dag("training").timetable.default_partition_mapper.upstream_mapper
+    assert (mine.input_format, mine.output_format) == (mapper.input_format, mapper.output_format)
+    assert {mapper.to_downstream(f"2026-11-{d:02}") for d in range(2, 9)} == {"2026-11-02"}
+    decoded = mapper.decode_downstream("2026-11-05")  # a Thursday
+    assert decoded.strftime("%Y-%m-%d") == "2026-11-05"
+    week = [mapper.encode_upstream(d) for d in WeekWindow().to_upstream(
+        mapper.decode_downstream("2026-11-02"))]  # fmt: skip
+    assert week == [f"2026-11-{d:02}" for d in range(2, 9)]
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+def test_a_dag_file_parses_in_half_a_second_and_loads_nothing_heavy(flow: str) -> None:
+    file = PROJECT / "dags" / f"{flow}.py"
+    done = subprocess.run(
+        [sys.executable, "-c", PARSE, str(PROJECT / "plugins"), str(file)],
+        capture_output=True, text=True, check=True, cwd=PROJECT,
+    )  # fmt: skip
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["seconds"] < 0.5
+    assert not set(found["new"]) & set(HEAVY)
+
+
+def test_the_demo_schedules_no_day_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAKE_UNTIL", "2026-11-03")
+    assert dag("corpus").end_date.date().isoformat() == "2026-11-03"
+    monkeypatch.delenv("LAKE_UNTIL")
+    assert dag("corpus").end_date is None

@@ -1,0 +1,124 @@
+"""The operator: a job's exit code decides between success, failure and another try."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lakehouse.stages import STAGES
+
+pytestmark = pytest.mark.airflow
+JOB = """
+import json, os, signal, sys
+print("a line of the log", file=sys.stderr)
+print(json.dumps({"rows_in": 3, "error": "score out of range on p7"}))
+sys.stdout.flush()
+code = int(sys.argv[1])
+os.kill(os.getpid(), -code) if code < 0 else sys.exit(code)
+"""
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Any:
+    from operators.stage_job import StageJob
+
+    (tmp_path / "job.py").write_text(JOB)
+
+    class Scripted(StageJob):
+        code = 0
+
+        def argv(self) -> list[str]:
+            return [sys.executable, str(tmp_path / "job.py"), str(self.code)]
+
+    made = Scripted(stage=STAGES[0])
+    made.partition = "2026-11-01"
+    return made
+
+
+def test_the_json_line_is_the_result(job: Any) -> None:
+    assert job.execute({})["rows_in"] == 3
+
+
+@pytest.mark.parametrize("code", [1, 2, 3])
+def test_a_defect_a_users_mistake_and_a_failed_gate_are_not_tried_again(
+    job: Any, code: int
+) -> None:
+    from airflow.sdk.exceptions import AirflowFailException
+
+    job.code = code
+    with pytest.raises(AirflowFailException, match="score out of range on p7"):
+        job.execute({})
+
+
+@pytest.mark.parametrize("code", [4, -signal.SIGKILL])
+def test_a_failed_service_and_a_kill_are(job: Any, code: int) -> None:
+    from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+    job.code = code
+    with pytest.raises(AirflowException) as failure:
+        job.execute({})
+    assert not isinstance(failure.value, AirflowFailException)
+
+
+def test_a_run_without_a_key_says_what_to_do(job: Any) -> None:
+    from airflow.sdk.exceptions import AirflowFailException
+
+    job.partition = ""
+    with pytest.raises(AirflowFailException, match="trigger it with one"):
+        job.execute({})
+
+
+def test_the_command_is_what_a_person_would_type(monkeypatch: pytest.MonkeyPatch) -> None:
+    from operators.stage_job import StageJob
+
+    monkeypatch.setenv("LAKE_PROFILE", "smollm2")
+    monkeypatch.setenv("LAKE_SET", "choose.min_score=0.5 evaluation.tasks=2")
+    arm = next(s for s in STAGES if s.name == "finetune_control")
+    made = StageJob(stage=arm)
+    made.partition = "2026-11-03"
+    assert made.argv()[1:] == [
+        "-m", "training.finetune", "--partition", "2026-11-03", "--profile", "smollm2", "--arm",
+        "control", "--set", "choose.min_score=0.5", "--set", "evaluation.tasks=2",
+    ]  # fmt: skip
+
+
+def test_the_end_of_a_task_ends_its_job(job: Any, tmp_path: Path) -> None:
+    (tmp_path / "job.py").write_text("import time\nprint('up', flush=True)\ntime.sleep(60)\n")
+
+    def kill() -> None:
+        while job._process is None:
+            time.sleep(0.02)
+        job.on_kill()
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    with pytest.raises(Exception, match="exit code -15"):
+        job.execute({})
+    thread.join()
+    with pytest.raises(ProcessLookupError):
+        os.kill(job._process.pid, 0)
+
+
+@pytest.mark.parametrize(
+    ("run_type", "key", "day"),
+    [("manual", "2026-11-05", "2026-11-05"), ("asset_triggered", "2026-11-02", "2026-11-08")],
+)
+def test_a_roll_up_is_about_its_sunday(run_type: str, key: str, day: str) -> None:
+    from types import SimpleNamespace
+
+    from airflow.sdk.execution_time import macros
+    from jinja2 import Template
+
+    from operators.stage_job import WEEK_END
+
+    shown = Template(WEEK_END).render(
+        dag_run=SimpleNamespace(run_type=run_type), partition_key=key, macros=macros
+    )
+    assert shown == day

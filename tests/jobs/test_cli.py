@@ -1,0 +1,106 @@
+"""`lake`, as a person uses it: answers, and errors that say what is allowed."""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from jobs.cli import chain
+from lakehouse.delta import Lake
+from lakehouse.tables import PAIRS, TABLES
+
+DAY = dt.date(2026, 11, 1)
+SCRIPT = "<script>alert(1)</script>"
+
+
+@pytest.fixture
+def filled(lake: Lake) -> Lake:
+    lake.append_missing(PAIRS, [
+        {"pair_id": f"p{n}", "snippet_id": f"s{n}", "candidate_id": f"c{n}", "document_id": "d",
+         "ds": DAY, "source": "stdlib", "language": "python", "license": "PSF-2.0",
+         "instruction": SCRIPT, "response": "x = 1", "score": n / 10, "scorer": "yes_no",
+         "yes_no_score": n / 10, "n_candidates": 2, "model_id": "m", "prompt_version": "v"}
+        for n in range(3)
+    ], "run")  # fmt: skip
+    return lake
+
+
+def lake_command(lake: Lake, *argv: str) -> tuple[int, str, str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "jobs.cli", *argv, "--set", f"lake.root={lake.root}"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "Traceback" not in done.stderr
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_tables_lists_all_of_them_with_rows(filled: Lake) -> None:
+    code, out, _ = lake_command(filled, "tables")
+    assert code == 0
+    listed = {line.split()[0]: line.split()[1] for line in out.splitlines()[1:]}
+    assert set(listed) == set(TABLES)
+    assert (listed["gold.instruction_pairs"], listed["silver.snippets"]) == ("3", "-")
+
+
+def test_sql_answers_in_three_formats(filled: Lake) -> None:
+    query = "SELECT pair_id, score FROM gold.instruction_pairs ORDER BY score DESC LIMIT 2"
+    code, out, _ = lake_command(filled, "sql", query, "--format", "json")
+    assert (code, json.loads(out)) == (
+        0, [{"pair_id": "p2", "score": 0.2}, {"pair_id": "p1", "score": 0.1}])  # fmt: skip
+    _, out, _ = lake_command(filled, "sql", query, "--format", "csv")
+    assert list(csv.reader(io.StringIO(out)))[1] == ["p2", "0.2"]
+    _, out, _ = lake_command(filled, "sql", query)
+    assert out.split()[:3] == ["pair_id", "score", "p2"]
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (("sql", "SELECT * FROM gold.pairs"), "gold.instruction_pairs"),
+        (("sql", "SELEC 1"), "syntax error"),
+        (("sql", "SELECT pair_ids FROM gold.instruction_pairs"), "pair_id"),
+        (("tables", "--profile", "tinny"), "tiny"),
+        (("tables", "--set", "choose.scorer=luck"), "yes_no"),
+        (("run", "--from", "2026-11-02", "--to", "2026-11-01"), "before"),
+        (("run", "--from", "yesterday", "--to", "2026-11-01"), "YYYY-MM-DD"),
+        (("run", "--from", "2026-11-01", "--to", "2026-11-01", "--stages", "ingst"), "ingest"),
+    ],
+    ids=["table", "syntax", "column", "profile", "value", "order", "day", "stage"],
+)
+def test_a_mistake_is_exit_code_2_and_names_what_is_allowed(
+    filled: Lake, argv: tuple[str, ...], said: str
+) -> None:
+    code, _, err = lake_command(filled, *argv)
+    assert code == 2
+    assert said in err
+
+
+def test_the_report_is_one_page_that_loads_nothing_and_runs_nothing(
+    filled: Lake, tmp_path: Path
+) -> None:
+    page = tmp_path / "page.html"
+    code, out, _ = lake_command(filled, "report", "--out", str(page))
+    assert code == 0
+    assert "Published pairs" in out
+    text = page.read_text()
+    assert SCRIPT not in text
+    assert "&lt;script&gt;" in text
+    assert not any(mark in text for mark in ('src="http', 'href="http', "@import", "url(http"))
+    assert text.count("data:image/png;base64,") == 3
+
+
+def test_the_chain_publishes_day_by_day_and_trains_once() -> None:
+    days = [DAY, DAY + dt.timedelta(1)]
+    order = [(stage.name, day) for stage, day in chain(days, [])]
+    assert order[0] == ("ingest", days[0])
+    assert [d for name, d in order if name == "publish"] == days
+    assert [d for name, d in order if name == "mix"] == days[1:]
+    assert order[-1] == ("compare", days[1])
+    assert [s.name for s, _ in chain(days[:1], ["choose", "gate"])] == ["choose", "gate"]

@@ -1,0 +1,125 @@
+"""The choice of a pair and the training set: joined by id, whatever the order of the rows."""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+from typing import Any
+
+import pytest
+
+from jobs import mix
+from jobs.choose import best
+from lakehouse import prompts
+from lakehouse.delta import Lake
+from lakehouse.run import execute
+from lakehouse.settings import load
+from lakehouse.tables import DOCUMENTS, DUPLICATES, MODELS, PAIRS, REJECTED, TRAINING_EXAMPLES
+
+pytestmark = pytest.mark.spark
+DAY = dt.date(2026, 11, 1)
+Row = dict[str, Any]
+
+
+def chosen(spark: Any, candidates: list[Row], judgements: list[Row]) -> dict[str, tuple[str, int]]:
+    found = best(
+        spark.createDataFrame(candidates),
+        spark.createDataFrame(judgements, "candidate_id STRING, question STRING, score DOUBLE"),
+        "yes_no",
+    )
+    return {r["snippet_id"]: (r["candidate_id"], r["n_candidates"]) for r in found.collect()}
+
+
+def test_the_best_wins_ties_go_to_the_first_and_no_score_is_no_score(spark: Any) -> None:
+    draw = random.Random(11)
+    candidates, judgements = [], []
+    expected: dict[str, tuple[str, int]] = {}
+    for s in range(40):
+        scored = []
+        for k in range(5):
+            name = f"c{draw.randrange(10**9)}"
+            candidates.append({
+                "candidate_id": name, "snippet_id": f"s{s}", "sample_index": k,
+                "instruction": name, "model_id": "m", "prompt_version": "v",
+            })  # fmt: skip
+            score = draw.choice([None, 0.25, 0.5, 0.75])  # ties and absent scores are common
+            judgements.append({"candidate_id": name, "question": "correct", "score": score})
+            judgements.append({"candidate_id": name, "question": "likelihood", "score": 0.9})
+            if score is not None:
+                scored.append((-score, k, name))
+        if scored:
+            expected[f"s{s}"] = (min(scored)[2], len(scored))
+    for _ in range(2):
+        draw.shuffle(candidates)
+        draw.shuffle(judgements)
+        assert chosen(spark, candidates, judgements) == expected
+
+
+def settings(lake: Lake, *more: str) -> Any:
+    return load("tiny", [f"lake.root={lake.root}", "model.teacher=/somewhere", *more])
+
+
+def fill(lake: Lake, order: random.Random) -> None:
+    """Two days of pairs by this teacher, one by another; originals, one a duplicate."""
+    lake.upsert(MODELS, [{"model_id": "t", "arm": "teacher", "base_model_id": "t", "spec":
+                          "/somewhere", "training_run_id": "", "path": "p", "sha256": "0",
+                          "promoted": False}], "run")  # fmt: skip
+    version = prompts.load("tiny").version
+    pairs = [
+        {"pair_id": f"p{n}", "snippet_id": f"s{n}", "candidate_id": f"c{n}", "document_id": f"d{n}",
+         "ds": DAY + dt.timedelta(n % 2), "source": "s", "language": "python", "license": "MIT",
+         "instruction": f"i{n}", "response": f"r{n}", "score": 0.5, "scorer": "yes_no",
+         "yes_no_score": 0.5, "n_candidates": 1, "model_id": "other" if n == 8 else "t",
+         "prompt_version": version}
+        for n in range(9)
+    ]  # fmt: skip
+    documents = [
+        {"ds": DAY, "source": "s", "document_id": f"o{n}", "kind": "instruction",
+         "language": "python", "instruction": f"write number {n}", "content": f"x{n} = {n}",
+         "license": "MIT", "origin": f"o#{n}"}
+        for n in range(5)
+    ]  # fmt: skip
+    order.shuffle(pairs)
+    order.shuffle(documents)
+    lake.append_missing(PAIRS, pairs, "run")
+    lake.append_missing(DOCUMENTS, documents, "run")
+    lake.append_missing(DUPLICATES, [{
+        "ds": DAY, "source": "s", "document_id": "o4", "duplicate_of": "o3", "original_ds": DAY,
+        "similarity": 1.0, "method": "exact",
+    }], "run")  # fmt: skip
+
+
+def examples(lake: Lake) -> dict[str, list[str]]:
+    rows = sorted(lake.read(TRAINING_EXAMPLES).to_pylist(), key=lambda r: r["position"])
+    assert len({r["training_set_id"] for r in rows}) == 1
+    phases = {p: [r for r in rows if r["phase"] == p] for p in ("self_generated", "original")}
+    for of_phase in phases.values():
+        assert [r["position"] for r in of_phase] == list(range(len(of_phase)))
+    return {p: [r["pair_id"] for r in found] for p, found in phases.items()}
+
+
+def test_a_training_set_is_what_is_published_so_far_in_an_order_of_its_own(
+    spark: Any, lake: Lake, tmp_path: Any
+) -> None:
+    fill(lake, random.Random(1))
+    first = execute(mix.STAGE, DAY, settings(lake))
+    held = examples(lake)
+    assert sorted(held["self_generated"]) == ["p0", "p2", "p4", "p6"]
+    assert sorted(held["original"]) == ["o0", "o1", "o2", "o3"]
+    assert (first["rows_in"], first["rows_rejected"]) == (8, 0)
+    other = Lake(str(tmp_path / "other"))
+    fill(other, random.Random(2))  # the same rows, come in another order
+    execute(mix.STAGE, DAY, settings(other))
+    assert examples(other) == held
+    ids = [{r["training_set_id"] for r in x.read(TRAINING_EXAMPLES).to_pylist()}
+           for x in (lake, other)]  # fmt: skip
+    assert ids[0] == ids[1]
+
+
+def test_what_a_limit_leaves_out_is_in_the_books(spark: Any, lake: Lake) -> None:
+    fill(lake, random.Random(3))
+    done = execute(mix.STAGE, DAY, settings(lake, "training.max_examples=3"))
+    assert (done["rows_in"], done["rows_kept"], done["rows_rejected"]) == (8, 6, 2)
+    assert {len(ids) for ids in examples(lake).values()} == {3}
+    reasons = lake.read(REJECTED, {"stage": "mix"})["reason"].to_pylist()
+    assert reasons == ["beyond training.max_examples"] * 2

@@ -22,6 +22,8 @@ from lakehouse.stages import STAGES
 from lakehouse.tables import JOB_RUNS
 
 POLL = 1.0
+QUIET = 15.0
+"""Seconds without news after which the running tasks are named."""
 PATIENCE = 3600.0
 ENDED = {"success", "failed"}
 
@@ -41,6 +43,8 @@ class Demo:
         self.lake = Lake(settings.lake.root)
         self.began = dt.datetime.now(dt.UTC)
         self.said: set[tuple[str, str, str]] = set()
+        self.running: dict[tuple[str, str], float] = {}
+        self.spoke = time.monotonic()
         self.ended = 0
         self.total = sum(days if s.flow != "training" else 1 for s in STAGES)
 
@@ -67,6 +71,7 @@ class Demo:
             for other in ("corpus", "instructions", "training"):
                 for run in self._runs(other).values():
                     self._tell(other, run)
+            self._reassure()
             failed = [r for r in runs.values() if r["state"] == "failed"]
             if failed:
                 raise ServiceError(self._why(dag, failed[0]))
@@ -104,15 +109,26 @@ class Demo:
             if state not in {"running", *ENDED} or key in self.said:
                 continue
             self.said.add(key)
+            self.spoke = time.monotonic()
             if state == "running":
+                self.running[name, day] = self.spoke
                 say(f"{day}  {name:17} …")
             else:
+                self.running.pop((name, day), None)
                 self.ended += 1
                 spent = (dt.datetime.now(dt.UTC) - self.began).total_seconds()
                 left = spent / self.ended * (self.total - self.ended)
                 say(f"{day}  {name:17} {self._counters(name, day)}  about {left / 60:.0f} min left")
         if run["state"] in ENDED:
             self.said.add((dag, day, "all"))
+
+    def _reassure(self) -> None:
+        """Name what runs, where nothing has been said for a while."""
+        now = time.monotonic()
+        if self.running and now - self.spoke >= QUIET:
+            self.spoke = now
+            for (name, day), since in self.running.items():
+                say(f"{day}  {name:17} … for {now - since:.0f} s now")
 
     def _counters(self, task: str, day: str) -> str:
         """Rows and tokens of the task's newest runs, from ops.job_runs."""

@@ -82,20 +82,25 @@ def environment(settings: Settings, until: str = "") -> dict[str, str]:
 
 def up(settings: Settings, until: str = "") -> None:
     """Start both services, wait until they answer, print the address and the login."""
+    ports = {
+        "spark": (SPARK_PORT, "LAKE_SPARK_PORT"),
+        "airflow": (AIRFLOW_PORT, "LAKE_AIRFLOW_PORT"),
+    }
+    for name, place in ports.items():
+        if not _alive(name):
+            _require_free(*place)
     if not _alive("spark"):
-        _require_free(SPARK_PORT, "LAKE_SPARK_PORT")
         _start("spark", _spark_argv(settings), {**os.environ, "SPARK_HOME": str(_spark_home()),
                "PYSPARK_PYTHON": sys.executable, "PYTHONPATH": str(PROJECT)})  # fmt: skip
     login = _login()
     if not _alive("airflow"):
-        _require_free(AIRFLOW_PORT, "LAKE_AIRFLOW_PORT")
         argv = [str(Path(sys.executable).with_name("airflow")), "standalone"]
         _start("airflow", argv, environment(settings, until))
     _wait("spark", lambda: _listens(SPARK_PORT))
     _wait("airflow", healthy)
     held = _pools()
-    for name in POOLS.keys() - held:
-        call("POST", "/api/v2/pools", {"name": name, "slots": POOLS[name]})
+    for pool in POOLS.keys() - held:
+        call("POST", "/api/v2/pools", {"name": pool, "slots": POOLS[pool]})
     sys.stdout.write(f"Airflow: {base_url()}  user admin  password {login}\n"
                      f"Spark Connect: {remote()}\n")  # fmt: skip
 

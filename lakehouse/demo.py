@@ -50,6 +50,7 @@ class Demo:
 
     def run(self) -> None:
         """Backfill the days, wait for their pairs, train on them."""
+        self._cancel_unfinished()
         services.call("POST", "/api/v2/backfills", {
             "dag_id": "corpus", "from_date": f"{self.days[0]}T00:00:00Z",
             "to_date": f"{self.days[-1]}T23:59:00Z", "reprocess_behavior": "completed",
@@ -61,6 +62,12 @@ class Demo:
         services.call("POST", "/api/v2/dags/training/dagRuns", {
             "logical_date": None, "partition_key": str(self.days[-1])})  # fmt: skip
         self.follow("training", self.days[-1:])
+
+    def _cancel_unfinished(self) -> None:
+        """End what an interrupted demo left: Airflow runs one backfill of a DAG at a time."""
+        for held in services.call("GET", "/api/v2/backfills?dag_id=corpus")["backfills"]:
+            if held["completed_at"] is None:
+                services.call("PUT", f"/api/v2/backfills/{held['id']}/cancel")
 
     def follow(self, dag: str, days: list[dt.date]) -> None:
         """Wait until the newest run of each day has ended; ServiceError for a failed one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import os
@@ -312,3 +313,21 @@ def test_an_id_of_ones_own_is_chosen(id_map: str, low: int, high: int) -> None:
     assert {low <= launcher.unused_id(id_map, salt) < high for salt in (1, 4242, 10**9)} == {True}
     with pytest.raises(OSError, match="too few user ids"):
         launcher.unused_id("0 1000 1", 1)
+
+
+def test_it_does_not_matter_which_descriptors_the_launcher_has_open() -> None:
+    held = [os.open(os.devnull, os.O_RDONLY) for _ in range(60)]
+    try:
+        for place in range(15, 40):  # the control socket gets the third of these numbers
+            for descriptor in held[place : place + 3]:
+                os.close(descriptor)
+            with Sandbox() as box:
+                verdict = box.run(
+                    code="def f():\n    return 1", test="assert f() == 1", names=["f"]
+                )
+            assert verdict.passed
+            held[place : place + 3] = [os.open(os.devnull, os.O_RDONLY) for _ in range(3)]
+    finally:
+        for descriptor in held:
+            with contextlib.suppress(OSError):
+                os.close(descriptor)

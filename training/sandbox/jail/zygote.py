@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import gc
 import importlib
+import itertools
 import json
 import os
 import resource
@@ -85,8 +86,9 @@ def jail(descriptors: tuple[int, int], seconds: float, program: bytes) -> tuple[
     for standard in (0, 1, 2):  # output is nobody's evidence: it goes nowhere
         os.dup2(null, standard)
     kept = [fcntl.fcntl(d, fcntl.F_DUPFD, _KEPT) for d in descriptors]
-    os.closerange(3, _KEPT)  # the zygote has fewer open, so those kept are the next two
-    os.closerange(_KEPT + len(kept), 1 << 16)
+    # the control socket may have any number, below, between or above those that are kept
+    for low, high in itertools.pairwise([2, *kept, 1 << 16]):
+        os.closerange(low + 1, high)
     cpu = int(seconds) + 1
     for limit, value in (
         (resource.RLIMIT_AS, _MEMORY), (resource.RLIMIT_FSIZE, _SCRATCH),

@@ -160,7 +160,7 @@ class Killer(threading.Thread):
 
 
 def jobs_of(root: Path) -> Iterator[tuple[int, str]]:
-    """(pid, "module arguments") of the stages that work on this lake, the first day's or later."""
+    """(pid, "module arguments") of the stages at work on this lake, whatever their day."""
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             argv = (folder / "cmdline").read_text().split("\0")
@@ -168,7 +168,8 @@ def jobs_of(root: Path) -> Iterator[tuple[int, str]]:
         except OSError:
             continue
         if place and "-m" in argv[:2] and "--partition" in argv:
-            yield int(folder.name), " ".join(a for a in argv[2:] if a not in ("--profile", PROFILE))
+            arm = argv[argv.index("--arm") + 1] if "--arm" in argv else ""
+            yield int(folder.name), f"{argv[2]} {arm}"
 
 
 def test_airflow_with_every_stage_killed_once_gives_the_same_tables(

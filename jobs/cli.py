@@ -15,12 +15,15 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
+
 from jobs import queries, report
 from lakehouse.delta import Lake
-from lakehouse.errors import LakeError, UserError, unknown
+from lakehouse.errors import GateError, LakeError, ServiceError, UserError, unknown
 from lakehouse.run import configure_logging, execute, parse_day
 from lakehouse.settings import Settings, load
 from lakehouse.stages import STAGES, StageRef
@@ -31,6 +34,7 @@ JUDGES = (
     StageRef("judge", "jobs.judge", "instructions", "gpu", (), ()),
 )
 """Parts of `generate` that can be asked for by themselves."""
+TRIES = 3
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -73,8 +77,10 @@ def run(args: argparse.Namespace, settings: Settings) -> None:
     days = [first + dt.timedelta(n) for n in range((last - first).days + 1)]
     wanted = [w for w in args.stages.split(",") if w]
     for stage, day in chain(days, wanted):
-        done = _in_process(stage, day, settings) if stage.pool == "spark" else _process(
-            stage, day, args)  # fmt: skip
+        work = partial(_in_process, stage, day, settings)
+        if stage.pool != "spark":
+            work = partial(_process, stage, day, args)
+        done = retrying()(work)
         for part in done.get("stages", [done]):
             sys.stdout.write(
                 f"{part['partition']}  {part['stage']:17} {part['status']:9} "
@@ -82,6 +88,13 @@ def run(args: argparse.Namespace, settings: Settings) -> None:
                 f"rejected {part['rows_rejected']:>5}  {part['seconds']:>6.1f} s\n"
             )
         sys.stdout.flush()
+
+
+def retrying() -> Retrying:
+    """As in Airflow: a failed service is tried again, nothing else is."""
+    return Retrying(
+        retry=retry_if_exception_type(ServiceError), stop=stop_after_attempt(TRIES), reraise=True
+    )
 
 
 def _in_process(stage: StageRef, day: dt.date, settings: Settings) -> dict[str, Any]:
@@ -98,9 +111,10 @@ def _process(stage: StageRef, day: dt.date, args: argparse.Namespace) -> dict[st
     lines = done.stdout.splitlines()
     result: dict[str, Any] = json.loads(lines[-1]) if lines else {}
     if done.returncode:
-        error = LakeError(f"{stage.name} {day}: {result.get('error', 'ended without a result')}")
-        error.exit_code = done.returncode if done.returncode > 0 else 1
-        raise error
+        kinds = {kind.exit_code: kind for kind in (UserError, GateError, ServiceError)}
+        raise kinds.get(done.returncode, LakeError)(
+            f"{stage.name} {day}: {result.get('error', 'ended without a result')}"
+        )
     return result
 
 

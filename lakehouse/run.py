@@ -34,7 +34,7 @@ import structlog
 
 from lakehouse import settings as settings_module
 from lakehouse.delta import Lake
-from lakehouse.errors import GateError, LakeError, UserError
+from lakehouse.errors import GateError, LakeError, ServiceError, UserError
 from lakehouse.settings import Settings
 from lakehouse.tables import JOB_RUNS, LINEAGE, REJECTED, Table
 
@@ -99,6 +99,12 @@ class Run:
         from lakehouse.spark import session
 
         return session(self.settings, name=f"{self.label}/{self.partition}/{self.lake.root}")
+
+    def lost_spark(self) -> bool:
+        """Whether this run had a Spark session whose Spark is no longer there."""
+        from lakehouse.spark import lost
+
+        return "spark" in vars(self) and lost(self.spark)
 
     def table(self, table: Table) -> DataFrame:
         """An input table in Spark, at the pinned version."""
@@ -173,6 +179,11 @@ def _run_one(
     except BaseException as error:
         status = "gate_failed" if isinstance(error, GateError) else "failed"
         book.enter({day: Counts(0, 0, 0)}, status, f"{type(error).__name__}: {error}"[:2000])
+        if isinstance(error, Exception) and run.lost_spark():
+            raise ServiceError(
+                f"{label} {day}: Spark ended in the middle of the work. Run it again, nothing is "
+                f"lost; if it happens again, see the log above for the reason ({error})"[:2000]
+            ) from error
         raise
     written = {
         t.full_name: v for t in stage.writes

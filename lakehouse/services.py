@@ -196,7 +196,6 @@ def _spark_argv(settings: Settings) -> list[str]:
         **conf(settings),
         "spark.connect.grpc.binding.address": "127.0.0.1",
         "spark.connect.grpc.binding.port": str(SPARK_PORT),
-        "spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1",
     }  # fmt: skip
     flags = [part for key, value in confs.items() for part in ("--conf", f"{key}={value}")]
     return [str(_spark_home() / "bin" / "spark-submit"), "--class", server, "--master", "local[2]",

@@ -10,9 +10,13 @@ from __future__ import annotations
 import datetime as dt
 import os
 import signal
+import socket
 import sys
 import uuid
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import structlog
 
 from lakehouse import jars
 from lakehouse.errors import ServiceError
@@ -40,6 +44,9 @@ def conf(settings: Settings) -> dict[str, str]:
         # A commit whose answer is lost must not be made twice.
         "spark.databricks.delta.commit.idempotencyCheck.enabled": "true",
         "spark.ui.enabled": "false",
+        # The driver talks to itself: not over whatever address the host's name means today.
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
         "spark.ui.showConsoleProgress": "false",
         "spark.driver.memory": settings.spark.memory,
         "spark.driver.extraJavaOptions": java,
@@ -76,6 +83,24 @@ def session(settings: Settings, name: str) -> SparkSession:
         spark.conf.set(key, conf(settings)[key])
     _interrupt_on_termination(spark)
     return spark
+
+
+def lost(spark: SparkSession) -> bool:
+    """Whether Spark has ended under this session; if so it is given up, and the next is new."""
+    if remote := os.environ.get("SPARK_REMOTE"):
+        place = urlsplit(remote)
+        try:
+            socket.create_connection((place.hostname or "", place.port or 15002), 5).close()
+        except OSError:
+            return True
+        return False
+    try:
+        if not spark.sparkContext._jsc.sc().isStopped():
+            return False
+        spark.stop()
+    except Exception as error:  # py4j raises many kinds when the JVM itself is gone
+        structlog.get_logger().error("Spark's JVM is gone", reason=str(error))
+    return True
 
 
 def read(spark: SparkSession, lake: Lake, table: Table, version: int | None = None) -> DataFrame:

@@ -54,8 +54,13 @@ def lake_run(root: Path, *more: str) -> list[list[str]]:
          "--profile", PROFILE, *more],
         cwd=PROJECT, env=environment(root), capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.returncode == 0, (done.stdout[-1000:], without_frames(done.stderr)[-6000:])
     return [line.split() for line in done.stdout.splitlines() if line[:4] == "2026"]
+
+
+def without_frames(log: str) -> str:
+    """The log less Java's stack frames, which would push the reason out of sight."""
+    return "\n".join(line for line in log.splitlines() if not line.startswith("\tat "))
 
 
 def rows(root: Path, table: Table) -> list[tuple[Any, ...]]:

@@ -16,7 +16,7 @@ setup: .venv/.ready  ## install everything from the lock file, and Delta's jars
 .venv/.ready: uv.lock pyproject.toml lakehouse/jars.toml
 	@sh scripts/preflight.sh
 	@test -x .uv/bin/uv || { python3 -m venv .uv && .uv/bin/pip install -q uv==$(UV_VERSION); }
-	.uv/bin/uv sync --locked --quiet
+	.uv/bin/uv sync --locked --quiet --compile-bytecode
 	$(PY) -m lakehouse.jars
 	@touch $@
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,6 +32,7 @@ def settings(tmp_path: Path) -> Settings:
 def spark() -> Iterator[object]:
     from lakehouse.spark import session
 
+    logging.getLogger("py4j").setLevel(logging.WARNING)  # it tells of its end to a closed stream
     found = session(load("tiny"), "tests")
     yield found
     found.stop()

@@ -203,7 +203,7 @@ def _spark_argv(settings: Settings) -> list[str]:
 
 
 def _start(name: str, argv: list[str], env: dict[str, str]) -> None:
-    NOTES.mkdir(exist_ok=True)
+    NOTES.mkdir(parents=True, exist_ok=True)
     with (NOTES / f"{name}.log").open("ab") as log:
         process = subprocess.Popen(
             argv, cwd=NOTES, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log,

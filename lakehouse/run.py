@@ -371,13 +371,20 @@ def entry(stage: Stage, *more: Stage, argv: Sequence[str] | None = None) -> NoRe
     os._exit(code)
 
 
+class _Parser(argparse.ArgumentParser):
+    """Wrong usage is a user's mistake like any other: one sentence, a JSON line, exit code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}; {' '.join(self.format_usage().split())}")
+
+
 def _parse(stage: Stage, argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog=f"python -m {_module(stage)}", description=stage.main.__doc__
-    )
+    parser = _Parser(prog=f"python -m {_module(stage)}", description=stage.main.__doc__)
     parser.add_argument("--partition", required=True, type=parse_day, metavar="YYYY-MM-DD")
     parser.add_argument("--profile", default="tiny")
-    parser.add_argument("--set", action="append", default=[], metavar="section.key=value")
+    parser.add_argument(
+        "--set", action="extend", nargs="+", default=[], metavar="section.key=value"
+    )
     parser.add_argument("--force", action="store_true", help="run even where nothing has changed")
     if stage.option:
         name, choices = stage.option

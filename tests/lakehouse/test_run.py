@@ -137,3 +137,14 @@ def test_rejected_rows_are_replaced_not_repeated(tmp_path: Path, lake: Lake) -> 
     run(tmp_path, *at(DAY))
     run(tmp_path, *at(DAY), "--force")
     assert lake.read(REJECTED).num_rows == 1
+
+
+def test_wrong_usage_has_its_json_line_and_sets_may_follow_one_another(tmp_path: Path) -> None:
+    code, line, err = run(tmp_path, "--profile", "tiny")
+    assert (code, line["status"]) == (2, "failed")
+    assert "--partition" in line["error"]
+    assert "Traceback" not in err
+    code, line, _ = run(
+        tmp_path, "--partition", str(DAY), "--set", "local.path=user", "corpus.days=4"
+    )
+    assert (code, line["error"]) == (2, "no such folder: x")

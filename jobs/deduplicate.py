@@ -6,166 +6,286 @@ Grain: one row a repeating document. Exact duplicates are equal but for white sp
 in a MinHash band and have a true Jaccard similarity of token 5-grams at or above the threshold.
 Clusters chain; the original is the first of the cluster by (day, source, id). So the table is a
 function of the set of documents alone: days may come in any order, and a late older day that
-becomes an original changes the newer days' rows, visibly, in this table and its history.
+becomes an original changes the newer days' rows, visibly: in this table's history and in
+ops.takeovers.
 
-The whole corpus is compared on every run and only the days that differ are written.
+Only what moved is computed. silver.minhash_bands holds what was kept of every document,
+silver.similar_contents the pairs found; the commit of the pairs, which comes last, names the version
+of the sketches that they were made from. A run sketches the days whose documents moved, compares
+the contents that came or went with all history, and writes the clusters that this touches: the days
+that differ. A crash in between leaves the pairs' note as it was, and the next run does it again.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
-from functools import partial
-from typing import TYPE_CHECKING
+import hashlib
+from collections.abc import Iterable
+from functools import reduce
 
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from jobs import minhash
-from lakehouse.errors import UserError
+from jobs import similarity
+from jobs.similarity import DOCUMENT
 from lakehouse.run import Counts, Run, Stage, entry
 from lakehouse.settings import Deduplicate
-from lakehouse.tables import DOCUMENTS, DUPLICATES
+from lakehouse.tables import DOCUMENTS, DUPLICATES, SIMILAR, SKETCHES, TAKEOVERS
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-RULES = "deduplicate/1"
-ROUNDS = 50
-"""Longest chain of near-duplicates that is followed; a longer one is a defect, never cut."""
-
-
-def transform(documents: DataFrame, chosen: Deduplicate) -> DataFrame:
-    """silver.duplicates of these documents (ds, source, document_id, instruction, content)."""
-    if chosen.permutations % chosen.bands:
-        raise UserError(
-            f"deduplicate.bands = {chosen.bands} must divide deduplicate.permutations = "
-            f"{chosen.permutations}"
-        )
-    sketch = partial(_sketch, chosen=chosen)
-    text = F.concat_ws("\n", "instruction", "content").alias("text")
-    rank = F.struct("ds", "source", "document_id").alias("rank")
-    nodes = documents.select("ds", "source", "document_id", text).mapInArrow(
-        sketch, "ds DATE, source STRING, document_id STRING, text STRING, exact STRING, "
-        "bands ARRAY<BIGINT>",
-    ).select(rank, "text", "exact", "bands").localCheckpoint()  # fmt: skip
-    first = Window.partitionBy("exact").orderBy("rank")
-    nodes = nodes.withColumn("head", F.first("rank").over(first))
-    heads = nodes.where("rank = head")
-    edges = _edges(heads, chosen.threshold).localCheckpoint()
-    roots = _components(edges)
-    near = edges.groupBy(F.col("b").alias("rank")).agg(F.max("similarity").alias("similarity"))
-    return (
-        nodes.join(roots, nodes["head"] == roots["node"], "left")
-        .withColumn("original", F.coalesce("root", "head"))
-        .where("rank <> original")
-        .join(near, "rank", "left")
-        .withColumn("method", F.expr("IF(rank = head, 'minhash', 'exact')"))
-        .select(
-            "rank.ds", "rank.source", "rank.document_id",
-            F.col("original.document_id").alias("duplicate_of"),
-            F.col("original.ds").alias("original_ds"),
-            F.expr("IF(method = 'exact', 1.0D, similarity)").alias("similarity"), "method",
-        )
-    )  # fmt: skip
-
-
-def _edges(heads: DataFrame, threshold: float) -> DataFrame:
-    """Verified pairs in both directions: (a, b, similarity)."""
-    banded = heads.select("rank", F.explode("bands").alias("band"))
-    left, right = banded.alias("l"), banded.alias("r")
-    pairs = (
-        left.join(right, F.col("l.band") == F.col("r.band"))
-        .where("l.rank < r.rank")
-        .select(F.col("l.rank").alias("a"), F.col("r.rank").alias("b"))
-        .distinct()
-    )
-    texts = heads.select("rank", "text")
-    both = pairs.join(
-        texts.select(F.col("rank").alias("a"), F.col("text").alias("text_a")), "a"
-    ).join(texts.select(F.col("rank").alias("b"), F.col("text").alias("text_b")), "b")
-    key = "STRUCT<ds: DATE, source: STRING, document_id: STRING>"
-    verified = both.select("a", "b", "text_a", "text_b").mapInArrow(
-        _verify, f"a {key}, b {key}, similarity DOUBLE"
-    )
-    close = verified.where(F.col("similarity") >= threshold)
-    return close.union(close.select(F.col("b"), F.col("a"), "similarity"))
-
-
-def _components(edges: DataFrame) -> DataFrame:
-    """(node, root): each node of the graph with the least node of its component."""
-    labels = edges.groupBy(F.col("a").alias("node")).agg(
-        F.least(F.min("b"), F.first("a")).alias("root")
-    ).localCheckpoint()  # fmt: skip
-    for _ in range(ROUNDS):
-        seen = edges.join(labels, edges["b"] == labels["node"]).groupBy("a").agg(
-            F.min("root").alias("seen")
-        )  # fmt: skip
-        moved = labels.join(seen, labels["node"] == seen["a"], "left").select(
-            "node", F.least("root", F.coalesce("seen", "root")).alias("root"),
-            F.col("root").alias("before"),
-        ).localCheckpoint()  # fmt: skip
-        labels = moved.select("node", "root")
-        if moved.where("root <> before").isEmpty():
-            return labels
-    raise UserError(
-        f"near-duplicates chain over more than {ROUNDS} documents: raise deduplicate.threshold"
-    )
-
-
-def _sketch(batches: Iterator[pa.RecordBatch], chosen: Deduplicate) -> Iterator[pa.RecordBatch]:
-    """On a worker: each document's exact key and bands; short documents have no bands."""
-    import pyarrow as pa
-
-    for batch in batches:
-        exact, bands = [], []
-        for text in batch["text"].to_pylist():
-            found = minhash.shingles(text)
-            exact.append(minhash.exact_key(text))
-            enough = len(found) >= max(1, chosen.min_shingles)
-            bands.append(minhash.bands(found if enough else set(), chosen.permutations,
-                                       chosen.bands))  # fmt: skip
-        yield pa.RecordBatch.from_arrays(
-            [*batch.columns, pa.array(exact), pa.array(bands, pa.list_(pa.int64()))],
-            [*batch.schema.names, "exact", "bands"],
-        )
-
-
-def _verify(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """On a worker: the true Jaccard similarity of each pair of texts."""
-    import pyarrow as pa
-
-    for batch in batches:
-        texts = zip(batch["text_a"].to_pylist(), batch["text_b"].to_pylist(), strict=True)
-        found = [minhash.jaccard(minhash.shingles(a), minhash.shingles(b)) for a, b in texts]
-        yield pa.RecordBatch.from_arrays(
-            [batch["a"], batch["b"], pa.array(found, pa.float64())], ["a", "b", "similarity"]
-        )
+RULES = "deduplicate/2"
+_FROM_NOTHING = -1
+"""The version of the sketches where no pairs have been made yet under these rules."""
 
 
 def main(run: Run) -> dict[dt.date, Counts]:
-    """Find the duplicates of the whole corpus; write the days whose rows differ."""
-    documents = run.table(DOCUMENTS)
-    found = transform(documents, run.settings.deduplicate).localCheckpoint()
-    run.write(DUPLICATES, found)
-    run.reject_all(
-        found.select(
-            "ds", F.col("document_id").alias("row_id"), "source",
-            F.col("duplicate_of").alias("origin"),
-            F.expr("IF(method = 'exact', 'exact duplicate', 'near duplicate')").alias("reason"),
-            F.lit("none: the original is kept").alias("remedy"),
-            F.lit(RULES).alias("rule_version"),
-            F.to_json(F.struct("duplicate_of", "original_ds", "similarity")).alias("evidence"),
+    """Bring sketches, pairs and duplicates up to date with the documents of all days."""
+    _sketch(run)
+    base, days = _moved(run)
+    if days:
+        sketches = run.current(SKETCHES)
+        before = run.current(SKETCHES, base) if base >= 0 else sketches.limit(0)
+        pairs, touched = compare(run, sketches, before, days if base >= 0 else None)
+        days = _rewrite(run, sketches, pairs, touched, days if base >= 0 else None)
+        run.replace(SIMILAR, pairs, note=f"{_rules(run)}/{run.lake.version(SKETCHES)}")
+    return _counts(run, {*days, run.partition})
+
+
+# -- what moved ------------------------------------------------------------------------------------
+
+
+def _rules(run: Run) -> str:
+    """Hash of what decides which documents are duplicates."""
+    return _hash(RULES, repr(run.settings.deduplicate))
+
+
+def _sketch(run: Run) -> None:
+    """Sketch the days whose documents or rules differ from those of their sketches."""
+    digests = run.lake.digests(DOCUMENTS, run.versions[DOCUMENTS.full_name])
+    wanted = {
+        dt.date.fromisoformat(day): _hash(digest, _rules(run))
+        for day, digest in digests.items() if day != "*"
+    }  # fmt: skip
+    rows = run.lake.read(SKETCHES, columns=["ds", "made_from"]).group_by(["ds", "made_from"])
+    held = {row["ds"]: row["made_from"] for row in rows.aggregate([]).to_pylist()}
+    days = [d for d in wanted.keys() | held.keys() if wanted.get(d) != held.get(d)]
+    if not days:
+        return
+    texts = run.table(DOCUMENTS).where(_on(days)).select(
+        *DOCUMENT, F.concat_ws("\n", "instruction", "content").alias("text")
+    )  # fmt: skip
+    made_from = F.create_map(*(F.lit(x) for pair in wanted.items() for x in pair))[F.col("ds")]
+    found = similarity.sketch(texts, run.settings.deduplicate).withColumn("made_from", made_from)
+    run.replace(SKETCHES, found, _scope(days))
+
+
+def _moved(run: Run) -> tuple[int, list[dt.date]]:
+    """(version of the sketches that the pairs were made from, days that differ from it now)."""
+    rules, _, version = run.lake.note(SIMILAR).partition("/")
+    base = int(version) if rules == _rules(run) else _FROM_NOTHING
+    now = run.lake.digests(SKETCHES)
+    then = run.lake.digests(SKETCHES, base) if base >= 0 else {}
+    moved = {day for day in now.keys() | then.keys() if now.get(day) != then.get(day)} - {"*"}
+    return base, sorted(map(dt.date.fromisoformat, moved))
+
+
+# -- pairs -----------------------------------------------------------------------------------------
+
+
+def compare(
+    run: Run, sketches: DataFrame, before: DataFrame, days: list[dt.date] | None
+) -> tuple[DataFrame, DataFrame | None]:
+    """(all pairs of similar contents, the contents whose clusters may differ; None: all).
+
+    `before` are the sketches that the held pairs were made from; without `days` there are none.
+    """
+    chosen = run.settings.deduplicate
+    spread = max(run.settings.spark.shuffle_partitions,
+                 sketches.count() // similarity.DOCUMENTS_A_TASK)  # fmt: skip
+    if days is None:
+        index = sketches.select("content", "bands", F.lit(True).alias("changed"))
+        met = similarity.meetings(index, None, chosen.pivots, spread).localCheckpoint()
+        return similarity.verify(met, sketches, chosen.threshold, spread).localCheckpoint(), None
+    then, now = before.where(_on(days)), sketches.where(_on(days))
+    came, went = _came_and_went(then, now, sketches.where(~_on(days)))
+    changed = came.union(went)
+    met = _meetings(sketches, then, changed, chosen, spread).localCheckpoint()
+    displaced = met.where("content_a = content_b").select(F.col("content_a").alias("content"))
+    if not displaced.isEmpty():
+        changed = changed.union(displaced).distinct().localCheckpoint()
+        met = _meetings(sketches, then, changed, chosen, spread).localCheckpoint()
+    met = _without(met.where("content_a < content_b"), went)
+    found = similarity.verify(met, sketches, chosen.threshold, spread).localCheckpoint()
+    held = run.current(SIMILAR).select("content_a", "content_b", "similarity")
+    kept = _without(held, changed).localCheckpoint()
+    gone = held.join(kept, ["content_a", "content_b"], "left_anti")
+    touched = reduce(DataFrame.union, [
+        then.select("content"), now.select("content"),
+        *(p.select(F.col(side).alias("content")) for p in (found, gone)
+          for side in ("content_a", "content_b")),
+    ])  # fmt: skip
+    return kept.union(found), touched.distinct()
+
+
+def _came_and_went(
+    then: DataFrame, now: DataFrame, others: DataFrame
+) -> tuple[DataFrame, DataFrame]:
+    """Contents that are new, and contents that are no more, on the days that moved.
+
+    `others` are the sketches of all other days: what these hold has neither come nor gone.
+    """
+    old, new = then.select("content").distinct(), now.select("content").distinct()
+    differ = new.exceptAll(old).withColumn("came", F.lit(True)).union(
+        old.exceptAll(new).withColumn("came", F.lit(False))
+    ).localCheckpoint()  # fmt: skip
+    elsewhere = others.select("content").join(F.broadcast(differ), "content", "left_semi")
+    differ = differ.join(elsewhere.distinct(), "content", "left_anti").localCheckpoint()
+    return differ.where("came").select("content"), differ.where("NOT came").select("content")
+
+
+def _meetings(
+    sketches: DataFrame, then: DataFrame, changed: DataFrame, chosen: Deduplicate, spread: int
+) -> DataFrame:
+    """Who meets whom because of the changed contents; those that went meet others as before."""
+    marked = F.broadcast(changed.withColumn("changed", F.lit(True)))
+    index = sketches.select("content", "bands").join(marked, "content", "left")
+    went = then.select("content", "bands").join(marked, "content")
+    index = index.union(went).withColumn("changed", F.coalesce("changed", F.lit(False)))
+    marks = similarity.touched(index.where("changed"), changed.count() * chosen.bands)
+    return similarity.meetings(index, marks, chosen.pivots, spread)
+
+
+def _without(pairs: DataFrame, contents: DataFrame) -> DataFrame:
+    """The pairs that hold none of these contents."""
+    for side in ("content_a", "content_b"):
+        found = F.broadcast(contents.select(F.col("content").alias(side)))
+        pairs = pairs.join(found, side, "left_anti")
+    return pairs.select("content_a", "content_b", *[c for c in pairs.columns if c == "similarity"])
+
+
+# -- duplicates ------------------------------------------------------------------------------------
+
+
+def transform(documents: DataFrame, pairs: DataFrame) -> DataFrame:
+    """silver.duplicates of these documents: (ds, source, document_id, content, cluster)."""
+    several = documents.groupBy("cluster").count().where("count > 1").select("cluster")
+    in_cluster = Window.partitionBy("cluster").orderBy("document")
+    in_content = Window.partitionBy("content").orderBy("document")
+    members = (
+        documents.join(several, "cluster", "left_semi")
+        .select("content", "cluster", F.struct(*DOCUMENT).alias("document"))
+        .withColumn("original", F.first(F.struct("document", "content")).over(in_cluster))
+        .withColumn("head", F.first("document").over(in_content))
+        .localCheckpoint()
+    )
+    heads = members.where("document = head")
+    flipped = pairs.select(F.col("content_b"), F.col("content_a"), "similarity")
+    neighbour = F.struct(
+        F.expr("other = original.content").alias("is_original"), "similarity", "other"
+    )
+    near = (
+        pairs.select("content_a", "content_b", "similarity").union(flipped)
+        .toDF("content", "other", "similarity").join(heads, "content")
+        .groupBy("content").agg(F.max(neighbour).alias("nearest"))
+        .join(heads.select(F.col("content").alias("other"), F.col("head").alias("nearest_head")),
+              F.expr("nearest.other = other"))
+    )  # fmt: skip
+    exact = F.expr("document <> head")
+    return (
+        members.where("document <> original.document")
+        .join(near.select("content", "nearest", "nearest_head"), "content", "left")
+        .select(
+            "document.*",
+            F.col("original.document.document_id").alias("duplicate_of"),
+            F.col("original.document.ds").alias("original_ds"),
+            F.when(exact, 1.0).otherwise(F.col("nearest.similarity")).alias("similarity"),
+            F.when(exact, F.col("head.document_id")).otherwise(F.col("nearest_head.document_id"))
+             .alias("similar_to"),
+            F.when(exact, "exact").otherwise("minhash").alias("method"),
         )
     )  # fmt: skip
-    total = {r["ds"]: r["count"] for r in documents.groupBy("ds").count().collect()}
-    bad = {r["ds"]: r["count"] for r in found.groupBy("ds").count().collect()}
-    return {day: Counts(n, n - bad.get(day, 0), bad.get(day, 0)) for day, n in total.items()}
+
+
+def _rewrite(
+    run: Run, sketches: DataFrame, pairs: DataFrame, touched: DataFrame | None,
+    days: list[dt.date] | None,
+) -> list[dt.date]:  # fmt: skip
+    """Write the duplicates of the touched clusters; the days whose rows may differ."""
+    labels = similarity.clusters(pairs).localCheckpoint()
+    cluster = F.coalesce("cluster", "content").alias("cluster")
+    documents = sketches.join(labels, "content", "left").select(*DOCUMENT, "content", cluster)
+    if touched is None or days is None:
+        found = transform(documents, pairs).localCheckpoint()
+        run.write(DUPLICATES, found)
+        run.reject_all(_rejected(found))
+        return sorted(r["ds"] for r in sketches.select("ds").distinct().collect())
+    clusters = touched.join(labels, "content", "left").select(cluster).distinct()
+    documents = documents.join(F.broadcast(clusters), "cluster", "left_semi").localCheckpoint()
+    found = transform(documents, pairs).localCheckpoint()
+    held = run.current(DUPLICATES).select(*found.columns)
+    # outside of the days that moved, only touched documents' rows can differ
+    ours = held.where(~_on(days)).join(documents.select(*DOCUMENT), [*DOCUMENT], "left_semi")
+    theirs = found.where(~_on(days))
+    differ = ours.exceptAll(theirs).union(theirs.exceptAll(ours)).select("ds").distinct()
+    others = [r["ds"] for r in differ.collect()]
+    if others:
+        _log_takeovers(run, theirs, held)
+    stay = held.where(_on(others)).join(documents.select(*DOCUMENT), [*DOCUMENT], "left_anti")
+    rows = stay.union(found.where(_on([*days, *others]))).localCheckpoint()
+    run.write(DUPLICATES, rows, _scope([*days, *others]))
+    run.reject_all(_rejected(rows), [*days, *others])
+    return [*days, *others]
+
+
+def _log_takeovers(run: Run, found: DataFrame, held: DataFrame) -> None:
+    """Note the documents that were kept so far and repeat an older one now."""
+    lost = found.join(held.select(*DOCUMENT), [*DOCUMENT], "left_anti")
+    run.append(
+        TAKEOVERS,
+        lost.select(*DOCUMENT, F.col("duplicate_of").alias("taken_over_by"),
+                    F.col("original_ds").alias("taken_over_ds")),
+    )  # fmt: skip
+
+
+def _rejected(duplicates: DataFrame) -> DataFrame:
+    """The rows of ops.rejected_rows for these duplicates."""
+    return duplicates.select(
+        "ds", F.col("document_id").alias("row_id"), "source",
+        F.col("duplicate_of").alias("origin"),
+        F.expr("IF(method = 'exact', 'exact duplicate', 'near duplicate')").alias("reason"),
+        F.lit("none: the original is kept").alias("remedy"),
+        F.lit(RULES).alias("rule_version"),
+        F.to_json(F.struct("duplicate_of", "original_ds", "similarity", "similar_to"))
+         .alias("evidence"),
+    )  # fmt: skip
+
+
+def _counts(run: Run, days: Iterable[dt.date]) -> dict[dt.date, Counts]:
+    """The books of these days."""
+    total, bad = (
+        {r["ds"]: r["count"] for r in rows.where(_on(days)).groupBy("ds").count().collect()}
+        for rows in (run.table(DOCUMENTS), run.current(DUPLICATES))
+    )
+    return {
+        d: Counts(n, n - bad.get(d, 0), bad.get(d, 0))
+        for d in days if (n := total.get(d, 0)) or d == run.partition
+    }  # fmt: skip
+
+
+def _hash(*parts: str) -> str:
+    return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]
+
+
+def _on(days: Iterable[dt.date]) -> Column:
+    return F.col("ds").isin([F.lit(d) for d in days])
+
+
+def _scope(days: Iterable[dt.date]) -> str:
+    return f"ds IN ({', '.join(repr(str(d)) for d in sorted(days))})"
 
 
 STAGE = Stage(
-    "deduplicate", main, reads=(DOCUMENTS,), writes=(DUPLICATES,), settings=("deduplicate",),
-    grain="corpus",
+    "deduplicate", main, reads=(DOCUMENTS,),
+    writes=(SKETCHES, DUPLICATES, SIMILAR, TAKEOVERS), settings=("deduplicate",), grain="corpus",
 )  # fmt: skip
 
 if __name__ == "__main__":

@@ -1,64 +1,251 @@
 """MinHash of token 5-gram sets: the maths of near-duplicate search, without Spark.
 
-A document is the set of its shingles (runs of five tokens). The chance that one random
-permutation's minimum agrees between two sets is their Jaccard similarity J; with b bands of r
-permutations a pair meets in some band with probability 1 - (1 - J^r)^b: for b = 32, r = 4 and
-J = 0.7 that is 0.9998. Whether a pair really is similar is then computed from the sets themselves.
+A text's tokens are its runs of letters, digits and underscores (any non-ASCII byte counts as a
+letter); its shingles are the runs of five tokens, or all of them where there are fewer. The chance
+that one random permutation's minimum agrees between two sets is their Jaccard similarity J; with b
+bands of r permutations a pair meets in some band with probability 1 - (1 - J^r)^b, 0.996 for b = 20,
+r = 4 and J = 0.7. Whether two texts really are similar is then computed from the sets themselves.
+
+Everything works on Arrow's buffers through compiled loops: no Python object a document or a shingle.
 """
 
 from __future__ import annotations
 
-import hashlib
-import re
-import zlib
+from dataclasses import dataclass
 from functools import cache
+from typing import TYPE_CHECKING
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Longs = NDArray[np.int64]
+Unsigned = NDArray[np.uint64]
+Words = NDArray[np.uint32]
+
 WIDTH = 5
-_TOKEN = re.compile(r"[A-Za-z0-9_]+|[^\x00-\x7f]")
-_PRIME = np.uint64((1 << 31) - 1)
+"""Tokens a shingle."""
+_SYMBOL, _WORD, _SPACE = 0, 1, 2
+_KINDS = np.full(256, _SYMBOL, np.uint8)
+_KINDS[[*b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_", *range(128, 256)]] = _WORD
+_KINDS[[*b" \t\n\r\f\v"]] = _SPACE
+# Odd 64-bit constants with well-spread bits (golden ratio; splitmix64, Steele et al. 2014).
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_MIX_A = np.uint64(0xBF58476D1CE4E5B9)
+_MIX_B = np.uint64(0x94D049BB133111EB)
+
+_compiled = numba.njit(cache=True, nogil=True, boundscheck=False)
 
 
-def shingles(text: str) -> set[str]:
-    """Runs of five consecutive tokens (words, numbers, non-ASCII characters)."""
-    tokens = _TOKEN.findall(text)
-    return {" ".join(tokens[i : i + WIDTH]) for i in range(len(tokens) - WIDTH + 1)}
+@dataclass(frozen=True, slots=True)
+class Sketches:
+    """What is kept of n texts."""
+
+    contents: Longs
+    """(n,) hash of the text, equal for texts that differ in white space alone."""
+    shingles: Words
+    """The hashes of all texts' shingles, one text after the other, in order, with repeats."""
+    offsets: Longs
+    """(n + 1,) where each text's shingles begin in `shingles`."""
+    bands: Longs
+    """(n, bands) band hashes: texts that share one are compared."""
 
 
-def jaccard(a: set[str], b: set[str]) -> float:
-    """Size of the intersection over size of the union; 0 for two empty sets."""
-    union = len(a | b)
-    return len(a & b) / union if union else 0.0
-
-
-def exact_key(text: str) -> str:
-    """Equal for texts that differ in white space alone. Operators count: `>` is not `<`."""
-    return hashlib.sha256(" ".join(text.split()).encode()).hexdigest()
-
-
-def bands(found: set[str], permutations: int, n_bands: int) -> list[int]:
-    """The document's band hashes (64 bits): documents that share one are compared."""
-    if not found:
-        return []
-    hashes = np.fromiter((zlib.crc32(s.encode()) for s in found), dtype=np.uint64)
-    hashes %= _PRIME
+def sketch(texts: pa.Array, permutations: int, bands: int) -> Sketches:
+    """Sketch an Arrow string array (no nulls)."""
+    data, offsets = _buffers(texts)
+    n = len(texts)
     scale, shift = _permutations(permutations)
-    # (permutations, shingles): values stay below 2^62, so uint64 does not overflow
-    signature = ((scale[:, None] * hashes[None, :] + shift[:, None]) % _PRIME).min(axis=1)
-    rows = signature.reshape(n_bands, permutations // n_bands)
-    return [
-        int.from_bytes(
-            hashlib.blake2b(band.tobytes(), digest_size=8, key=bytes([place])).digest(),
-            "big", signed=True,
-        )
-        for place, band in enumerate(rows)
-    ]  # fmt: skip
+    found = Sketches(
+        np.empty(n, np.int64),
+        np.empty(int(offsets[-1] - offsets[0]) // 2 + n + 1, np.uint32),
+        np.zeros(n + 1, np.int64),
+        np.empty((n, bands), np.int64),
+    )
+    _sketch(data, offsets, _KINDS, scale, shift, found.contents, found.shingles, found.offsets,
+            found.bands)  # fmt: skip
+    return found
+
+
+def sets(shingles: Words, lengths: Longs) -> tuple[Words, Longs]:
+    """(elements, offsets): each text's shingles as a sorted set; `lengths` are with repeats."""
+    owner = np.repeat(np.arange(len(lengths), dtype=np.uint64), lengths)
+    keys = np.unique((owner << np.uint64(32)) | shingles)
+    first = np.arange(len(lengths) + 1, dtype=np.uint64) << np.uint64(32)
+    return keys.astype(np.uint32), np.searchsorted(keys, first)
+
+
+def jaccard(elements: Words, offsets: Longs, left: Longs, right: Longs) -> NDArray[np.float64]:
+    """Size of intersection over size of union for pairs of `sets`; 1 for two empty ones."""
+    found = np.empty(len(left))
+    _jaccard(elements, offsets, left, right, found)
+    return found
+
+
+def meetings(
+    bands: Unsigned, contents: Longs, changed: NDArray[np.bool_], pivots: int
+) -> tuple[Longs, Longs]:
+    """Pairs of contents that share a band and of which one has changed, in (lower, higher) order.
+
+    A bucket is all the contents of one band hash. In it each content meets the `pivots` lowest
+    ones, so that a bucket of any size costs time in proportion to it. Which pairs those are depends
+    on the set of contents alone. Where a changed content is among the lowest of a larger bucket,
+    others that have met the content it displaced may not do so any more: then each of that bucket
+    counts as changed too, and is returned as a pair with itself.
+    """
+    order = np.argsort(bands)
+    bands, contents, changed = bands[order], contents[order], changed[order]
+    shared = np.zeros(len(bands), np.bool_)
+    again = bands[1:] == bands[:-1]
+    shared[1:] |= again
+    shared[:-1] |= again
+    bands, contents, changed = bands[shared], contents[shared], changed[shared]
+    order = np.lexsort((~changed, contents, bands))  # the changed of equal ones first: it stays
+    bands, contents, changed = bands[order], contents[order], changed[order]
+    fresh = np.ones(len(bands), np.bool_)  # many documents may have the same content
+    fresh[1:] = (bands[1:] != bands[:-1]) | (contents[1:] != contents[:-1])
+    bands, contents, changed = bands[fresh], contents[fresh], changed[fresh]
+    nothing = np.empty(0, np.int64)
+    n = _meet(bands, contents, changed, pivots, nothing, nothing)
+    low, high = np.empty(n, np.int64), np.empty(n, np.int64)
+    _meet(bands, contents, changed, pivots, low, high)
+    return low, high
 
 
 @cache
-def _permutations(n: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+def _permutations(n: int) -> tuple[Words, Words]:
+    """Multipliers (odd, so that each is a permutation of 32-bit numbers) and summands."""
     draw = np.random.default_rng(7)
-    scale = draw.integers(1, int(_PRIME), n, dtype=np.uint64)
-    return scale, draw.integers(0, int(_PRIME), n, dtype=np.uint64)
+    scale = draw.integers(0, 1 << 32, n, dtype=np.uint32) | np.uint32(1)
+    return scale, draw.integers(0, 1 << 32, n, dtype=np.uint32)
+
+
+def _buffers(texts: pa.Array) -> tuple[NDArray[np.uint8], Longs]:
+    """An Arrow string array's bytes and offsets, without a copy of the text."""
+    import pyarrow as pa
+
+    wide = pa.types.is_large_string(texts.type) or pa.types.is_large_binary(texts.type)
+    _, offsets, data = texts.buffers()
+    places = np.frombuffer(offsets, np.int64 if wide else np.int32)
+    places = places[texts.offset : texts.offset + len(texts) + 1].astype(np.int64)
+    return np.frombuffer(data or b"\0", np.uint8), places
+
+
+@_compiled
+def _mix(value):  # type: ignore[no-untyped-def]
+    """The finaliser of splitmix64: every bit of the argument moves every bit of the result."""
+    value = (value ^ (value >> np.uint64(30))) * _MIX_A
+    value = (value ^ (value >> np.uint64(27))) * _MIX_B
+    return value ^ (value >> np.uint64(31))
+
+
+@_compiled
+def _tokenise(data, start, end, kinds, tokens):  # type: ignore[no-untyped-def]
+    """(number of tokens, content hash); the tokens' hashes are left in `tokens`."""
+    n = 0
+    token, content = np.uint64(0), _GOLDEN
+    inside, gap, begun = False, False, False
+    for i in range(start, end):
+        byte = np.uint64(data[i])
+        kind = kinds[data[i]]
+        if kind == _WORD:
+            token = (token ^ byte) * _GOLDEN
+            token ^= token >> np.uint64(31)
+            inside = True
+            continue
+        if inside:
+            tokens[n] = token
+            n += 1
+            content = (content ^ (token + np.uint64(gap))) * _MIX_A
+            content ^= content >> np.uint64(29)
+            token, inside, gap, begun = np.uint64(0), False, False, True
+        if kind == _SPACE:
+            gap = begun
+        else:
+            content = (content ^ (byte + np.uint64(256) * np.uint64(gap))) * _MIX_B
+            content ^= content >> np.uint64(29)
+            gap, begun = False, True
+    if inside:
+        tokens[n] = token
+        n += 1
+        content = (content ^ (token + np.uint64(gap))) * _MIX_A
+        content ^= content >> np.uint64(29)
+    return n, _mix(content)
+
+
+@_compiled
+def _sketch(data, places, kinds, scale, shift, contents, shingles, offsets, bands):  # type: ignore[no-untyped-def]
+    longest = 0
+    for d in range(len(places) - 1):
+        longest = max(longest, places[d + 1] - places[d])
+    tokens = np.empty(longest // 2 + 1, np.uint64)
+    signature = np.empty(len(scale), np.uint32)
+    rows = len(scale) // bands.shape[1]
+    at = 0
+    for d in range(len(places) - 1):
+        n, content = _tokenise(data, places[d], places[d + 1], kinds, tokens)
+        contents[d] = np.int64(content)
+        signature[:] = np.uint32(0xFFFFFFFF)
+        width = min(n, WIDTH)
+        for first in range(n - width + 1 if n else 0):
+            value = np.uint64(width)
+            for t in range(first, first + width):
+                value = value * _GOLDEN + tokens[t]
+            hashed = np.uint32(_mix(value) >> np.uint64(32))
+            shingles[at] = hashed
+            at += 1
+            for k in range(len(scale)):
+                signature[k] = min(signature[k], np.uint32(scale[k] * hashed + shift[k]))
+        offsets[d + 1] = at
+        for b in range(bands.shape[1]):
+            value = np.uint64(b + 1) * _GOLDEN
+            for k in range(b * rows, (b + 1) * rows):
+                value = _mix(value ^ np.uint64(signature[k]))
+            bands[d, b] = np.int64(value)
+
+
+@_compiled
+def _jaccard(elements, offsets, left, right, found):  # type: ignore[no-untyped-def]
+    for pair in range(len(left)):
+        i, i_end = offsets[left[pair]], offsets[left[pair] + 1]
+        j, j_end = offsets[right[pair]], offsets[right[pair] + 1]
+        union = i_end - i + j_end - j
+        both = 0
+        while i < i_end and j < j_end:
+            x, y = elements[i], elements[j]
+            both += x == y
+            i += x <= y
+            j += y <= x
+        found[pair] = both / (union - both) if union else 1.0
+
+
+@_compiled
+def _meet(bands, contents, changed, pivots, low, high):  # type: ignore[no-untyped-def]
+    """The number of pairs; they are written only where `low` has room."""
+    written, start = 0, 0
+    write = len(low) > 0
+    while start < len(bands):
+        end = start + 1
+        while end < len(bands) and bands[end] == bands[start]:
+            end += 1
+        lowest = min(start + pivots, end)
+        displaced = False
+        if end - start > pivots:
+            for i in range(start, lowest):
+                displaced |= changed[i]
+        for i in range(start, end):
+            if displaced and not changed[i]:
+                if write:
+                    low[written], high[written] = contents[i], contents[i]
+                written += 1
+        for i in range(start, lowest):
+            for j in range(i + 1, end):
+                if changed[i] or changed[j]:
+                    if write:
+                        low[written], high[written] = contents[i], contents[j]
+                    written += 1
+        start = end
+    return written

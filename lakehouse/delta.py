@@ -30,7 +30,7 @@ Scope = Mapping[str, Any]
 
 _DELTA_TYPES = {
     "STRING": "string", "DATE": "date", "TIMESTAMP": "timestamp", "INT": "integer",
-    "BIGINT": "long", "DOUBLE": "double", "BOOLEAN": "boolean",
+    "BIGINT": "long", "DOUBLE": "double", "BOOLEAN": "boolean", "BINARY": "binary",
 }  # fmt: skip
 
 # Lineage may point at any past version: neither the log nor replaced files expire by default.
@@ -78,12 +78,18 @@ class Lake:
         found = self.open(table)
         return None if found is None else found.version()
 
-    def digests(self, table: Table) -> dict[str, str]:
+    def note(self, table: Table) -> str:
+        """What the newest write said of itself (Spark's userMetadata); empty if nothing."""
+        found = self.open(table)
+        notes = (c.get("userMetadata") for c in found.history()) if found else iter(())
+        return next((str(n) for n in notes if n), "")
+
+    def digests(self, table: Table, version: int | None = None) -> dict[str, str]:
         """Digest of the live data files by partition value, and of all of them under `*`.
 
         Files are immutable, so an equal digest means equal rows. Reading it costs the log only.
         """
-        found = self.open(table)
+        found = self.open(table, version)
         if found is None:
             return {"*": ""}
         actions = found.get_add_actions(flatten=True)
@@ -249,6 +255,7 @@ def arrow_schema(table: Table) -> pa.Schema:
     types = {
         "STRING": pa.string(), "DATE": pa.date32(), "TIMESTAMP": pa.timestamp("us", tz="UTC"),
         "INT": pa.int32(), "BIGINT": pa.int64(), "DOUBLE": pa.float64(), "BOOLEAN": pa.bool_(),
+        "BINARY": pa.binary(),
     }  # fmt: skip
     return pa.schema([pa.field(c.name, types[c.type], nullable=c.nullable) for c in table.columns])
 

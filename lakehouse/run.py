@@ -24,7 +24,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
@@ -123,15 +123,34 @@ class Run:
         stamped = [{"ds": self.partition, "stage": self.label, **row} for row in rows]
         self.lake.sync(REJECTED, stamped, {"ds": self.partition, "stage": self.label}, self.run_id)
 
-    def reject_all(self, rows: DataFrame) -> None:
-        """The same from Spark, for every day in `rows` (which then bears `ds`)."""
+    def current(self, table: Table, version: int | None = None) -> DataFrame:
+        """A table that the stage itself writes, in Spark: as it is now, or at a version."""
+        from lakehouse import spark
+
+        return spark.read(self.spark, self.lake, table, version)
+
+    def replace(
+        self, table: Table, rows: DataFrame, scope: str | None = None, note: str = ""
+    ) -> None:
+        """Put these rows in the place of those within a SQL scope, in one commit with a note."""
+        from lakehouse import spark
+
+        spark.replace(self.spark, self.lake, table, rows, self.run_id, scope, note)
+
+    def append(self, table: Table, rows: DataFrame) -> None:
+        """Append the rows whose key is not there yet."""
+        from lakehouse import spark
+
+        spark.append(self.spark, self.lake, table, rows, self.run_id)
+
+    def reject_all(self, rows: DataFrame, days: Collection[dt.date] = ()) -> None:
+        """The same from Spark (rows bear `ds`), for these days; without them, for all days."""
         from pyspark.sql import functions as F
 
-        self.write(
-            REJECTED,
-            rows.withColumn("stage", F.lit(self.label)),
-            f"stage = '{self.label}'",
-        )
+        scope = f"stage = '{self.label}'"
+        if days:
+            scope += f" AND ds IN ({', '.join(repr(str(d)) for d in sorted(days))})"
+        self.write(REJECTED, rows.withColumn("stage", F.lit(self.label)), scope)
 
 
 def execute(

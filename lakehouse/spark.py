@@ -124,13 +124,7 @@ def sync(
     from pyspark.sql import functions as F
 
     lake.create(table)
-    content = rows.select(
-        *(
-            F.col(c.name).cast(c.type).alias(c.name)
-            for c in table.columns
-            if c.name in table.content
-        )
-    ).localCheckpoint()
+    content = _content(rows, table).localCheckpoint()
     with lake.lock(table):
         held = read(spark, lake, table).where(scope or "true")
         before, after = _hashes(held, table), _hashes(content, table)
@@ -142,15 +136,65 @@ def sync(
         if part:
             where.append(f"{part} IN ({', '.join(repr(str(v)) for v in changed)})")
             content = content.where(F.col(part).isin(changed))
-        stamped = content.withColumns(
-            {"run_id": F.lit(run_id), table.stamp: F.current_timestamp()}
-        ).select(*table.column_names)
-        (
-            stamped.write.format("delta").mode("overwrite")
-            .option("replaceWhere", " AND ".join(where) or "true")
-            .option("userMetadata", run_id).save(lake.uri(table))
-        )  # fmt: skip
+        _overwrite(lake, table, content, run_id, " AND ".join(where), run_id)
     return changed
+
+
+def replace(
+    spark: SparkSession, lake: Lake, table: Table, rows: DataFrame, run_id: str,
+    scope: str | None = None, note: str = "",
+) -> None:  # fmt: skip
+    """Put `rows` in the place of the table's rows within `scope`, in one commit with a note.
+
+    For tables that are derived state and whose writer knows that they differ: nothing is compared.
+    """
+    lake.create(table)
+    with lake.lock(table):
+        _overwrite(lake, table, _content(rows, table), run_id, scope or "", note or run_id)
+
+
+def append(spark: SparkSession, lake: Lake, table: Table, rows: DataFrame, run_id: str) -> None:
+    """Append the rows whose key the table does not hold yet."""
+    lake.create(table)
+    with lake.lock(table):
+        held = read(spark, lake, table).select(*table.key)
+        fresh = _content(rows, table).join(held, list(table.key), "left_anti").localCheckpoint()
+        if not fresh.isEmpty():
+            _stamped(fresh, table, run_id).write.format("delta").mode("append").option(
+                "userMetadata", run_id
+            ).save(lake.uri(table))
+
+
+def _content(rows: DataFrame, table: Table) -> DataFrame:
+    """The columns of `table.content`, in the table's types."""
+    from pyspark.sql import functions as F
+
+    return rows.select(
+        *(
+            F.col(c.name).cast(c.type).alias(c.name)
+            for c in table.columns
+            if c.name in table.content
+        )
+    )
+
+
+def _stamped(content: DataFrame, table: Table, run_id: str) -> DataFrame:
+    from pyspark.sql import functions as F
+
+    return content.withColumns(
+        {"run_id": F.lit(run_id), table.stamp: F.current_timestamp()}
+    ).select(*table.column_names)
+
+
+def _overwrite(
+    lake: Lake, table: Table, content: DataFrame, run_id: str, where: str, note: str
+) -> None:
+    """One atomic commit. Call with the lock held."""
+    (
+        _stamped(content, table, run_id).write.format("delta").mode("overwrite")
+        .option("replaceWhere", where or "true")
+        .option("userMetadata", note).save(lake.uri(table))
+    )  # fmt: skip
 
 
 def _hashes(rows: DataFrame, table: Table) -> dict[Any, tuple[int, int]]:

@@ -92,6 +92,31 @@ DOCUMENTS = _table(
     """,
 )  # fmt: skip
 
+SKETCHES = _table(
+    "silver", "minhash_bands", "What deduplication keeps of a document that may be used: the index that a day is compared with.",
+    key="ds source document_id",
+    columns="""
+    ds DATE -- The day of the document.
+    source STRING -- The source of the document.
+    document_id STRING -- The document.
+    content BIGINT -- Hash of its text, equal for texts that differ in white space alone.
+    n_shingles INT -- Token 5-grams of the text, with repeats.
+    bands BINARY -- Its band hashes, 8 bytes each, little endian: documents that share one are compared; none if it is short.
+    shingles BINARY -- Hashes of its token 5-grams, 4 bytes each, little endian, in their order.
+    made_from STRING -- Hash of the day's documents and of the rules that this was made from.
+    """,
+)  # fmt: skip
+
+SIMILAR = _table(
+    "silver", "similar_contents", "Contents whose true similarity reaches the threshold: one row a pair.",
+    key="content_a content_b", partition=None,
+    columns="""
+    content_a BIGINT -- The lower of the two, as in silver.minhash_bands.
+    content_b BIGINT -- The higher.
+    similarity DOUBLE -- Jaccard similarity of their token 5-grams, 0 to 1.
+    """,
+)  # fmt: skip
+
 DUPLICATES = _table(
     "silver", "duplicates", "Documents that repeat an earlier one: one row a repeating document.",
     key="ds source document_id",
@@ -101,8 +126,22 @@ DUPLICATES = _table(
     document_id STRING -- The repeating document.
     duplicate_of STRING -- The original: the first of its cluster by day, then source and id.
     original_ds DATE -- The day of the original.
-    similarity DOUBLE -- Jaccard similarity of token 5-grams to the neighbour it was found by, 0 to 1.
+    similarity DOUBLE -- Jaccard similarity of token 5-grams to `similar_to`, 0 to 1; 1 for exact.
+    similar_to STRING -- The document that the similarity is to: the original, or where the cluster chains, the nearest neighbour.
     method STRING -- exact (equal after normalisation) or minhash (near, similarity verified).
+    """,
+)  # fmt: skip
+
+TAKEOVERS = _table(
+    "ops", "takeovers", "Originals that became duplicates when an older document came in: one row a change. A log: append-only.",
+    key="ds source document_id taken_over_by",
+    columns="""
+    ds DATE -- The day of the document that was the original.
+    source STRING -- Its source.
+    document_id STRING -- The document that was the original.
+    taken_over_by STRING -- The document that is the original now.
+    taken_over_ds DATE -- The day of that document.
+    noticed_at TIMESTAMP -- When deduplication found it, UTC.
     """,
 )  # fmt: skip
 
@@ -367,9 +406,9 @@ LINEAGE = _table(
 TABLES: dict[str, Table] = {
     t.full_name: t
     for t in (
-        DOCUMENTS, DUPLICATES, SNIPPETS, CANDIDATES, JUDGEMENTS, STAGED, PAIRS, TRAINING_EXAMPLES,
+        DOCUMENTS, SKETCHES, SIMILAR, DUPLICATES, SNIPPETS, CANDIDATES, JUDGEMENTS, STAGED, PAIRS, TRAINING_EXAMPLES,
         SCORES, MODELS, TRAINING_RUNS, TRAINING_STEPS, EVALUATION_SAMPLES, REJECTED, CONTAMINATION,
-        QUALITY_RESULTS, JOB_RUNS, LINEAGE,
+        QUALITY_RESULTS, TAKEOVERS, JOB_RUNS, LINEAGE,
     )
 }  # fmt: skip
 

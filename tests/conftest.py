@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from lakehouse.delta import Lake
@@ -36,3 +37,7 @@ def spark() -> Iterator[object]:
     found = session(load("tiny"), "tests")
     yield found
     found.stop()
+
+# Compiled loops take a while on their first call, and CI's cores are shared.
+hypothesis.settings.register_profile("lake", deadline=None)
+hypothesis.settings.load_profile("lake")

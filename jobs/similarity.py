@@ -1,0 +1,264 @@
+"""Near-duplicate search on Spark: sketches -> pairs that meet -> verified pairs -> clusters.
+
+A *content* is what all documents share that differ in white space alone, named by a 64-bit hash
+(`minhash`). Each function is a DataFrame in, a DataFrame out; the loops over bytes run on the
+workers, through Arrow. What travels between workers is packed (one row a batch and hash range, not
+one a band), and nothing that grows with the corpus comes to the driver.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from jobs import minhash
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from lakehouse.settings import Deduplicate
+
+DOCUMENT = ("ds", "source", "document_id")
+PAIRS = "content_a BIGINT, content_b BIGINT"
+DOCUMENTS_A_TASK = 50_000
+"""What one task compares at once: about 70 MB of band hashes, or of shingles."""
+BROADCAST_ROWS = 2_000_000
+"""Rows of two numbers that are sent to every worker rather than shuffled."""
+
+
+def small(rows: DataFrame, n: int) -> DataFrame:
+    """The n rows as one side of a join: sent to every worker, unless they are too many."""
+    return F.broadcast(rows) if n <= BROADCAST_ROWS else rows
+
+
+def sketch(documents: DataFrame, chosen: Deduplicate) -> DataFrame:
+    """(ds, source, document_id, content, n_shingles, bands, shingles) of rows with a `text`."""
+    return documents.select(*DOCUMENT, "text").mapInArrow(
+        partial(_sketch, chosen=chosen), "ds DATE, source STRING, document_id STRING, "
+        "content BIGINT, n_shingles INT, bands BINARY, shingles BINARY",
+    )  # fmt: skip
+
+
+def touched(sketches: DataFrame, bands: int) -> bytes:
+    """A bit for each band hash (its low bits) that these sketches hold: a Bloom filter.
+
+    64 bits a band let 2% of history through; 4 MiB at most, which is full at two million bands.
+    """
+    bits = min(max((64 * bands).bit_length(), 16), 25)
+    marks = np.zeros(1 << (bits - 3), np.uint8)
+    mark = partial(_mark, bits=bits)
+    for row in sketches.select("bands").mapInArrow(mark, "marks BINARY").collect():
+        marks |= np.frombuffer(row["marks"], np.uint8)
+    return marks.tobytes()
+
+
+def meetings(index: DataFrame, marks: bytes | None, pivots: int, spread: int) -> DataFrame:
+    """Pairs that share a band and of which one has changed: `PAIRS`, see `minhash.meetings`.
+
+    `index` has (content, bands, changed). With `marks` only the bands marked there are looked at.
+    """
+    packed = index.select("content", "bands", "changed").mapInArrow(
+        partial(_pack, marks=marks, spread=spread),
+        "part INT, bands BINARY, contents BINARY, changed BINARY",
+    )
+    return (
+        packed.repartition(spread, "part")
+        .mapInArrow(partial(_meet, pivots=pivots), PAIRS)
+        .distinct()
+    )
+
+
+def verify(pairs: DataFrame, sketches: DataFrame, threshold: float, spread: int) -> DataFrame:
+    """Those pairs whose true Jaccard similarity reaches the threshold, with it.
+
+    A pair is checked where the hash of its first content sends it; a set goes to every such place,
+    once: of the documents that share a content one stands for it.
+    """
+    n = 2 * pairs.count()
+    placed = pairs.withColumn("part", F.pmod(F.xxhash64("content_a"), F.lit(spread)).cast("int"))
+    wanted = placed.select(
+        "part", F.explode(F.array("content_a", "content_b")).alias("content")
+    ).distinct()
+    bearers = (
+        sketches.select("content", F.struct(*DOCUMENT).alias("document"))
+        .join(small(wanted.select("content").distinct(), n), "content")
+        .groupBy("content").agg(F.min("document").alias("document"))
+    )  # fmt: skip
+    sent = sketches.select(F.struct(*DOCUMENT).alias("document"), "shingles").join(
+        small(wanted.join(bearers, "content"), n), "document"
+    ).select(
+        "part", F.col("content").alias("content_a"), F.lit(None).cast("bigint").alias("content_b"),
+        "shingles",
+    )  # fmt: skip
+    asked = placed.select(
+        "part", "content_a", "content_b", F.lit(None).cast("binary").alias("shingles")
+    )
+    return (
+        sent.union(asked)
+        .repartition(spread, "part")
+        .mapInArrow(partial(_verify, threshold=threshold), f"{PAIRS}, similarity DOUBLE")
+    )
+
+
+def clusters(pairs: DataFrame) -> DataFrame:
+    """(content, cluster): each content that is in a pair, with the least of its cluster.
+
+    One worker holds the whole graph, 40 bytes a pair: 10^8 pairs take 4 GB.
+    """
+    return pairs.repartition(1).mapInArrow(_connect, "content BIGINT, cluster BIGINT")
+
+
+# -- on the workers --------------------------------------------------------------------------------
+
+
+def _sketch(batches: Iterator[pa.RecordBatch], chosen: Deduplicate) -> Iterator[pa.RecordBatch]:
+    import pyarrow as pa
+
+    for batch in batches:
+        found = minhash.sketch(batch["text"], chosen.permutations, chosen.bands)
+        lengths = np.diff(found.offsets)
+        kept = found.bands[lengths >= chosen.min_shingles]
+        widths = np.where(lengths >= chosen.min_shingles, found.bands.shape[1] * 8, 0)
+        yield pa.RecordBatch.from_arrays(
+            [
+                batch["ds"], batch["source"], batch["document_id"], pa.array(found.contents),
+                pa.array(lengths, pa.int32()), _binaries(kept, np.cumsum(widths)),
+                _binaries(found.shingles[: found.offsets[-1]], found.offsets[1:] * 4),
+            ],
+            ["ds", "source", "document_id", "content", "n_shingles", "bands", "shingles"],
+        )  # fmt: skip
+
+
+def _binaries(values: NDArray[np.generic], ends: minhash.Longs) -> pa.Array:
+    """An Arrow binary array over the bytes of `values`; `ends` says where each element ends."""
+    import pyarrow as pa
+
+    places = np.zeros(len(ends) + 1, np.int32)
+    places[1:] = ends
+    bytes_ = np.ascontiguousarray(values)
+    return pa.Array.from_buffers(pa.binary(), len(ends), [None, pa.py_buffer(places),
+                                                          pa.py_buffer(bytes_)])  # fmt: skip
+
+
+def _bytes(column: pa.Array) -> tuple[bytes, minhash.Longs]:
+    """(the bytes of an Arrow binary array's elements in a row, the length of each)."""
+    _, offsets, data = column.buffers()
+    places = np.frombuffer(offsets, np.int32)[column.offset : column.offset + len(column) + 1]
+    held = data.to_pybytes()[places[0] : places[-1]] if data else b""
+    return held, np.diff(places).astype(np.int64)
+
+
+def _band_rows(batch: pa.RecordBatch) -> tuple[minhash.Unsigned, minhash.Longs]:
+    """(band hashes of all rows, how many each row has)."""
+    held, lengths = _bytes(batch["bands"])
+    return np.frombuffer(held, np.uint64), lengths // 8
+
+
+def _mark(batches: Iterator[pa.RecordBatch], bits: int) -> Iterator[pa.RecordBatch]:
+    import pyarrow as pa
+
+    marked = np.zeros(1 << bits, np.bool_)
+    for batch in batches:
+        marked[_band_rows(batch)[0] % np.uint64(1 << bits)] = True
+    yield pa.RecordBatch.from_arrays([pa.array([np.packbits(marked).tobytes()])], ["marks"])
+
+
+def _pack(
+    batches: Iterator[pa.RecordBatch], marks: bytes | None, spread: int
+) -> Iterator[pa.RecordBatch]:
+    """The bands of a batch by hash range: one row a range."""
+    import pyarrow as pa
+
+    marked = np.unpackbits(np.frombuffer(marks, np.uint8)).view(np.bool_) if marks else None
+    for batch in batches:
+        bands, lengths = _band_rows(batch)
+        contents = np.repeat(batch["content"].to_numpy(), lengths)
+        changed = np.repeat(batch["changed"].to_numpy(zero_copy_only=False), lengths)
+        if marked is not None:
+            found = marked[bands % np.uint64(len(marked))]
+            bands, contents, changed = bands[found], contents[found], changed[found]
+        # not the bits that the marks go by, or few parts would get all that they let through
+        part = ((bands >> np.uint64(32)) % np.uint64(spread)).astype(np.int64)
+        order = np.argsort(part, kind="stable")
+        ends = np.cumsum(np.bincount(part, minlength=spread))
+        yield pa.RecordBatch.from_arrays(
+            [pa.array(range(spread), pa.int32()), _binaries(bands[order], ends * 8),
+             _binaries(contents[order], ends * 8), _binaries(changed[order], ends)],
+            ["part", "bands", "contents", "changed"],
+        )  # fmt: skip
+
+
+def _meet(batches: Iterator[pa.RecordBatch], pivots: int) -> Iterator[pa.RecordBatch]:
+    import pyarrow as pa
+
+    held = [tuple(_bytes(batch[c])[0] for c in ("bands", "contents", "changed"))
+            for batch in batches]  # fmt: skip
+    if held:
+        bands, contents, changed = (b"".join(column) for column in zip(*held, strict=True))
+        low, high = minhash.meetings(
+            np.frombuffer(bands, np.uint64), np.frombuffer(contents, np.int64),
+            np.frombuffer(changed, np.bool_), pivots,
+        )  # fmt: skip
+        yield pa.RecordBatch.from_arrays(
+            [pa.array(low), pa.array(high)], ["content_a", "content_b"]
+        )
+
+
+def _verify(batches: Iterator[pa.RecordBatch], threshold: float) -> Iterator[pa.RecordBatch]:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    names: list[minhash.Longs] = []
+    pieces: list[bytes] = []
+    sizes: list[minhash.Longs] = []
+    asked: list[pa.RecordBatch] = []
+    for batch in batches:
+        asked.append(batch.filter(pc.is_null(batch["shingles"])))
+        sets = batch.filter(pc.is_valid(batch["shingles"]))
+        piece, lengths = _bytes(sets["shingles"])
+        names.append(sets["content_a"].to_numpy())
+        pieces.append(piece)
+        sizes.append(lengths // 4)
+    if not asked:
+        return
+    pairs = pa.Table.from_batches(asked)
+    name, first = np.unique(np.concatenate(names), return_index=True)
+    elements, offsets = minhash.sets(
+        np.frombuffer(b"".join(pieces), np.uint32), np.concatenate(sizes)
+    )
+    left = first[np.searchsorted(name, pairs["content_a"].to_numpy())]
+    right = first[np.searchsorted(name, pairs["content_b"].to_numpy())]
+    similarity = minhash.jaccard(elements, offsets, left, right)
+    close = similarity >= threshold
+    yield pa.RecordBatch.from_arrays(
+        [pa.array(pairs["content_a"].to_numpy()[close]),
+         pa.array(pairs["content_b"].to_numpy()[close]), pa.array(similarity[close])],
+        ["content_a", "content_b", "similarity"],
+    )  # fmt: skip
+
+
+def _connect(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    import pyarrow as pa
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    held = [(b["content_a"].to_numpy(), b["content_b"].to_numpy()) for b in batches]
+    if not held:
+        return
+    ends = np.concatenate([np.concatenate(side) for side in zip(*held, strict=True)])
+    contents, place = np.unique(ends, return_inverse=True)
+    left, right = np.split(place, 2)
+    n = len(contents)
+    graph = coo_matrix((np.ones(len(left), np.bool_), (left, right)), (n, n))
+    count, label = connected_components(graph, directed=False)
+    least = np.full(count, np.iinfo(np.int64).max)
+    np.minimum.at(least, label, contents)
+    yield pa.RecordBatch.from_arrays(
+        [pa.array(contents), pa.array(least[label])], ["content", "cluster"]
+    )

@@ -1,0 +1,200 @@
+"""Deduplication on real Spark: days in any order, late originals, crashes, skew.
+
+Fifty orders cost the time of one: each *world* is a source with words of its own, so that no
+document of one is like any of another, and with days of its own. All worlds are in one lake, and
+at each step every world brings in the next of its days, in its own random order.
+"""
+
+import datetime as dt
+import random
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from deltalake import write_deltalake
+
+from jobs import deduplicate, ingest
+from lakehouse.delta import Lake, _content, arrow_schema
+from lakehouse.run import execute
+from lakehouse.settings import load
+from lakehouse.tables import DOCUMENTS, DUPLICATES, REJECTED, SIMILAR, SKETCHES, TAKEOVERS
+
+pytestmark = pytest.mark.spark
+START = dt.date(2026, 1, 1)
+WORLDS, DAYS = 60, 4
+Document = tuple[dt.date, str, str]
+"""Day, source, text."""
+
+
+def write(root: Path, documents: Iterable[Document]) -> None:
+    """Make bronze.documents exactly these."""
+    rows = []
+    for ds, source, text in documents:
+        row = {c.name: "" if c.type == "STRING" else None for c in DOCUMENTS.columns}
+        row |= {"ds": ds, "source": source, "kind": "code", "content": text, "language": "python",
+                "document_id": ingest.document_id("code", "", text),
+                "ingested_at": dt.datetime.now(dt.UTC)}  # fmt: skip
+        rows.append(row)
+    lake = Lake(str(root))
+    lake.create(DOCUMENTS)
+    schema = pa.schema([f.with_nullable(True) for f in arrow_schema(DOCUMENTS)])
+
+    def by_day(found: Iterable[dict[str, Any]]) -> dict[dt.date, list[str]]:
+        days: dict[dt.date, list[str]] = {}
+        for r in found:
+            days.setdefault(r["ds"], []).append(f"{r['source']} {r['document_id']}")
+        return {d: sorted(names) for d, names in days.items()}
+
+    held = by_day(lake.read(DOCUMENTS, columns=["ds", "source", "document_id"]).to_pylist())
+    now = by_day(rows)
+    moved = {d for d in held.keys() | now.keys() if held.get(d) != now.get(d)}
+    write_deltalake(
+        lake.uri(DOCUMENTS),
+        pa.Table.from_pylist([r for r in rows if r["ds"] in moved], schema=schema),
+        mode="overwrite", predicate=f"ds IN ({', '.join(repr(str(d)) for d in moved)})",
+    )  # fmt: skip
+
+
+def run(root: Path, *sets: str, day: dt.date = START) -> dict[str, Any]:
+    settings = load("smollm2", [f"lake.root={root}", *sets])
+    return execute(deduplicate.STAGE, day, settings)
+
+
+def contents(root: Path) -> list[list[tuple[str, ...]]]:
+    lake = Lake(str(root))
+    tables = (DUPLICATES, SIMILAR, REJECTED)
+    return [_content(lake.read(t).to_pylist(), t) for t in tables]
+
+
+def worlds(draw: random.Random) -> list[list[list[Document]]]:
+    """Each world's documents by day: originals, near and exact copies on random days."""
+    found = []
+    for w in range(WORLDS):
+        base = [f"w{w}x{draw.randrange(10**6)}" for _ in range(60)]
+        days: list[list[Document]] = [[] for _ in range(DAYS)]
+        for _ in range(8):
+            words = list(base)
+            for place in draw.sample(range(60), draw.choice((0, 0, 1, 2, 3, 30))):
+                words[place] = f"w{w}y{draw.randrange(10**6)}"
+            d = draw.randrange(DAYS)
+            day = START + dt.timedelta(w * DAYS + d)
+            days[d].append((day, f"world{w}", draw.choice((" ", "\n")).join(words)))
+        found.append([list({text: doc for doc in day for text in [doc[2]]}.values())
+                      for day in days])  # fmt: skip
+    return found
+
+
+def test_sixty_random_orders_give_the_tables_of_one_rebuild(spark: Any, tmp_path: Path) -> None:
+    draw = random.Random(5)
+    every = worlds(draw)
+    orders = [draw.sample(range(DAYS), DAYS) for _ in every]
+    # two pivots, so that even buckets this small displace theirs
+    sets = ("deduplicate.pivots=2",)
+    at_step: list[list[Document]] = [
+        [doc for w, o in zip(every, orders, strict=True) for d in o[: step + 1] for doc in w[d]]
+        for step in range(DAYS)
+    ]
+    cleared = [doc for doc in at_step[-1] if hash_of(doc) % 3]
+    for step in (*at_step, cleared, at_step[-1]):
+        write(tmp_path / "lake", step)
+        run(tmp_path / "lake", *sets)
+    write(tmp_path / "rebuilt", at_step[-1])
+    run(tmp_path / "rebuilt", *sets)
+    assert contents(tmp_path / "lake") == contents(tmp_path / "rebuilt")
+    found = Lake(str(tmp_path / "lake")).read(DUPLICATES).to_pylist()
+    assert {r["method"] for r in found} == {"exact", "minhash"}
+    assert Lake(str(tmp_path / "rebuilt")).read(TAKEOVERS).num_rows == 0
+    taken = Lake(str(tmp_path / "lake")).read(TAKEOVERS).to_pylist()
+    assert taken
+    assert all(r["taken_over_ds"] <= r["ds"] for r in taken)
+
+
+def hash_of(document: Document) -> int:
+    return int(ingest.document_id("code", "", document[2])[:8], 16)
+
+
+def text(name: str, *, n: int = 80, changed: int = 0) -> str:
+    return " ".join([*(f"{name}{i}" for i in range(n - changed)),
+                     *(f"{name}other{i}" for i in range(changed))])  # fmt: skip
+
+
+def test_a_late_older_day_takes_over_visibly(spark: Any, tmp_path: Path) -> None:
+    first, second, third = (START + dt.timedelta(d) for d in range(3))
+    later = [(second, "s", text("a")), (third, "s", text("a", changed=4))]
+    write(tmp_path, later)
+    run(tmp_path)
+    lake = Lake(str(tmp_path))
+    (row,) = lake.read(DUPLICATES).to_pylist()
+    assert (row["ds"], row["original_ds"], row["method"]) == (third, second, "minhash")
+    older = (first, "s", text("a", changed=2))
+    write(tmp_path, [*later, older])
+    done = run(tmp_path, day=first)
+    assert (done["rows_in"], done["rows_kept"]) == (1, 1)
+    rows = {r["ds"]: r for r in lake.read(DUPLICATES).to_pylist()}
+    assert {r["original_ds"] for r in rows.values()} == {first}
+    assert rows.keys() == {second, third}
+    name = {d: ingest.document_id("code", "", t) for d, _, t in [*later, older]}
+    assert {r["similar_to"] for r in rows.values()} == {name[first]}
+    (taken,) = lake.read(TAKEOVERS).to_pylist()
+    assert (taken["ds"], taken["taken_over_by"]) == (second, name[first])
+
+
+def test_a_crash_before_the_pairs_are_committed_loses_nothing(
+    spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "a", [(START, "s", text("a"))])
+    run(tmp_path / "a")
+    both = [(START, "s", text("a")), (START + dt.timedelta(1), "s", text("a", changed=3))]
+    write(tmp_path / "a", both)
+    with monkeypatch.context() as patch:
+        patch.setattr(deduplicate, "_rewrite", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            run(tmp_path / "a")
+    run(tmp_path / "a")
+    write(tmp_path / "b", both)
+    run(tmp_path / "b")
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+    assert Lake(str(tmp_path / "a")).read(DUPLICATES).num_rows == 1
+
+
+def test_only_what_moved_is_written(spark: Any, tmp_path: Path) -> None:
+    days = [START + dt.timedelta(d) for d in range(3)]
+    write(tmp_path, [(d, "s", text(f"d{i}")) for i, d in enumerate(days[:2])])
+    run(tmp_path)
+    lake = Lake(str(tmp_path))
+    before = lake.digests(SKETCHES)
+    write(tmp_path, [(d, "s", text(f"d{i}")) for i, d in enumerate(days)])
+    version = lake.version(DUPLICATES)
+    run(tmp_path, day=days[2])
+    after = lake.digests(SKETCHES)
+    assert {d for d in after if before.get(d) != after[d]} == {"*", str(days[2])}
+    assert lake.version(DUPLICATES) == version
+
+
+def test_skew_leaves_the_rest_as_it_is(spark: Any, tmp_path: Path) -> None:
+    """A boilerplate file, a crowded bucket, a huge document, tiny ones: and one honest pair."""
+    alike = [f"{text('crowd')} tail{i}a tail{i}b" for i in range(3000)]
+    huge = " ".join(f"word{i}" for i in range(600_000))
+    pair = [text("pair"), text("pair", changed=4)]
+    tiny = [f"x{i}" for i in range(5000)]
+    day = [(START, "s", t) for t in (*alike, huge, *pair, *tiny)]
+    boilerplate = [(START, f"copy{i}", text("licence")) for i in range(3000)]
+    write(tmp_path, [*day, *boilerplate])
+    done = run(tmp_path)
+    assert done["rows_in"] == len(day) + len(boilerplate)
+    found = Lake(str(tmp_path)).read(DUPLICATES).to_pylist()
+    by_source = [r for r in found if r["source"] != "s"]
+    assert len(by_source) == 2999
+    assert {r["method"] for r in by_source} == {"exact"}
+    near = [r for r in found if r["source"] == "s"]
+    assert len(near) == 2999 + 1
+    assert {r["method"] for r in near} == {"minhash"}
+
+
+def test_bands_must_divide_permutations(tmp_path: Path) -> None:
+    from lakehouse.errors import UserError
+
+    with pytest.raises(UserError, match="must divide"):
+        load("tiny", ["deduplicate.bands=7"])

@@ -16,9 +16,10 @@ from pyspark.sql import functions as F
 
 from expectations.check import Finding, check, suite
 from expectations.structural import of_table
+from lakehouse.books import rejected_by
 from lakehouse.errors import GateError
 from lakehouse.run import Counts, Run, Stage, entry
-from lakehouse.tables import JOB_RUNS, QUALITY_RESULTS, REJECTED, STAGED, Table
+from lakehouse.tables import JOB_RUNS, QUALITY_RESULTS, STAGED, Table
 
 
 def books(run: Run) -> list[dict[str, Any]]:
@@ -28,10 +29,10 @@ def books(run: Run) -> list[dict[str, Any]]:
         held = newest.get(row["stage"])
         if held is None or row["finished_at"] > held["finished_at"]:
             newest[row["stage"]] = row
-    stages = run.lake.read(REJECTED, {"ds": run.partition}, ["stage"])["stage"].to_pylist()
+    held_by = rejected_by(run.lake, "stage", {"ds": run.partition})
     names = ("stage", "rows_in", "rows_kept", "rows_rejected")
     return [
-        {**{n: row[n] for n in names}, "held": stages.count(stage)}
+        {**{n: row[n] for n in names}, "held": held_by.get(stage, 0)}
         for stage, row in sorted(newest.items())
     ]
 

@@ -16,27 +16,27 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
-import hashlib
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, cached_property
-from pathlib import Path
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import structlog
 
 from lakehouse import settings as settings_module
+from lakehouse.books import Book, balance, moved
+from lakehouse.books import history as history_of
 from lakehouse.delta import Lake
 from lakehouse.errors import GateError, LakeError, ServiceError, UserError
+from lakehouse.fingerprints import Fingerprints
 from lakehouse.settings import Settings
-from lakehouse.tables import JOB_RUNS, LINEAGE, REJECTED, Table
+from lakehouse.tables import REJECTED, Table
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -123,15 +123,12 @@ class Run:
         stamped = [{"ds": self.partition, "stage": self.label, **row} for row in rows]
         self.lake.sync(REJECTED, stamped, {"ds": self.partition, "stage": self.label}, self.run_id)
 
-    def reject_all(self, rows: DataFrame) -> None:
-        """The same from Spark, for every day in `rows` (which then bears `ds`)."""
+    def reject_all(self, rows: DataFrame, *, day_only: bool = False) -> None:
+        """The same from Spark, of `rows` that bear `ds`: for every day, or for the run's alone."""
         from pyspark.sql import functions as F
 
-        self.write(
-            REJECTED,
-            rows.withColumn("stage", F.lit(self.label)),
-            f"stage = '{self.label}'",
-        )
+        scope = f"stage = '{self.label}'" + (f" AND ds = '{self.partition}'" if day_only else "")
+        self.write(REJECTED, rows.withColumn("stage", F.lit(self.label)), scope)
 
 
 def execute(
@@ -145,8 +142,8 @@ def execute(
     """Run a stage for a partition, and for those it must refresh; the contract's JSON object."""
     lake = Lake(settings.lake.root)
     label = f"{stage.name}_{option}" if option else stage.name
-    history = _history(lake, label)
-    prints = _Fingerprints(stage, settings, lake, option)
+    history = history_of(lake, label)
+    prints = Fingerprints(stage, settings, lake, option)
     if not force and _unchanged(stage, partition, history, prints):
         last = history[partition]
         counts = Counts(last["rows_in"], last["rows_kept"], last["rows_rejected"])
@@ -159,7 +156,7 @@ def execute(
 
 def _run_one(
     stage: Stage, label: str, day: dt.date, settings: Settings, lake: Lake, option: str,
-    history: Mapping[dt.date, Mapping[str, Any]], prints: _Fingerprints,
+    history: Mapping[dt.date, Mapping[str, Any]], prints: Fingerprints,
 ) -> dict[str, Any]:  # fmt: skip
     """One partition, with its job_runs row whatever happens short of a kill."""
     run = Run(stage, label, day, settings, lake, uuid.uuid4().hex[:16], option)
@@ -170,12 +167,12 @@ def _run_one(
     fingerprint = prints.of(day)
     started, clock = dt.datetime.now(dt.UTC), time.monotonic()
     run.log.info("start", run_id=run.run_id, reads=run.versions)
-    book = _Book(run, fingerprint, started, clock)
+    book = Book(run, fingerprint, started, clock)
     try:
         counted = stage.main(run)
         by_day = dict(counted) if isinstance(counted, Mapping) else {day: counted}
         by_day.setdefault(day, Counts(0, 0, 0))
-        _balance(lake, label, by_day)
+        balance(lake, label, by_day)
     except BaseException as error:
         status = "gate_failed" if isinstance(error, GateError) else "failed"
         book.enter({day: Counts(0, 0, 0)}, status, f"{type(error).__name__}: {error}"[:2000])
@@ -190,7 +187,7 @@ def _run_one(
         if (v := lake.version(t)) is not None and v != before[t.full_name]
     }  # fmt: skip
     book.trace(written)
-    changed = {d: c for d, c in by_day.items() if d == day or _moved(history.get(d), c)}
+    changed = {d: c for d, c in by_day.items() if d == day or moved(history.get(d), c)}
     seconds = book.enter(changed, "done", "")
     counts = by_day[day]
     run.log.info("done", rows_in=counts.rows_in, kept=counts.rows_kept,
@@ -199,82 +196,11 @@ def _run_one(
                    seconds / 3600 * settings.cost.usd_per_hour)  # fmt: skip
 
 
-@dataclass
-class _Book:
-    """Writes a run's rows of ops.job_runs and ops.lineage_edges."""
-
-    run: Run
-    fingerprint: str
-    started: dt.datetime
-    clock: float
-
-    def enter(self, by_day: Mapping[dt.date, Counts], status: str, message: str) -> float:
-        seconds = time.monotonic() - self.clock
-        price = self.run.settings.cost.usd_per_hour
-        rows = []
-        for day, counts in by_day.items():
-            share = seconds if day == self.run.partition else 0.0
-            rows.append({
-                "stage": self.run.label, "ds": day, "status": status,
-                "fingerprint": self.fingerprint, "rows_in": counts.rows_in,
-                "rows_kept": counts.rows_kept, "rows_rejected": counts.rows_rejected,
-                "prompt_tokens": counts.prompt_tokens,
-                "completion_tokens": counts.completion_tokens, "seconds": share,
-                "cost": share / 3600 * price, "message": message or counts.note,
-                "git_sha": git_sha(), "started_at": self.started,
-                "finished_at": dt.datetime.now(dt.UTC), "run_id": self.run.run_id,
-            })  # fmt: skip
-        self.run.lake.append_missing(JOB_RUNS, rows, self.run.run_id)
-        return seconds
-
-    def trace(self, written: Mapping[str, int]) -> None:
-        edges = [
-            {"output_table": out, "output_version": v, "input_table": source,
-             "input_version": at, "run_id": self.run.run_id}
-            for out, v in written.items() for source, at in self.run.versions.items()
-        ]  # fmt: skip
-        if edges:
-            self.run.lake.append_missing(LINEAGE, edges, self.run.run_id)
-
-
-class _Fingerprints:
-    """What a stage's result depends on, by day: `inputs-rules`, two hashes."""
-
-    def __init__(self, stage: Stage, settings: Settings, lake: Lake, option: str) -> None:
-        self._digests = {t: lake.digests(t) for t in stage.reads}
-        self._stage = stage
-        chosen = settings.model_dump(mode="json", include=set(stage.settings))
-        source = Path(sys.modules[stage.main.__module__].__file__ or "").read_bytes()
-        self.rules = _short(json.dumps(chosen, sort_keys=True), hashlib.sha256(source).hexdigest(),
-                            stage.depends(settings), option)  # fmt: skip
-
-    def of(self, day: dt.date) -> str:
-        whole = self._stage.grain != "partition"
-        parts = [
-            d.get(
-                "*" if whole or t in self._stage.whole or not t.partition else str(day),
-                "",
-            )
-            for t, d in self._digests.items()
-        ]
-        return f"{_short(*parts)}-{self.rules}"
-
-
-def _history(lake: Lake, label: str) -> dict[dt.date, dict[str, Any]]:
-    """The newest row of ops.job_runs by day, successful or not."""
-    newest: dict[dt.date, dict[str, Any]] = {}
-    for row in lake.read(JOB_RUNS, {"stage": label}).to_pylist():
-        held = newest.get(row["ds"])
-        if held is None or row["finished_at"] > held["finished_at"]:
-            newest[row["ds"]] = row
-    return newest
-
-
 def _unchanged(
     stage: Stage,
     day: dt.date,
     history: Mapping[dt.date, Mapping[str, Any]],
-    prints: _Fingerprints,
+    prints: Fingerprints,
 ) -> bool:
     last = history.get(day)
     if last is None or last["status"] != "done":
@@ -288,7 +214,7 @@ def _stale(
     stage: Stage,
     day: dt.date,
     history: Mapping[dt.date, Mapping[str, Any]],
-    prints: _Fingerprints,
+    prints: Fingerprints,
 ) -> list[dt.date]:
     """Other days, done under the same rules, whose inputs have moved since."""
     if stage.grain != "partition":
@@ -298,24 +224,6 @@ def _stale(
         if other != day and last["status"] == "done" and last["fingerprint"] != prints.of(other)
         and last["fingerprint"].endswith(f"-{prints.rules}")
     )  # fmt: skip
-
-
-def _moved(last: Mapping[str, Any] | None, counts: Counts) -> bool:
-    return last is None or (last["rows_in"], last["rows_kept"], last["rows_rejected"]) != (
-        counts.rows_in, counts.rows_kept, counts.rows_rejected)  # fmt: skip
-
-
-def _balance(lake: Lake, label: str, by_day: Mapping[dt.date, Counts]) -> None:
-    """rows in = kept + rejected, and every rejected row is there."""
-    held: dict[dt.date, int] = {}
-    for day in lake.read(REJECTED, {"stage": label}, ["ds"])["ds"].to_pylist():
-        held[day] = held.get(day, 0) + 1
-    for day, c in by_day.items():
-        if c.rows_in != c.rows_kept + c.rows_rejected or c.rows_rejected != held.get(day, 0):
-            raise LakeError(
-                f"{label} {day}: the books do not balance: {c.rows_in} in, {c.rows_kept} kept, "
-                f"{c.rows_rejected} rejected, {held.get(day, 0)} rows in {REJECTED.full_name}"
-            )
 
 
 def _report(
@@ -418,17 +326,3 @@ def configure_logging() -> None:
         ],
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
     )
-
-
-@cache
-def git_sha() -> str:
-    """Commit of the code; empty outside a checkout."""
-    done = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True,
-        check=False,
-    )  # fmt: skip
-    return done.stdout.strip()
-
-
-def _short(*parts: str) -> str:
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

@@ -14,8 +14,9 @@ from typing import Any
 
 from lakehouse import models as known
 from lakehouse import prompts, training_sets
+from lakehouse.books import git_sha
 from lakehouse.errors import UserError
-from lakehouse.run import Counts, Run, Stage, entry, git_sha
+from lakehouse.run import Counts, Run, Stage, entry
 from lakehouse.tables import MODELS, TRAINING_EXAMPLES, TRAINING_RUNS, TRAINING_STEPS
 from training import models, recipes
 from training.dataset import Example, encode

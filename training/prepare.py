@@ -14,8 +14,9 @@ from typing import Any
 
 from lakehouse import models as known
 from lakehouse import prompts, tiny_world
+from lakehouse.books import git_sha
 from lakehouse.errors import UserError
-from lakehouse.run import Counts, Run, Stage, entry, git_sha
+from lakehouse.run import Counts, Run, Stage, entry
 from lakehouse.settings import Settings
 from lakehouse.tables import MODELS, TRAINING_RUNS
 from training import models, recipes, tokenizer

@@ -59,14 +59,21 @@ class Book:
             self.run.lake.append_missing(LINEAGE, edges, self.run.run_id)
 
 
-def history(lake: Lake, label: str) -> dict[dt.date, dict[str, Any]]:
-    """The newest row of ops.job_runs by day, successful or not."""
-    newest: dict[dt.date, dict[str, Any]] = {}
-    for row in lake.read(JOB_RUNS, {"stage": label}).to_pylist():
-        held = newest.get(row["ds"])
-        if held is None or row["finished_at"] > held["finished_at"]:
-            newest[row["ds"]] = row
-    return newest
+@dataclass(frozen=True, slots=True)
+class History:
+    """A stage's rows of ops.job_runs by day: the newest, and the newest that was done."""
+
+    newest: dict[dt.date, dict[str, Any]]
+    done: dict[dt.date, dict[str, Any]]
+
+
+def history(lake: Lake, label: str) -> History:
+    """What a stage has done so far."""
+    rows = lake.read(JOB_RUNS, {"stage": label}).sort_by("started_at").to_pylist()
+    return History(
+        newest={r["ds"]: r for r in rows},
+        done={r["ds"]: r for r in rows if r["status"] == "done"},
+    )
 
 
 def moved(last: Mapping[str, Any] | None, counts: Counts) -> bool:

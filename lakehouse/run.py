@@ -4,7 +4,8 @@ A stage is a `Stage` value and a `main(run)`; everything that all stages share h
 Its grain says what one run covers:
 
 - `partition`: one day. A run also refreshes the days it has already done whose inputs have moved
-  since (an older day may become the original of a newer one's documents).
+  since (an older day may become the original of a newer one's documents); one that fails is
+  recorded as failed and does not stop the run's own day.
 - `corpus`: a function of the whole corpus; one run brings every day up to date.
 - `key`: the partition only names the run (training and evaluation).
 
@@ -30,8 +31,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 import structlog
 
 from lakehouse import settings as settings_module
-from lakehouse.books import Book, balance, moved
-from lakehouse.books import history as history_of
+from lakehouse.books import Book, History, balance, history, moved
 from lakehouse.delta import Lake
 from lakehouse.errors import GateError, LakeError, ServiceError, UserError
 from lakehouse.fingerprints import Fingerprints
@@ -142,21 +142,26 @@ def execute(
     """Run a stage for a partition, and for those it must refresh; the contract's JSON object."""
     lake = Lake(settings.lake.root)
     label = f"{stage.name}_{option}" if option else stage.name
-    history = history_of(lake, label)
+    past = history(lake, label)
     prints = Fingerprints(stage, settings, lake, option)
-    if not force and _unchanged(stage, partition, history, prints):
-        last = history[partition]
+    for day in _stale(stage, partition, past, prints):
+        try:
+            _run_one(stage, label, day, settings, lake, option, past, prints)
+        except Exception as error:  # that day's own task is for that; this one goes on
+            structlog.get_logger().warning(
+                "a day that had to be refreshed failed; run it by itself", stage=label,
+                partition=str(day), reason=f"{type(error).__name__}: {error}",
+            )  # fmt: skip
+    if not force and _unchanged(stage, partition, past, prints):
+        last = past.newest[partition]
         counts = Counts(last["rows_in"], last["rows_kept"], last["rows_rejected"])
         return _report(label, partition, last["run_id"], "unchanged", counts, {}, {}, 0.0, 0.0)
-    result: dict[str, Any] = {}
-    for day in (*_stale(stage, partition, history, prints), partition):
-        result = _run_one(stage, label, day, settings, lake, option, history, prints)
-    return result
+    return _run_one(stage, label, partition, settings, lake, option, past, prints)
 
 
 def _run_one(
     stage: Stage, label: str, day: dt.date, settings: Settings, lake: Lake, option: str,
-    history: Mapping[dt.date, Mapping[str, Any]], prints: Fingerprints,
+    past: History, prints: Fingerprints,
 ) -> dict[str, Any]:  # fmt: skip
     """One partition, with its job_runs row whatever happens short of a kill."""
     run = Run(stage, label, day, settings, lake, uuid.uuid4().hex[:16], option)
@@ -187,7 +192,7 @@ def _run_one(
         if (v := lake.version(t)) is not None and v != before[t.full_name]
     }  # fmt: skip
     book.trace(written)
-    changed = {d: c for d, c in by_day.items() if d == day or moved(history.get(d), c)}
+    changed = {d: c for d, c in by_day.items() if d == day or moved(past.newest.get(d), c)}
     seconds = book.enter(changed, "done", "")
     counts = by_day[day]
     run.log.info("done", rows_in=counts.rows_in, kept=counts.rows_kept,
@@ -196,34 +201,29 @@ def _run_one(
                    seconds / 3600 * settings.cost.usd_per_hour)  # fmt: skip
 
 
-def _unchanged(
-    stage: Stage,
-    day: dt.date,
-    history: Mapping[dt.date, Mapping[str, Any]],
-    prints: Fingerprints,
-) -> bool:
-    last = history.get(day)
+def _unchanged(stage: Stage, day: dt.date, past: History, prints: Fingerprints) -> bool:
+    last = past.newest.get(day)
     if last is None or last["status"] != "done":
         return False
     if stage.grain == "corpus":  # the newest run of any day brought this one up to date
-        last = max(history.values(), key=lambda row: row["finished_at"])
+        last = max(past.newest.values(), key=lambda row: row["started_at"])
     return bool(last["status"] == "done" and last["fingerprint"] == prints.of(day))
 
 
-def _stale(
-    stage: Stage,
-    day: dt.date,
-    history: Mapping[dt.date, Mapping[str, Any]],
-    prints: Fingerprints,
-) -> list[dt.date]:
-    """Other days, done under the same rules, whose inputs have moved since."""
+def _stale(stage: Stage, day: dt.date, past: History, prints: Fingerprints) -> list[dt.date]:
+    """Other days, once done under the same rules, whose inputs have moved since.
+
+    One that a gate has refused is not tried again before its inputs move.
+    """
     if stage.grain != "partition":
         return []
-    return sorted(
-        other for other, last in history.items()
-        if other != day and last["status"] == "done" and last["fingerprint"] != prints.of(other)
-        and last["fingerprint"].endswith(f"-{prints.rules}")
-    )  # fmt: skip
+    found = []
+    for other, done in sorted(past.done.items()):
+        last, now = past.newest[other], prints.of(other)
+        settled = last["status"] in ("done", "gate_failed") and last["fingerprint"] == now
+        if other != day and done["fingerprint"].endswith(f"-{prints.rules}") and not settled:
+            found.append(other)
+    return found
 
 
 def _report(

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 from expectations.structural import Expectation
 from lakehouse.tables import Table
 
+SUITES = Path(__file__).parent
+
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
@@ -34,7 +36,7 @@ class Finding:
 
 def suite(table: Table) -> list[Expectation]:
     """The hand-written suite of a table."""
-    path = Path(__file__).parent / f"{table.full_name}.json"
+    path = SUITES / f"{table.full_name}.json"
     found: list[Expectation] = json.loads(path.read_text())
     return found
 

@@ -10,6 +10,7 @@ stays in staging, where it can be queried, and gold does not move.
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from pyspark.sql import functions as F
@@ -74,7 +75,8 @@ def main(run: Run) -> Counts:
 
 
 STAGE = Stage(
-    "gate", main, reads=(STAGED,), writes=(QUALITY_RESULTS,)
+    "gate", main, reads=(STAGED,), writes=(QUALITY_RESULTS,),
+    depends=lambda _settings: json.dumps([suite(STAGED), suite(JOB_RUNS)]),
 )  # fmt: skip
 
 if __name__ == "__main__":

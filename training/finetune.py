@@ -17,10 +17,11 @@ from lakehouse import prompts, training_sets
 from lakehouse.books import git_sha
 from lakehouse.errors import UserError
 from lakehouse.run import Counts, Run, Stage, entry
+from lakehouse.settings import Settings
 from lakehouse.tables import MODELS, TRAINING_EXAMPLES, TRAINING_RUNS, TRAINING_STEPS
 from training import models, recipes
 from training.dataset import Example, encode
-from training.loop import Course, Phase, train
+from training.loop import Course, Phase, train, version
 from training.prepare import load
 from training.recipes import Finetune
 
@@ -60,7 +61,7 @@ def main(run: Run) -> Counts:
     config = {
         "arm": run.option, "training_set_id": set_id, "base": base["sha256"], "steps": steps,
         "recipe": recipe.model_dump(), "seed": run.settings.training.seed,
-        "prompts": prompts.load(run.settings.model.prompts).version,
+        "prompts": prompts.load(run.settings.model.prompts).version, "loop": version(recipe),
     }  # fmt: skip
     model_id = models.content_id(f"{Path(run.settings.training.recipe).stem}-{run.option}", config)
     folder = run.lake.models() / model_id
@@ -119,10 +120,15 @@ def _record(run: Run, run_name: str, done: Course, config: dict[str, Any]) -> No
     }], run.run_id)  # fmt: skip
 
 
+def _depends(settings: Settings) -> str:
+    words = prompts.load(settings.model.prompts)
+    return f"{recipes.version(settings.training.recipe)} {words.version}"
+
+
 STAGE = Stage(
     "finetune", main, reads=(TRAINING_EXAMPLES,), writes=(MODELS, TRAINING_RUNS, TRAINING_STEPS),
     settings=("training", "model"), grain="key", option=("arm", ("inverse", "control")),
-    depends=lambda s: recipes.load(s.training.recipe).model_dump_json(),
+    depends=_depends,
 )  # fmt: skip
 
 if __name__ == "__main__":

@@ -282,11 +282,12 @@ TRAINING_STEPS = _table(
 
 EVALUATION_SAMPLES = _table(
     "ops", "evaluation_samples", "Every completion that was tested: one row a sample of a task.",
-    key="model_id benchmark benchmark_version task_id sample_index", partition=None,
+    key="model_id benchmark benchmark_version harness task_id sample_index", partition=None,
     columns="""
     model_id STRING -- The model.
     benchmark STRING -- Name of the benchmark.
     benchmark_version STRING -- sha256 of its items, first 12 hex digits.
+    harness STRING -- sha256 of how it was asked and tested (decoding, prompts, limits, sandbox), first 12 hex digits.
     task_id STRING -- The task.
     sample_index INT -- From 0; greedy evaluation has one sample.
     completion STRING -- What the model wrote.

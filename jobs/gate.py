@@ -40,7 +40,8 @@ def books(run: Run) -> list[dict[str, Any]]:
 
 def main(run: Run) -> Counts:
     """Check the day's staged pairs; GateError names what failed and on which rows."""
-    version, digest = run.versions[STAGED.full_name], run.lake.digest(STAGED, run.partition)
+    version = run.versions[STAGED.full_name]
+    digest = run.lake.digest(STAGED, run.partition, version)
     staged = run.table(STAGED).where(F.col("ds") == F.lit(str(run.partition)).cast("date"))
     staged = staged.localCheckpoint()
     total = staged.count()

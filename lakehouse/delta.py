@@ -79,12 +79,12 @@ class Lake:
         found = self.open(table)
         return None if found is None else found.version()
 
-    def digests(self, table: Table) -> dict[str, str]:
-        """Digest of the live data files by partition value, and of all of them under `*`.
+    def digests(self, table: Table, version: int | None = None) -> dict[str, str]:
+        """Digest of a version's data files by partition value, and of all of them under `*`.
 
         Files are immutable, so an equal digest means equal rows. Reading it costs the log only.
         """
-        found = self.open(table)
+        found = self.open(table, version)
         if found is None:
             return {"*": ""}
         actions = found.get_add_actions(flatten=True)
@@ -98,9 +98,9 @@ class Lake:
                 grouped.setdefault(value, []).append(path)
         return {value: _hash(*sorted(group)) for value, group in grouped.items()}
 
-    def digest(self, table: Table, partition: object = "*") -> str:
+    def digest(self, table: Table, partition: object = "*", version: int | None = None) -> str:
         """Digest of one partition's files, or of the whole table; empty where there is nothing."""
-        return self.digests(table).get(str(partition), "")
+        return self.digests(table, version).get(str(partition), "")
 
     # -- reading --------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ import pytest
 from jobs import gate, publish
 from lakehouse.delta import Lake, _content
 from lakehouse.errors import GateError
-from lakehouse.run import execute
+from lakehouse.run import Run, execute
 from lakehouse.settings import Settings
 from lakehouse.tables import JOB_RUNS, PAIRS, QUALITY_RESULTS, STAGED
 
@@ -65,6 +65,33 @@ def test_what_passes_is_published_once_and_exactly(
     execute(publish.STAGE, DAY, settings, force=True)
     assert lake.version(PAIRS) == version
     assert all(r["success"] for r in lake.read(QUALITY_RESULTS).to_pylist())
+
+
+def test_gate_and_publish_are_about_the_version_that_they_read(
+    spark: Any, lake: Lake, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another batch is staged while each is at work: it is neither checked nor published."""
+    stage(lake, [pair(1)])
+    digest = lake.digest(STAGED, DAY)
+    real = Run.table
+
+    def meanwhile(run: Run, table: Any) -> Any:
+        found = real(run, table)
+        stage(lake, [pair(2), pair(3)])
+        return found
+
+    monkeypatch.setattr(Run, "table", meanwhile)
+    execute(gate.STAGE, DAY, settings)
+    assert {r["table_digest"] for r in lake.read(QUALITY_RESULTS).to_pylist()} == {digest}
+    stage(lake, [pair(1)])  # the same rows in other files: no gate has seen these
+    monkeypatch.undo()
+    with pytest.raises(GateError, match="no gate has checked"):
+        execute(publish.STAGE, DAY, settings)
+    execute(gate.STAGE, DAY, settings)
+    monkeypatch.setattr(Run, "table", meanwhile)
+    done = execute(publish.STAGE, DAY, settings)
+    assert {r["pair_id"] for r in lake.read(PAIRS).to_pylist()} == {"p1"}
+    assert done["rows_in"] == 1
 
 
 BAD: dict[str, tuple[Callable[[Row], Row], str]] = {

@@ -15,11 +15,11 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from jobs.scope import Scope, versions
+from jobs.scope import NARROWED, Scope, versions
 from jobs.summarize import batched_list
 from lakehouse import engine, models
 from lakehouse.run import Counts, Run, Stage, entry
-from lakehouse.tables import CANDIDATES, CONTAMINATION, JUDGEMENTS, SNIPPETS
+from lakehouse.tables import CANDIDATES, CONTAMINATION, JUDGEMENTS, MODELS, SNIPPETS
 
 RULES = "judge/1"
 ROOM = 8
@@ -158,8 +158,8 @@ def judgements(scope: Scope, question: str, ids: Sequence[str]) -> list[Judged]:
 
 
 STAGE = Stage(
-    "judge", main, reads=(SNIPPETS, CONTAMINATION, CANDIDATES), writes=(JUDGEMENTS,),
-    settings=("summarize", "judge", "model", "engine"), depends=versions,
+    "judge", main, reads=(SNIPPETS, CONTAMINATION, MODELS, CANDIDATES), narrowed=NARROWED,
+    writes=(JUDGEMENTS,), settings=("summarize", "judge", "model", "engine"), depends=versions,
 )  # fmt: skip
 
 if __name__ == "__main__":

@@ -15,10 +15,10 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from jobs.scope import Scope, versions
+from jobs.scope import NARROWED, Scope, versions
 from lakehouse import engine, models
 from lakehouse.run import Counts, Run, Stage, entry
-from lakehouse.tables import CANDIDATES, CONTAMINATION, SNIPPETS
+from lakehouse.tables import CANDIDATES, CONTAMINATION, MODELS, SNIPPETS
 
 RULES = "summarize/1"
 UNSENT = "none"
@@ -166,8 +166,8 @@ def batched_list(rows: Sequence[dict[str, Any]], size: int) -> Iterator[list[dic
 
 
 STAGE = Stage(
-    "summarize", main, reads=(SNIPPETS, CONTAMINATION), writes=(CANDIDATES,),
-    settings=("summarize", "model", "engine"), depends=versions,
+    "summarize", main, reads=(SNIPPETS, CONTAMINATION, MODELS), narrowed=NARROWED,
+    writes=(CANDIDATES,), settings=("summarize", "model", "engine"), depends=versions,
 )  # fmt: skip
 
 if __name__ == "__main__":

@@ -28,10 +28,15 @@ PACKAGES = ("lakehouse", "jobs", "training", "expectations")
 
 
 class Fingerprints:
-    """The fingerprints of a stage by day: `inputs-rules`."""
+    """The fingerprints of a stage by day, for a run of one of them: `inputs-rules`."""
 
-    def __init__(self, stage: Stage, settings: Settings, lake: Lake, option: str) -> None:
-        self._digests = {t: lake.digests(t) for t in stage.reads}
+    def __init__(
+        self, stage: Stage, settings: Settings, lake: Lake, day: dt.date, option: str
+    ) -> None:
+        self._digests = {
+            t: stage.narrowed[t](lake, settings, day) if t in stage.narrowed else lake.digests(t)
+            for t in stage.reads
+        }
         self._stage = stage
         chosen = settings.model_dump(mode="json", include=set(stage.settings))
         module = Path(sys.modules[stage.main.__module__].__file__ or "")

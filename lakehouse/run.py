@@ -55,6 +55,10 @@ class Counts:
     """What the run made, where later stages look it up by this run (a training set's id)."""
 
 
+Narrow = Callable[[Lake, Settings, dt.date], Mapping[str, str]]
+"""Digests by partition, and of the whole under `*`, as of `Lake.digests`; for a run of that day."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stage:
     """One job: what it is called, reads, writes, depends on, and does."""
@@ -68,6 +72,8 @@ class Stage:
     grain: Literal["partition", "corpus", "key"] = "partition"
     whole: tuple[Table, ...] = ()
     """Those of `reads` that are read whole, not just the day's partition."""
+    narrowed: Mapping[Table, Narrow] = field(default_factory=dict)
+    """Those of `reads` of which only a part counts, and the digests of that part."""
     depends: Callable[[Settings], str] = lambda _settings: ""
     """Anything else that changes the result, as text: prompt, benchmark and model versions."""
     option: tuple[str, tuple[str, ...]] | None = None
@@ -143,7 +149,7 @@ def execute(
     lake = Lake(settings.lake.root)
     label = f"{stage.name}_{option}" if option else stage.name
     past = history(lake, label)
-    prints = Fingerprints(stage, settings, lake, option)
+    prints = Fingerprints(stage, settings, lake, partition, option)
     for day in _stale(stage, partition, past, prints):
         try:
             _run_one(stage, label, day, settings, lake, option, past, prints)
@@ -219,10 +225,11 @@ def _stale(stage: Stage, day: dt.date, past: History, prints: Fingerprints) -> l
         return []
     found = []
     for other, done in sorted(past.done.items()):
-        last, now = past.newest[other], prints.of(other)
-        settled = last["status"] in ("done", "gate_failed") and last["fingerprint"] == now
-        if other != day and done["fingerprint"].endswith(f"-{prints.rules}") and not settled:
-            found.append(other)
+        if other != day and done["fingerprint"].endswith(f"-{prints.rules}"):
+            last = past.newest[other]
+            settled = last["status"] in ("done", "gate_failed")
+            if not settled or last["fingerprint"] != prints.of(other):
+                found.append(other)
     return found
 
 

@@ -16,7 +16,7 @@ from lakehouse.benchmarks import Benchmark
 from lakehouse.errors import UserError
 from lakehouse.run import Counts, Run, Stage, entry
 from lakehouse.tables import EVALUATION_SAMPLES, MODELS, SCORES, TRAINING_RUNS
-from training.contenders import of_arm
+from training.contenders import NARROWED, of_arm
 from training.evaluate import depends, held
 from training.intervals import Interval, mcnemar, paired_gain
 
@@ -50,7 +50,9 @@ def promotes(gains: list[Interval]) -> bool:
 
 def main(run: Run) -> Counts:
     """Compare the partition's inverse model with its control."""
-    inverse, control = of_arm(run, "inverse"), of_arm(run, "control")
+    inverse, control = (
+        of_arm(run.lake, run.settings, run.partition, arm) for arm in ("inverse", "control")
+    )
     gains, rows = [], []
     for name in run.settings.evaluation.benchmarks:
         benchmark = benchmarks.load(name)
@@ -74,7 +76,8 @@ def main(run: Run) -> Counts:
 
 
 STAGE = Stage(
-    "compare", main, reads=(EVALUATION_SAMPLES, TRAINING_RUNS), writes=(SCORES, MODELS),
+    "compare", main, reads=(EVALUATION_SAMPLES, MODELS, TRAINING_RUNS), narrowed=NARROWED,
+    writes=(SCORES, MODELS),
     settings=("evaluation",), grain="key", depends=depends,
 )  # fmt: skip
 

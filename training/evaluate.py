@@ -21,7 +21,7 @@ from lakehouse.prompts import Prompts
 from lakehouse.run import Counts, Run, Stage, entry
 from lakehouse.settings import Settings
 from lakehouse.tables import EVALUATION_SAMPLES, MODELS, SCORES, TRAINING_RUNS
-from training.contenders import of_run
+from training.contenders import NARROWED, tested
 from training.intervals import wilson
 from training.sandbox import Sandbox
 
@@ -62,7 +62,7 @@ def harness(settings: Settings) -> str:
 def main(run: Run) -> Counts:
     """Test the partition's models on the profile's benchmarks."""
     chosen = run.settings.evaluation
-    contenders = of_run(run)
+    contenders = tested(run.lake, run.settings, run.partition)
     total = prompt_tokens = completion_tokens = 0
     # where there is no isolation nothing is generated: the answers could not be tested
     with Sandbox(timeout=chosen.timeout) as box:
@@ -154,7 +154,8 @@ def depends(settings: Settings) -> str:
 
 
 STAGE = Stage(
-    "evaluate", main, reads=(MODELS, TRAINING_RUNS), writes=(EVALUATION_SAMPLES, SCORES),
+    "evaluate", main, reads=(MODELS, TRAINING_RUNS), narrowed=NARROWED,
+    writes=(EVALUATION_SAMPLES, SCORES),
     settings=("evaluation", "model", "engine"), grain="key",
     depends=depends,
 )  # fmt: skip

@@ -8,6 +8,7 @@ not reach is the self-generated data's. Writes ops.training_runs, ops.training_s
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 from lakehouse import models as known
 from lakehouse import prompts, training_sets
 from lakehouse.books import git_sha
+from lakehouse.delta import Lake
 from lakehouse.errors import UserError
 from lakehouse.run import Counts, Run, Stage, entry
 from lakehouse.settings import Settings
@@ -120,13 +122,24 @@ def _record(run: Run, run_name: str, done: Course, config: dict[str, Any]) -> No
     }], run.run_id)  # fmt: skip
 
 
+def _training_set(lake: Lake, _settings: Settings, day: dt.date) -> dict[str, str]:
+    return {"*": lake.digest(TRAINING_EXAMPLES, training_sets.of_partition(lake, day))}
+
+
+def _base(lake: Lake, settings: Settings, _day: dt.date) -> dict[str, str]:
+    row = known.find(lake, "base", settings.model.base)
+    return {"*": row["sha256"] if row else ""}
+
+
 def _depends(settings: Settings) -> str:
     words = prompts.load(settings.model.prompts)
     return f"{recipes.version(settings.training.recipe)} {words.version}"
 
 
 STAGE = Stage(
-    "finetune", main, reads=(TRAINING_EXAMPLES,), writes=(MODELS, TRAINING_RUNS, TRAINING_STEPS),
+    "finetune", main, reads=(TRAINING_EXAMPLES, MODELS),
+    narrowed={TRAINING_EXAMPLES: _training_set, MODELS: _base},
+    writes=(MODELS, TRAINING_RUNS, TRAINING_STEPS),
     settings=("training", "model"), grain="key", option=("arm", ("inverse", "control")),
     depends=_depends,
 )  # fmt: skip

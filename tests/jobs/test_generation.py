@@ -14,7 +14,7 @@ from lakehouse import engine
 from lakehouse.delta import Lake, _content
 from lakehouse.run import execute
 from lakehouse.settings import Engine, load
-from lakehouse.tables import CANDIDATES, JUDGEMENTS, MODELS, REJECTED, SNIPPETS
+from lakehouse.tables import CANDIDATES, CONTAMINATION, JUDGEMENTS, MODELS, REJECTED, SNIPPETS
 
 DAY = dt.date(2026, 11, 1)
 LATER = dt.date(2026, 11, 2)
@@ -191,3 +191,22 @@ def test_a_new_question_is_asked_of_old_candidates_alone(lake: Lake, asked: list
     asked.clear()
     (done, judged) = generate(lake, DAY, "judge.questions=correct,likelihood")
     assert (done["tokens"], judged["rows_kept"], len(asked)) == (0, 2, 2)
+
+
+def hit(row_id: str, kind: str) -> dict[str, Any]:
+    return {"ds": DAY, "row_id": row_id, "row_kind": kind, "benchmark": "b",
+            "benchmark_version": "v", "item_id": "1", "method": "substring", "score": 1.0,
+            "evidence": ""}  # fmt: skip
+
+
+def test_hits_of_pairs_and_other_models_wake_nothing_hits_of_snippets_do(
+    lake: Lake, asked: list[str]
+) -> None:
+    generate(filled(lake), DAY)
+    lake.append_missing(CONTAMINATION, [hit("p1", "pair")], "choose")
+    (teacher,) = lake.read(MODELS).to_pylist()
+    lake.upsert(MODELS, [{**{c: teacher[c] for c in MODELS.content}, "model_id": "inverse",
+                          "arm": "inverse", "spec": "", "promoted": True}], "compare")  # fmt: skip
+    assert [r["status"] for r in generate(lake, DAY)] == ["unchanged", "unchanged"]
+    lake.append_missing(CONTAMINATION, [hit("old", "snippet")], "decontaminate")
+    assert [(r["status"], r["rows_in"]) for r in generate(lake, DAY)] == [("done", 0)] * 2

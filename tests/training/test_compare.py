@@ -41,7 +41,7 @@ def samples(lake: Lake, arm: str, passed: list[bool]) -> None:
 
 @pytest.fixture
 def run(lake: Lake, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.setattr(compare, "of_arm", lambda _run, arm: model(arm))
+    monkeypatch.setattr(compare, "of_arm", lambda *at: model(at[-1]))
     monkeypatch.setattr(benchmarks, "load", lambda name: Benchmark(name, "v1", TASKS))
     lake.upsert(MODELS, [model("inverse"), model("control")], "run")
     return Run(compare.STAGE, "compare", dt.date(2026, 11, 3), settings, lake, "run")

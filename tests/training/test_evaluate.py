@@ -43,7 +43,7 @@ class StandIn:
 @pytest.fixture
 def run(lake: Lake, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Run:
     StandIn.asked = []
-    monkeypatch.setattr(evaluate, "of_run", lambda _run: MODELS)
+    monkeypatch.setattr(evaluate, "tested", lambda *_at: MODELS)
     monkeypatch.setattr(engine, "shared", lambda _path, _settings: StandIn())
     monkeypatch.setattr(benchmarks, "load", lambda name: Benchmark(name, "v1", TASKS))
     monkeypatch.setattr("lakehouse.models.folder", lambda _lake, row: row["model_id"])
@@ -169,7 +169,7 @@ def test_every_canonical_solution_passes(
     run.settings = load("tiny", [f"lake.root={run.lake.root}", f"evaluation.benchmarks={name}"])
     monkeypatch.setattr(benchmarks, "load", lambda _name: benchmark)
     monkeypatch.setattr(engine, "shared", lambda _path, _settings: Solver(benchmark))
-    monkeypatch.setattr(evaluate, "of_run", lambda _run: MODELS[:1])
+    monkeypatch.setattr(evaluate, "tested", lambda *_at: MODELS[:1])
     evaluate.main(run)
     rows = run.lake.read(EVALUATION_SAMPLES).to_pylist()
     assert len(rows) == len(benchmark.tasks)

@@ -17,6 +17,8 @@ from expectations.structural import Expectation
 from lakehouse.tables import Table
 
 SUITES = Path(__file__).parent
+_NAMES_ROWS = {"column", "column_list", "unexpected_rows_query"}
+"""Arguments of the expectations that look at rows, and so can name those that fail."""
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -46,7 +48,7 @@ def check(rows: DataFrame, expectations: Sequence[Expectation], row_id: str) -> 
     results = _validate(rows, expectations, {"result_format": "SUMMARY"})
     failing = [
         e for e, r in zip(expectations, results, strict=True)
-        if not r["success"] and e["kwargs"].keys() & {"column", "unexpected_rows_query"}
+        if not r["success"] and e["kwargs"].keys() & _NAMES_ROWS
     ]  # fmt: skip
     if failing:  # only now is the costly look-up of the failing rows worth its price
         named = {"result_format": "COMPLETE", "unexpected_index_column_names": [row_id]}

@@ -125,9 +125,11 @@ def test_a_bad_batch_stays_out_of_gold_and_is_named(
 
 
 def test_two_pairs_of_one_snippet_fail_the_gate(spark: Any, lake: Lake, settings: Settings) -> None:
-    stage(lake, [pair(1), {**pair(1), "pair_id": "p2"}])
-    with pytest.raises(GateError, match="unique"):
+    stage(lake, [pair(1), {**pair(1), "pair_id": "p2"}, pair(3)])
+    with pytest.raises(GateError, match="unique") as failure:
         execute(gate.STAGE, DAY, settings)
+    assert all(name in str(failure.value) for name in ("p1", "p2"))
+    assert "p3" not in str(failure.value)
 
 
 def test_publish_refuses_what_no_gate_has_seen(spark: Any, lake: Lake, settings: Settings) -> None:

@@ -16,6 +16,10 @@ from typing import TYPE_CHECKING, Any
 from expectations.structural import Expectation
 from lakehouse.tables import Table
 
+SUITES = Path(__file__).parent
+_NAMES_ROWS = {"column", "column_list", "unexpected_rows_query"}
+"""Arguments of the expectations that look at rows, and so can name those that fail."""
+
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
@@ -34,7 +38,7 @@ class Finding:
 
 def suite(table: Table) -> list[Expectation]:
     """The hand-written suite of a table."""
-    path = Path(__file__).parent / f"{table.full_name}.json"
+    path = SUITES / f"{table.full_name}.json"
     found: list[Expectation] = json.loads(path.read_text())
     return found
 
@@ -44,7 +48,7 @@ def check(rows: DataFrame, expectations: Sequence[Expectation], row_id: str) -> 
     results = _validate(rows, expectations, {"result_format": "SUMMARY"})
     failing = [
         e for e, r in zip(expectations, results, strict=True)
-        if not r["success"] and e["kwargs"].keys() & {"column", "unexpected_rows_query"}
+        if not r["success"] and e["kwargs"].keys() & _NAMES_ROWS
     ]  # fmt: skip
     if failing:  # only now is the costly look-up of the failing rows worth its price
         named = {"result_format": "COMPLETE", "unexpected_index_column_names": [row_id]}

@@ -15,11 +15,11 @@ from pyspark.sql import functions as F
 
 from jobs import contamination
 from jobs.judge import judge_id
-from jobs.scope import Scope, versions
+from jobs.scope import NARROWED, Scope, versions
 from lakehouse.benchmarks import load as load_benchmark
 from lakehouse.run import Counts, Run, Stage, entry
 from lakehouse.settings import Settings
-from lakehouse.tables import CANDIDATES, CONTAMINATION, JUDGEMENTS, SNIPPETS, STAGED
+from lakehouse.tables import CANDIDATES, CONTAMINATION, JUDGEMENTS, MODELS, SNIPPETS, STAGED
 
 RULES = "choose/1"
 QUESTION = {"yes_no": "correct", "likelihood": "likelihood"}
@@ -122,7 +122,8 @@ def _depends(settings: Settings) -> str:
 
 
 STAGE = Stage(
-    "choose", main, reads=(SNIPPETS, CANDIDATES, JUDGEMENTS), writes=(STAGED, CONTAMINATION),
+    "choose", main, reads=(SNIPPETS, CONTAMINATION, MODELS, CANDIDATES, JUDGEMENTS),
+    narrowed=NARROWED, writes=(STAGED, CONTAMINATION),
     settings=("summarize", "choose", "model", "decontaminate"), depends=_depends,
 )  # fmt: skip
 

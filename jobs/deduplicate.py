@@ -10,10 +10,11 @@ becomes an original changes the newer days' rows, visibly: in this table's histo
 ops.takeovers.
 
 Only what moved is computed. silver.minhash_bands holds what was kept of every document,
-silver.similar_contents the pairs found; the commit of the pairs, which comes last, names the version
-of the sketches that they were made from. A run sketches the days whose documents moved, compares
-the contents that came or went with all history, and writes the clusters that this touches: the days
-that differ. A crash in between leaves the pairs' note as it was, and the next run does it again.
+silver.similar_contents the pairs found; the commit of the pairs, which comes last, names the
+version of the sketches that they were made from. A run sketches the days whose documents moved,
+compares the contents that came or went with all history, and rewrites the clusters that this
+touches, on the days that differ. A crash in between leaves the pairs' note as it was, and the next
+run does it again.
 """
 
 from __future__ import annotations

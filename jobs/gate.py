@@ -10,15 +10,17 @@ stays in staging, where it can be queried, and gold does not move.
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from pyspark.sql import functions as F
 
 from expectations.check import Finding, check, suite
 from expectations.structural import of_table
+from lakehouse.books import rejected_by
 from lakehouse.errors import GateError
 from lakehouse.run import Counts, Run, Stage, entry
-from lakehouse.tables import JOB_RUNS, QUALITY_RESULTS, REJECTED, STAGED, Table
+from lakehouse.tables import JOB_RUNS, QUALITY_RESULTS, STAGED, Table
 
 
 def books(run: Run) -> list[dict[str, Any]]:
@@ -28,17 +30,18 @@ def books(run: Run) -> list[dict[str, Any]]:
         held = newest.get(row["stage"])
         if held is None or row["finished_at"] > held["finished_at"]:
             newest[row["stage"]] = row
-    stages = run.lake.read(REJECTED, {"ds": run.partition}, ["stage"])["stage"].to_pylist()
+    held_by = rejected_by(run.lake, "stage", {"ds": run.partition})
     names = ("stage", "rows_in", "rows_kept", "rows_rejected")
     return [
-        {**{n: row[n] for n in names}, "held": stages.count(stage)}
+        {**{n: row[n] for n in names}, "held": held_by.get(stage, 0)}
         for stage, row in sorted(newest.items())
     ]
 
 
 def main(run: Run) -> Counts:
     """Check the day's staged pairs; GateError names what failed and on which rows."""
-    version, digest = run.versions[STAGED.full_name], run.lake.digest(STAGED, run.partition)
+    version = run.versions[STAGED.full_name]
+    digest = run.lake.digest(STAGED, run.partition, version)
     staged = run.table(STAGED).where(F.col("ds") == F.lit(str(run.partition)).cast("date"))
     staged = staged.localCheckpoint()
     total = staged.count()
@@ -73,7 +76,8 @@ def main(run: Run) -> Counts:
 
 
 STAGE = Stage(
-    "gate", main, reads=(STAGED,), writes=(QUALITY_RESULTS,)
+    "gate", main, reads=(STAGED,), writes=(QUALITY_RESULTS,),
+    depends=lambda _settings: json.dumps([suite(STAGED), suite(JOB_RUNS)]),
 )  # fmt: skip
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+import sys
 from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from pyspark.sql import functions as F
 
 from jobs import sources
 from jobs.readers import READERS, Record
+from lakehouse import tiny_world
 from lakehouse.run import Counts, Run, Stage, entry
 from lakehouse.settings import Settings
 from lakehouse.tables import DOCUMENTS
@@ -113,7 +115,7 @@ def _contents(settings: Settings) -> str:
         path = Path(settings.local.path)
         files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
         parts += [f"{p} {p.stat().st_size} {p.stat().st_mtime_ns}" for p in files]
-    return "\n".join(parts)
+    return "\n".join([*parts, sys.version, tiny_world.VERSION])
 
 
 STAGE = Stage(

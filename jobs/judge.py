@@ -15,13 +15,15 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from jobs.scope import Scope, versions
+from jobs.scope import NARROWED, Scope, versions
 from jobs.summarize import batched_list
 from lakehouse import engine, models
 from lakehouse.run import Counts, Run, Stage, entry
-from lakehouse.tables import CANDIDATES, CONTAMINATION, JUDGEMENTS, SNIPPETS
+from lakehouse.tables import CANDIDATES, CONTAMINATION, JUDGEMENTS, MODELS, SNIPPETS
 
 RULES = "judge/1"
+ROOM = 8
+"""Tokens that a judge's prompt leaves for the answer."""
 Judged = dict[str, Any]
 
 
@@ -76,20 +78,30 @@ def judge(run: Run, scope: Scope, question: str, batch: Sequence[Judged]) -> lis
     """One micro-batch: rows of silver.judgements. A pair too long for the judge has no score."""
     model = engine.shared(models.folder(run.lake, scope.teacher), scope.settings.engine)
 
-    def fits(row: Judged) -> bool:
-        # Both questions hold instruction and code; the judge's prompt is the longer one.
-        return model.fits(scope.prompts.judge(row["instruction"], row["code"], row["language"]), 8)
-
-    fitting = [r for r in batch if fits(r)]
+    # Both questions hold instruction and code; the judge's prompt is the longer one.
+    prompts = {
+        r["candidate_id"]: scope.prompts.judge(r["instruction"], r["code"], r["language"])
+        for r in batch
+    }
+    fitting = [r for r in batch if model.fits(prompts[r["candidate_id"]], ROOM)]
     asked = QUESTIONS[question](model, scope, fitting) if fitting else []
     answers = {r["candidate_id"]: a for r, a in zip(fitting, asked, strict=True)}
-    none: Judged = {"logp_yes": None, "logp_no": None, "yes_no_mass": None, "score": None,
-                    "prompt_tokens": 0}  # fmt: skip
     return [
-        {"ds": scope.day, "candidate_id": r["candidate_id"], "judge_id": judge_id(scope),
-         "question": question, **answers.get(r["candidate_id"], none)}
-        for r in batch
+        {"ds": scope.day, "candidate_id": name, "judge_id": judge_id(scope), "question": question,
+         **(answers.get(name) or unasked(len(model.tokens(prompt))))}
+        for name, prompt in prompts.items()
     ]  # fmt: skip
+
+
+def unasked(prompt_tokens: int) -> Judged:
+    """What is recorded of a pair whose prompt does not fit."""
+    return {"logp_yes": None, "logp_no": None, "yes_no_mass": None, "score": None,
+            "prompt_tokens": prompt_tokens}  # fmt: skip
+
+
+def was_asked(row: Judged) -> bool:
+    """Whether a judgement is an answer; one without a score may be, if neither word was there."""
+    return row["score"] is not None or row["yes_no_mass"] is not None
 
 
 def judge_id(scope: Scope) -> str:
@@ -106,21 +118,26 @@ def main(run: Run) -> Counts:
          "language": snippets[r["snippet_id"]]["language"]}
         for r in scope.candidates() if r["status"] == "ok"
     ]  # fmt: skip
+    ids = [r["candidate_id"] for r in usable]
+    room = run.settings.engine.max_model_len - ROOM
     tokens, clock = 0, time.monotonic()
+    silent: set[str] = set()
     for question in run.settings.judge.questions:
-        held = {r["candidate_id"] for r in judgements(scope, question)}
+        held = {
+            r["candidate_id"] for r in judgements(scope, question, ids)
+            if was_asked(r) or r["prompt_tokens"] > room
+        }  # fmt: skip
         missing = [r for r in usable if r["candidate_id"] not in held]
         for done, batch in enumerate(batched_list(missing, run.settings.summarize.batch), 1):
             rows = judge(run, scope, question, batch)
-            run.lake.append_missing(JUDGEMENTS, rows, run.run_id)
-            tokens += sum(r["prompt_tokens"] for r in rows)
+            run.lake.upsert(JUDGEMENTS, rows, run.run_id)
+            tokens += sum(r["prompt_tokens"] for r in rows if was_asked(r))
             run.log.info("progress", question=question, of=len(missing),
                          done=min(done * run.settings.summarize.batch, len(missing)),
                          tokens_per_second=round(tokens / (time.monotonic() - clock)))  # fmt: skip
-    silent = {
-        r["candidate_id"]: r for q in run.settings.judge.questions for r in judgements(scope, q)
-        if r["score"] is None
-    }  # fmt: skip
+        judged = judgements(scope, question, ids)
+        run.lake.upsert(JUDGEMENTS, judged, run.run_id)  # those that lay at another day come here
+        silent |= {r["candidate_id"] for r in judged if r["score"] is None}
     bad = [r for r in usable if r["candidate_id"] in silent]
     run.reject([
         {"row_id": r["candidate_id"], "source": "judge", "origin": r["snippet_id"],
@@ -131,16 +148,18 @@ def main(run: Run) -> Counts:
     return Counts(len(usable), len(usable) - len(bad), len(bad), prompt_tokens=tokens)
 
 
-def judgements(scope: Scope, question: str) -> list[Judged]:
-    """This judge's rows of the day for a question."""
-    where = {"ds": scope.day, "judge_id": judge_id(scope), "question": question}
-    rows: list[Judged] = scope.lake.read(JUDGEMENTS, where).to_pylist()
-    return rows
+def judgements(scope: Scope, question: str, ids: Sequence[str]) -> list[Judged]:
+    """This judge's answers to a question, wherever they lie, as rows of this day."""
+    where = {"judge_id": judge_id(scope), "question": question, "candidate_id": ids}
+    return [
+        {**{c: r[c] for c in JUDGEMENTS.content}, "ds": scope.day}
+        for r in scope.lake.read(JUDGEMENTS, where).to_pylist()
+    ]
 
 
 STAGE = Stage(
-    "judge", main, reads=(SNIPPETS, CONTAMINATION, CANDIDATES), writes=(JUDGEMENTS,),
-    settings=("summarize", "judge", "model", "engine"), depends=versions,
+    "judge", main, reads=(SNIPPETS, CONTAMINATION, MODELS, CANDIDATES), narrowed=NARROWED,
+    writes=(JUDGEMENTS,), settings=("summarize", "judge", "model", "engine"), depends=versions,
 )  # fmt: skip
 
 if __name__ == "__main__":

@@ -3,17 +3,18 @@
 A text's tokens are its runs of letters, digits and underscores (any non-ASCII byte counts as a
 letter); its shingles are the runs of five tokens, or all of them where there are fewer. The chance
 that one random permutation's minimum agrees between two sets is their Jaccard similarity J; with b
-bands of r permutations a pair meets in some band with probability 1 - (1 - J^r)^b, 0.996 for b = 20,
-r = 4 and J = 0.7. Whether two texts really are similar is then computed from the sets themselves.
+bands of r permutations a pair meets in some band with probability 1 - (1 - J^r)^b: 0.996 for
+b = 20, r = 4 and J = 0.7. Whether two texts are similar is then computed from the sets themselves.
 
-Everything works on Arrow's buffers through compiled loops: no Python object a document or a shingle.
+Everything works on Arrow's buffers in compiled loops: no Python object a document or a shingle.
 """
 
 from __future__ import annotations
 
+import string
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numba
 import numpy as np
@@ -30,7 +31,7 @@ WIDTH = 5
 """Tokens a shingle."""
 _SYMBOL, _WORD, _SPACE = 0, 1, 2
 _KINDS = np.full(256, _SYMBOL, np.uint8)
-_KINDS[[*b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_", *range(128, 256)]] = _WORD
+_KINDS[[*(string.ascii_letters + string.digits + "_").encode(), *range(128, 256)]] = _WORD
 _KINDS[[*b" \t\n\r\f\v"]] = _SPACE
 # Odd 64-bit constants with well-spread bits (golden ratio; splitmix64, Steele et al. 2014).
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -129,9 +130,9 @@ def _buffers(texts: pa.Array) -> tuple[NDArray[np.uint8], Longs]:
 
     wide = pa.types.is_large_string(texts.type) or pa.types.is_large_binary(texts.type)
     _, offsets, data = texts.buffers()
-    places = np.frombuffer(offsets, np.int64 if wide else np.int32)
-    places = places[texts.offset : texts.offset + len(texts) + 1].astype(np.int64)
-    return np.frombuffer(data or b"\0", np.uint8), places
+    places: NDArray[Any] = np.frombuffer(offsets, np.int64 if wide else np.int32)
+    places = places[texts.offset : texts.offset + len(texts) + 1]
+    return np.frombuffer(data or b"\0", np.uint8), places.astype(np.int64)
 
 
 @_compiled
@@ -226,26 +227,24 @@ def _jaccard(elements, offsets, left, right, found):  # type: ignore[no-untyped-
 def _meet(bands, contents, changed, pivots, low, high):  # type: ignore[no-untyped-def]
     """The number of pairs; they are written only where `low` has room."""
     written, start = 0, 0
-    write = len(low) > 0
     while start < len(bands):
         end = start + 1
         while end < len(bands) and bands[end] == bands[start]:
             end += 1
         lowest = min(start + pivots, end)
-        displaced = False
-        if end - start > pivots:
-            for i in range(start, lowest):
-                displaced |= changed[i]
-        for i in range(start, end):
-            if displaced and not changed[i]:
-                if write:
-                    low[written], high[written] = contents[i], contents[i]
-                written += 1
+        if end - start > pivots and changed[start:lowest].any():
+            for i in range(start, end):
+                written += _note(not changed[i], contents[i], contents[i], written, low, high)
         for i in range(start, lowest):
             for j in range(i + 1, end):
-                if changed[i] or changed[j]:
-                    if write:
-                        low[written], high[written] = contents[i], contents[j]
-                    written += 1
+                either = changed[i] or changed[j]
+                written += _note(either, contents[i], contents[j], written, low, high)
         start = end
     return written
+
+
+@_compiled
+def _note(wanted, a, b, place, low, high):  # type: ignore[no-untyped-def]
+    if wanted and len(low):
+        low[place], high[place] = a, b
+    return int(wanted)

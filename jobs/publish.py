@@ -16,8 +16,8 @@ from lakehouse.tables import PAIRS, QUALITY_RESULTS, STAGED
 
 
 def require_gate(run: Run) -> None:
-    """GateError unless the newest gate on these very files passed."""
-    digest = run.lake.digest(STAGED, run.partition)
+    """GateError unless the newest gate on the very files that this run reads passed."""
+    digest = run.lake.digest(STAGED, run.partition, run.versions[STAGED.full_name])
     where = {"ds": run.partition, "table_name": STAGED.full_name, "table_digest": digest}
     results = run.lake.read(QUALITY_RESULTS, where).to_pylist()
     newest = max(results, key=lambda r: r["written_at"], default=None)
@@ -42,7 +42,7 @@ def main(run: Run) -> Counts:
     require_gate(run)
     staged = run.table(STAGED).where(F.col("ds") == F.lit(str(run.partition)).cast("date"))
     run.write(PAIRS, staged, f"ds = '{run.partition}'")
-    total = run.lake.read(STAGED, {"ds": run.partition}, ["pair_id"]).num_rows
+    total = staged.count()
     return Counts(total, total, 0)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from lakehouse import models, prompts
 from lakehouse.delta import Lake
 from lakehouse.settings import Settings
-from lakehouse.tables import CANDIDATES, CONTAMINATION, SNIPPETS
+from lakehouse.tables import CANDIDATES, CONTAMINATION, MODELS, SNIPPETS
 
 
 @dataclass(frozen=True)
@@ -87,3 +87,20 @@ class Scope:
 def versions(settings: Settings) -> str:
     """The teacher and prompt that a stage's result depends on, for its fingerprint."""
     return f"{models.teacher(settings)['model_id']} {prompts.load(settings.model.prompts).version}"
+
+
+def _hit_snippets(lake: Lake, _settings: Settings, _day: dt.date) -> dict[str, str]:
+    found: dict[str, list[str]] = {}
+    rows = lake.read(CONTAMINATION, {"row_kind": "snippet"}, ["ds", "row_id"])
+    for row in rows.to_pylist():  # hits are few: benchmarks are small
+        found.setdefault(str(row["ds"]), []).append(row["row_id"])
+    return {day: " ".join(sorted(ids)) for day, ids in found.items()}
+
+
+def _teacher(_lake: Lake, settings: Settings, _day: dt.date) -> dict[str, str]:
+    row = models.teacher(settings)
+    return {"*": f"{row['model_id']} {row['sha256']}"}
+
+
+NARROWED = {CONTAMINATION: _hit_snippets, MODELS: _teacher}
+"""What of these tables counts: not the hits of pairs, which `choose` adds, nor other models."""

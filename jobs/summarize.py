@@ -3,7 +3,9 @@
     python -m jobs.summarize --partition 2026-11-01 --profile tiny
 
 Grain: one row a sample. A content-addressed cache: only ids that are missing are generated, and
-each micro-batch is one commit, so a kill costs at most one batch (paper: section 3, step 1).
+each micro-batch is one commit, so a kill costs at most one batch (paper: section 3, step 1). What
+the cache holds is kept true: a row lies at the day that its snippet lies at now, its status goes by
+the settings of now, and a prompt that was too long is sent once it fits.
 """
 
 from __future__ import annotations
@@ -13,12 +15,14 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from jobs.scope import Scope, versions
+from jobs.scope import NARROWED, Scope, versions
 from lakehouse import engine, models
 from lakehouse.run import Counts, Run, Stage, entry
-from lakehouse.tables import CANDIDATES, CONTAMINATION, SNIPPETS
+from lakehouse.tables import CANDIDATES, CONTAMINATION, MODELS, SNIPPETS
 
 RULES = "summarize/1"
+UNSENT = "none"
+"""The finish reason of a prompt that was not sent."""
 REMEDY = {
     "empty": "raise summarize.max_tokens or look at the prompt",
     "truncated": "raise summarize.max_tokens",
@@ -47,6 +51,8 @@ def requests(scope: Scope) -> Iterator[dict[str, Any]]:
 
 def status(instruction: str, prefix: str, code: str, finish_reason: str, min_words: int) -> str:
     """ok, or the first reason why an instruction cannot be used."""
+    if finish_reason == UNSENT:
+        return "too_long_prompt"
     written = instruction.removeprefix(prefix)
     if not written.strip():
         return "empty"
@@ -81,22 +87,44 @@ def generate(run: Run, scope: Scope, batch: Sequence[dict[str, Any]]) -> list[di
     rows = []
     for request in batch:
         answer = answers.get(request["candidate_id"])
-        text = (request["prefix"] + answer.text).strip() if answer else ""
-        reason = answer.finish_reason if answer else "none"
-        verdict = "too_long_prompt"
-        if answer:
-            code = request["snippet"]["code"]
-            verdict = status(text, request["prefix"], code, reason, chosen.min_words)
+        if answer is None:
+            answer = engine.Output("", UNSENT, len(model.tokens(request["prompt"])), 0)
+        sent = answer.finish_reason != UNSENT
+        text = (request["prefix"] + answer.text).strip() if sent else ""
         rows.append({
             "ds": scope.day, "candidate_id": request["candidate_id"],
             "snippet_id": request["snippet"]["snippet_id"],
             "sample_index": request["sample_index"], "model_id": scope.teacher["model_id"],
             "prompt_version": scope.prompts.version, "sampling": scope.sampling,
             "prefix": request["prefix"], "seed": request["seed"], "instruction": text,
-            "status": verdict, "finish_reason": reason,
-            "prompt_tokens": answer.prompt_tokens if answer else 0,
-            "completion_tokens": answer.completion_tokens if answer else 0,
+            "status": status(text, request["prefix"], request["snippet"]["code"],
+                             answer.finish_reason, chosen.min_words),
+            "finish_reason": answer.finish_reason, "prompt_tokens": answer.prompt_tokens,
+            "completion_tokens": answer.completion_tokens,
         })  # fmt: skip
+    return rows
+
+
+def held(scope: Scope, ids: Sequence[str]) -> set[str]:
+    """Which of these candidates the cache answers; not a prompt that was too long and fits now."""
+    room = scope.settings.engine.max_model_len - scope.settings.summarize.max_tokens
+    rows = scope.lake.read(CANDIDATES, {"candidate_id": ids}).to_pylist()
+    return {
+        r["candidate_id"] for r in rows
+        if r["finish_reason"] != UNSENT or r["prompt_tokens"] > room
+    }  # fmt: skip
+
+
+def brought_home(run: Run, scope: Scope, ids: Sequence[str]) -> list[dict[str, Any]]:
+    """The candidates of these ids, at this day and with the status that the settings give them."""
+    code = {s["snippet_id"]: s["code"] for s in scope.snippets}
+    rows = [
+        {**{c: r[c] for c in CANDIDATES.content}, "ds": scope.day,
+         "status": status(r["instruction"], r["prefix"], code[r["snippet_id"]],
+                          r["finish_reason"], scope.settings.summarize.min_words)}
+        for r in run.lake.read(CANDIDATES, {"candidate_id": ids}).to_pylist()
+    ]  # fmt: skip
+    run.lake.upsert(CANDIDATES, rows, run.run_id)
     return rows
 
 
@@ -104,23 +132,24 @@ def main(run: Run) -> Counts:
     """Write K instructions for each of the day's snippets."""
     scope = Scope(run.settings, run.lake, run.partition)
     wanted = list(requests(scope))
-    held = {r["candidate_id"] for r in scope.candidates()}
-    missing = [r for r in wanted if r["candidate_id"] not in held]
+    ids = [r["candidate_id"] for r in wanted]
+    cached = held(scope, ids)
+    missing = [r for r in wanted if r["candidate_id"] not in cached]
     prompt_tokens = completion_tokens = done = 0
     clock = time.monotonic()
     for batch in batched_list(missing, run.settings.summarize.batch):
         rows = generate(run, scope, batch)
-        run.lake.append_missing(CANDIDATES, rows, run.run_id)
+        run.lake.upsert(CANDIDATES, rows, run.run_id)
         done += len(rows)
-        prompt_tokens += sum(r["prompt_tokens"] for r in rows)
+        prompt_tokens += sum(r["prompt_tokens"] for r in rows if r["finish_reason"] != UNSENT)
         completion_tokens += sum(r["completion_tokens"] for r in rows)
         rate = done / (time.monotonic() - clock)
         run.log.info(
-            "progress", done=done, of=len(missing), cached=len(held),
+            "progress", done=done, of=len(missing), cached=len(cached),
             tokens_per_second=round(completion_tokens / (time.monotonic() - clock)),
             seconds_left=round((len(missing) - done) / rate),
         )  # fmt: skip
-    bad = [r for r in scope.candidates() if r["status"] != "ok"]
+    bad = [r for r in brought_home(run, scope, ids) if r["status"] != "ok"]
     run.reject([
         {"row_id": r["candidate_id"], "source": "teacher", "origin": r["snippet_id"],
          "reason": f"instruction {r['status']}", "remedy": REMEDY[r["status"]],
@@ -137,8 +166,8 @@ def batched_list(rows: Sequence[dict[str, Any]], size: int) -> Iterator[list[dic
 
 
 STAGE = Stage(
-    "summarize", main, reads=(SNIPPETS, CONTAMINATION), writes=(CANDIDATES,),
-    settings=("summarize", "model", "engine"), depends=versions,
+    "summarize", main, reads=(SNIPPETS, CONTAMINATION, MODELS), narrowed=NARROWED,
+    writes=(CANDIDATES,), settings=("summarize", "model", "engine"), depends=versions,
 )  # fmt: skip
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import datetime as dt
 import fcntl
 import hashlib
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ from lakehouse.tables import TABLES, Table
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.dataset as ds
     from deltalake import DeltaTable
 
 Rows = Iterable[Mapping[str, Any]]
@@ -85,7 +86,7 @@ class Lake:
         return next((str(n) for n in notes if n), "")
 
     def digests(self, table: Table, version: int | None = None) -> dict[str, str]:
-        """Digest of the live data files by partition value, and of all of them under `*`.
+        """Digest of a version's data files by partition value, and of all of them under `*`.
 
         Files are immutable, so an equal digest means equal rows. Reading it costs the log only.
         """
@@ -103,9 +104,9 @@ class Lake:
                 grouped.setdefault(value, []).append(path)
         return {value: _hash(*sorted(group)) for value, group in grouped.items()}
 
-    def digest(self, table: Table, partition: object = "*") -> str:
+    def digest(self, table: Table, partition: object = "*", version: int | None = None) -> str:
         """Digest of one partition's files, or of the whole table; empty where there is nothing."""
-        return self.digests(table).get(str(partition), "")
+        return self.digests(table, version).get(str(partition), "")
 
     # -- reading --------------------------------------------------------------------------------
 
@@ -113,17 +114,20 @@ class Lake:
         self, table: Table, where: Scope | None = None, columns: Sequence[str] | None = None,
         version: int | None = None,
     ) -> pa.Table:  # fmt: skip
-        """Rows whose columns equal `where`; an empty table of the right schema where none exist."""
-
+        """Rows whose columns equal `where` (a collection: one of it); empty if none exist."""
         found = self.open(table, version)
-        if found is None:
+        where = where or {}
+        if found is None or any(_is_many(v) and not v for v in where.values()):
             empty = arrow_schema(table).empty_table()
             return empty.select(list(columns)) if columns else empty
-        filters = [(k, "=", v) for k, v in (where or {}).items()] or None
-        rows: pa.Table = found.to_pyarrow_table(
-            columns=list(columns) if columns else None, filters=filters
-        )
-        return rows
+        many = {k: v for k, v in where.items() if _is_many(v)}
+        filters = [(k, "=", v) for k, v in where.items() if k not in many]
+        if not many:
+            rows: pa.Table = found.to_pyarrow_table(
+                columns=list(columns) if columns else None, filters=filters or None
+            )
+            return rows
+        return _one_of(found.to_pyarrow_dataset(), filters, many, columns)
 
     # -- writing --------------------------------------------------------------------------------
 
@@ -132,11 +136,7 @@ class Lake:
         rows = list(rows)
         with self.lock(table):
             self._create(table)
-            values = {r[table.partition] for r in rows} if table.partition else {None}
-            seen: set[tuple[Any, ...]] = set()
-            for value in values:
-                where = {table.partition: value} if table.partition else None
-                seen |= _keys(self.read(table, where, table.key), table.key)
+            seen = set(_keyed(self.read(table, _near(table, rows), table.key), table))
             fresh = {k: r for r in rows if (k := tuple(r[c] for c in table.key)) not in seen}
             if fresh:
                 self._write(table, list(fresh.values()), run_id, mode="append")
@@ -157,21 +157,15 @@ class Lake:
         new = {tuple(r[c] for c in table.key): r for r in rows}
         with self.lock(table):
             self._create(table)
-            held = {tuple(r[c] for c in table.key): r for r in self.read(table).to_pylist()}
-            changed = [
-                r for k, r in new.items()
+            held = _keyed(self.read(table, _near(table, list(new.values()))), table)
+            changed = {
+                k: r for k, r in new.items()
                 if k not in held or _content([held[k]], table) != _content([r], table)
-            ]  # fmt: skip
-            if changed:
-                delta = self.open(table)
-                assert delta is not None  # _create has made it
-                on = " AND ".join(f"t.{c} = s.{c}" for c in table.key)
-                delta.merge(
-                    self._stamped(table, changed, run_id),
-                    on,
-                    source_alias="s",
-                    target_alias="t",
-                ).when_matched_update_all().when_not_matched_insert_all().execute()
+            }  # fmt: skip
+            if replaced := [held[k] for k in changed if k in held]:
+                self._merge(table, list(changed.values()), replaced, run_id)
+            elif changed:
+                self._write(table, list(changed.values()), run_id, mode="append")
             return len(changed)
 
     @contextmanager
@@ -232,6 +226,24 @@ class Lake:
             commit_properties=CommitProperties(custom_metadata={"run_id": run_id}), **options,
         )  # fmt: skip
 
+    def _merge(
+        self, table: Table, rows: Sequence[Mapping[str, Any]],
+        replaced: Sequence[Mapping[str, Any]], run_id: str,
+    ) -> None:  # fmt: skip
+        from deltalake import CommitProperties
+
+        delta = self.open(table)
+        assert delta is not None  # _create has made it
+        on = [f"t.{c} = s.{c}" for c in table.key]
+        if part := table.partition:  # no other partition holds anything to replace
+            days = ", ".join(repr(str(v)) for v in sorted({r[part] for r in replaced}))
+            on.append(f"t.{part} IN ({days})")
+        delta.merge(
+            self._stamped(table, rows, run_id), " AND ".join(on), source_alias="s",
+            target_alias="t",
+            commit_properties=CommitProperties(custom_metadata={"run_id": run_id}),
+        ).when_matched_update_all().when_not_matched_insert_all().execute()  # fmt: skip
+
     def _stamped(self, table: Table, rows: Sequence[Mapping[str, Any]], run_id: str) -> pa.Table:
         """Rows with run id and timestamp, in the table's schema; a null cell is a defect."""
         import pyarrow as pa
@@ -269,8 +281,44 @@ def table_named(full_name: str) -> Table:
     return TABLES[full_name]
 
 
-def _keys(rows: pa.Table, key: Sequence[str]) -> set[tuple[Any, ...]]:
-    return set(zip(*(rows[c].to_pylist() for c in key), strict=True))
+def _keyed(rows: pa.Table, table: Table) -> dict[tuple[Any, ...], dict[str, Any]]:
+    return {tuple(r[c] for c in table.key): r for r in rows.to_pylist()}
+
+
+def _near(table: Table, rows: Sequence[Mapping[str, Any]]) -> Scope:
+    """Where rows of these keys can lie: in any partition, unless the key says in which."""
+    columns = {table.key[0], *(c for c in table.key if c == table.partition)}
+    return {c: {r[c] for r in rows} for c in columns}
+
+
+def _one_of(
+    dataset: ds.Dataset, filters: Sequence[tuple[str, str, Any]],
+    many: Mapping[str, Collection[Any]], columns: Sequence[str] | None,
+) -> pa.Table:  # fmt: skip
+    """Rows with one of many values, picked batch by batch.
+
+    Not by a filter of the dataset: Arrow cannot compare the view strings that a merge writes with
+    the file statistics' plain ones.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    from pyarrow.parquet import filters_to_expression
+
+    wanted = list(columns or dataset.schema.names)
+    schema = pa.schema([dataset.schema.field(c) for c in dict.fromkeys([*wanted, *many])])
+    values = {c: pa.array(list(v), schema.field(c).type) for c, v in many.items()}
+    picked = []
+    for batch in dataset.to_batches(
+        columns=schema.names, filter=filters_to_expression(filters) if filters else None
+    ):
+        for column, allowed in values.items():
+            batch = batch.filter(pc.is_in(batch[column], allowed))
+        picked.append(batch)
+    return pa.Table.from_batches(picked, schema).select(wanted)
+
+
+def _is_many(value: Any) -> bool:
+    return isinstance(value, list | tuple | set | frozenset)
 
 
 def _content(rows: Sequence[Mapping[str, Any]], table: Table) -> list[tuple[str, ...]]:

@@ -4,7 +4,8 @@ A stage is a `Stage` value and a `main(run)`; everything that all stages share h
 Its grain says what one run covers:
 
 - `partition`: one day. A run also refreshes the days it has already done whose inputs have moved
-  since (an older day may become the original of a newer one's documents).
+  since (an older day may become the original of a newer one's documents); one that fails is
+  recorded as failed and does not stop the run's own day.
 - `corpus`: a function of the whole corpus; one run brings every day up to date.
 - `key`: the partition only names the run (training and evaluation).
 
@@ -16,27 +17,26 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
-import hashlib
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, cached_property
-from pathlib import Path
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import structlog
 
 from lakehouse import settings as settings_module
+from lakehouse.books import Book, History, balance, history, moved
 from lakehouse.delta import Lake
 from lakehouse.errors import GateError, LakeError, ServiceError, UserError
+from lakehouse.fingerprints import Fingerprints
 from lakehouse.settings import Settings
-from lakehouse.tables import JOB_RUNS, LINEAGE, REJECTED, Table
+from lakehouse.tables import REJECTED, Table
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -55,6 +55,10 @@ class Counts:
     """What the run made, where later stages look it up by this run (a training set's id)."""
 
 
+Narrow = Callable[[Lake, Settings, dt.date], Mapping[str, str]]
+"""Digests by partition, and of the whole under `*`, as of `Lake.digests`; for a run of that day."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stage:
     """One job: what it is called, reads, writes, depends on, and does."""
@@ -68,6 +72,8 @@ class Stage:
     grain: Literal["partition", "corpus", "key"] = "partition"
     whole: tuple[Table, ...] = ()
     """Those of `reads` that are read whole, not just the day's partition."""
+    narrowed: Mapping[Table, Narrow] = field(default_factory=dict)
+    """Those of `reads` of which only a part counts, and the digests of that part."""
     depends: Callable[[Settings], str] = lambda _settings: ""
     """Anything else that changes the result, as text: prompt, benchmark and model versions."""
     option: tuple[str, tuple[str, ...]] | None = None
@@ -164,21 +170,26 @@ def execute(
     """Run a stage for a partition, and for those it must refresh; the contract's JSON object."""
     lake = Lake(settings.lake.root)
     label = f"{stage.name}_{option}" if option else stage.name
-    history = _history(lake, label)
-    prints = _Fingerprints(stage, settings, lake, option)
-    if not force and _unchanged(stage, partition, history, prints):
-        last = history[partition]
+    past = history(lake, label)
+    prints = Fingerprints(stage, settings, lake, partition, option)
+    for day in _stale(stage, partition, past, prints):
+        try:
+            _run_one(stage, label, day, settings, lake, option, past, prints)
+        except Exception as error:  # that day's own task is for that; this one goes on
+            structlog.get_logger().warning(
+                "a day that had to be refreshed failed; run it by itself", stage=label,
+                partition=str(day), reason=f"{type(error).__name__}: {error}",
+            )  # fmt: skip
+    if not force and _unchanged(stage, partition, past, prints):
+        last = past.newest[partition]
         counts = Counts(last["rows_in"], last["rows_kept"], last["rows_rejected"])
         return _report(label, partition, last["run_id"], "unchanged", counts, {}, {}, 0.0, 0.0)
-    result: dict[str, Any] = {}
-    for day in (*_stale(stage, partition, history, prints), partition):
-        result = _run_one(stage, label, day, settings, lake, option, history, prints)
-    return result
+    return _run_one(stage, label, partition, settings, lake, option, past, prints)
 
 
 def _run_one(
     stage: Stage, label: str, day: dt.date, settings: Settings, lake: Lake, option: str,
-    history: Mapping[dt.date, Mapping[str, Any]], prints: _Fingerprints,
+    past: History, prints: Fingerprints,
 ) -> dict[str, Any]:  # fmt: skip
     """One partition, with its job_runs row whatever happens short of a kill."""
     run = Run(stage, label, day, settings, lake, uuid.uuid4().hex[:16], option)
@@ -189,12 +200,12 @@ def _run_one(
     fingerprint = prints.of(day)
     started, clock = dt.datetime.now(dt.UTC), time.monotonic()
     run.log.info("start", run_id=run.run_id, reads=run.versions)
-    book = _Book(run, fingerprint, started, clock)
+    book = Book(run, fingerprint, started, clock)
     try:
         counted = stage.main(run)
         by_day = dict(counted) if isinstance(counted, Mapping) else {day: counted}
         by_day.setdefault(day, Counts(0, 0, 0))
-        _balance(lake, label, by_day)
+        balance(lake, label, by_day)
     except BaseException as error:
         status = "gate_failed" if isinstance(error, GateError) else "failed"
         book.enter({day: Counts(0, 0, 0)}, status, f"{type(error).__name__}: {error}"[:2000])
@@ -209,7 +220,7 @@ def _run_one(
         if (v := lake.version(t)) is not None and v != before[t.full_name]
     }  # fmt: skip
     book.trace(written)
-    changed = {d: c for d, c in by_day.items() if d == day or _moved(history.get(d), c)}
+    changed = {d: c for d, c in by_day.items() if d == day or moved(past.newest.get(d), c)}
     seconds = book.enter(changed, "done", "")
     counts = by_day[day]
     run.log.info("done", rows_in=counts.rows_in, kept=counts.rows_kept,
@@ -218,123 +229,30 @@ def _run_one(
                    seconds / 3600 * settings.cost.usd_per_hour)  # fmt: skip
 
 
-@dataclass
-class _Book:
-    """Writes a run's rows of ops.job_runs and ops.lineage_edges."""
-
-    run: Run
-    fingerprint: str
-    started: dt.datetime
-    clock: float
-
-    def enter(self, by_day: Mapping[dt.date, Counts], status: str, message: str) -> float:
-        seconds = time.monotonic() - self.clock
-        price = self.run.settings.cost.usd_per_hour
-        rows = []
-        for day, counts in by_day.items():
-            share = seconds if day == self.run.partition else 0.0
-            rows.append({
-                "stage": self.run.label, "ds": day, "status": status,
-                "fingerprint": self.fingerprint, "rows_in": counts.rows_in,
-                "rows_kept": counts.rows_kept, "rows_rejected": counts.rows_rejected,
-                "prompt_tokens": counts.prompt_tokens,
-                "completion_tokens": counts.completion_tokens, "seconds": share,
-                "cost": share / 3600 * price, "message": message or counts.note,
-                "git_sha": git_sha(), "started_at": self.started,
-                "finished_at": dt.datetime.now(dt.UTC), "run_id": self.run.run_id,
-            })  # fmt: skip
-        self.run.lake.append_missing(JOB_RUNS, rows, self.run.run_id)
-        return seconds
-
-    def trace(self, written: Mapping[str, int]) -> None:
-        edges = [
-            {"output_table": out, "output_version": v, "input_table": source,
-             "input_version": at, "run_id": self.run.run_id}
-            for out, v in written.items() for source, at in self.run.versions.items()
-        ]  # fmt: skip
-        if edges:
-            self.run.lake.append_missing(LINEAGE, edges, self.run.run_id)
-
-
-class _Fingerprints:
-    """What a stage's result depends on, by day: `inputs-rules`, two hashes."""
-
-    def __init__(self, stage: Stage, settings: Settings, lake: Lake, option: str) -> None:
-        self._digests = {t: lake.digests(t) for t in stage.reads}
-        self._stage = stage
-        chosen = settings.model_dump(mode="json", include=set(stage.settings))
-        source = Path(sys.modules[stage.main.__module__].__file__ or "").read_bytes()
-        self.rules = _short(json.dumps(chosen, sort_keys=True), hashlib.sha256(source).hexdigest(),
-                            stage.depends(settings), option)  # fmt: skip
-
-    def of(self, day: dt.date) -> str:
-        whole = self._stage.grain != "partition"
-        parts = [
-            d.get(
-                "*" if whole or t in self._stage.whole or not t.partition else str(day),
-                "",
-            )
-            for t, d in self._digests.items()
-        ]
-        return f"{_short(*parts)}-{self.rules}"
-
-
-def _history(lake: Lake, label: str) -> dict[dt.date, dict[str, Any]]:
-    """The newest row of ops.job_runs by day, successful or not."""
-    newest: dict[dt.date, dict[str, Any]] = {}
-    for row in lake.read(JOB_RUNS, {"stage": label}).to_pylist():
-        held = newest.get(row["ds"])
-        if held is None or row["finished_at"] > held["finished_at"]:
-            newest[row["ds"]] = row
-    return newest
-
-
-def _unchanged(
-    stage: Stage,
-    day: dt.date,
-    history: Mapping[dt.date, Mapping[str, Any]],
-    prints: _Fingerprints,
-) -> bool:
-    last = history.get(day)
+def _unchanged(stage: Stage, day: dt.date, past: History, prints: Fingerprints) -> bool:
+    last = past.newest.get(day)
     if last is None or last["status"] != "done":
         return False
     if stage.grain == "corpus":  # the newest run of any day brought this one up to date
-        last = max(history.values(), key=lambda row: row["finished_at"])
+        last = max(past.newest.values(), key=lambda row: row["started_at"])
     return bool(last["status"] == "done" and last["fingerprint"] == prints.of(day))
 
 
-def _stale(
-    stage: Stage,
-    day: dt.date,
-    history: Mapping[dt.date, Mapping[str, Any]],
-    prints: _Fingerprints,
-) -> list[dt.date]:
-    """Other days, done under the same rules, whose inputs have moved since."""
+def _stale(stage: Stage, day: dt.date, past: History, prints: Fingerprints) -> list[dt.date]:
+    """Other days, once done under the same rules, whose inputs have moved since.
+
+    One that a gate has refused is not tried again before its inputs move.
+    """
     if stage.grain != "partition":
         return []
-    return sorted(
-        other for other, last in history.items()
-        if other != day and last["status"] == "done" and last["fingerprint"] != prints.of(other)
-        and last["fingerprint"].endswith(f"-{prints.rules}")
-    )  # fmt: skip
-
-
-def _moved(last: Mapping[str, Any] | None, counts: Counts) -> bool:
-    return last is None or (last["rows_in"], last["rows_kept"], last["rows_rejected"]) != (
-        counts.rows_in, counts.rows_kept, counts.rows_rejected)  # fmt: skip
-
-
-def _balance(lake: Lake, label: str, by_day: Mapping[dt.date, Counts]) -> None:
-    """rows in = kept + rejected, and every rejected row is there."""
-    held: dict[dt.date, int] = {}
-    for day in lake.read(REJECTED, {"stage": label}, ["ds"])["ds"].to_pylist():
-        held[day] = held.get(day, 0) + 1
-    for day, c in by_day.items():
-        if c.rows_in != c.rows_kept + c.rows_rejected or c.rows_rejected != held.get(day, 0):
-            raise LakeError(
-                f"{label} {day}: the books do not balance: {c.rows_in} in, {c.rows_kept} kept, "
-                f"{c.rows_rejected} rejected, {held.get(day, 0)} rows in {REJECTED.full_name}"
-            )
+    found = []
+    for other, done in sorted(past.done.items()):
+        if other != day and done["fingerprint"].endswith(f"-{prints.rules}"):
+            last = past.newest[other]
+            settled = last["status"] in ("done", "gate_failed")
+            if not settled or last["fingerprint"] != prints.of(other):
+                found.append(other)
+    return found
 
 
 def _report(
@@ -437,17 +355,3 @@ def configure_logging() -> None:
         ],
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
     )
-
-
-@cache
-def git_sha() -> str:
-    """Commit of the code; empty outside a checkout."""
-    done = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True,
-        check=False,
-    )  # fmt: skip
-    return done.stdout.strip()
-
-
-def _short(*parts: str) -> str:
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

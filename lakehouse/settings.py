@@ -81,7 +81,7 @@ class Deduplicate(_Section):
     permutations: Annotated[int, Field(ge=16, le=512)] = 80
     """Size of a MinHash signature."""
     bands: Annotated[int, Field(ge=1, le=128)] = 20
-    """LSH bands; must divide `permutations`. 20 of 4: a pair at 0.7 meets with probability 0.996."""
+    """LSH bands; must divide `permutations`. 20 of 4: 99.6% of pairs at similarity 0.7 meet."""
     min_shingles: Count = 1
     """Documents of fewer token 5-grams are compared exactly only."""
     pivots: Positive = 32

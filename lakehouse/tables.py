@@ -194,7 +194,7 @@ CONTAMINATION = _table(
 )  # fmt: skip
 
 CANDIDATES = _table(
-    "silver", "candidates", "Instructions the teacher wrote: one row a sample. A cache: append-only.",
+    "silver", "candidates", "Instructions the teacher wrote: one row a sample. A cache: none is paid for twice.",
     key="candidate_id",
     columns="""
     ds DATE -- The day of the snippet.
@@ -209,13 +209,13 @@ CANDIDATES = _table(
     instruction STRING -- Prefix and generated text.
     status STRING -- ok, or why not usable: empty, truncated, too_long_prompt, echo, short.
     finish_reason STRING -- stop, length, or none when the prompt was not sent.
-    prompt_tokens INT -- Tokens of the prompt.
+    prompt_tokens INT -- Tokens of the prompt, sent or too long to be.
     completion_tokens INT -- Tokens generated.
     """,
 )  # fmt: skip
 
 JUDGEMENTS = _table(
-    "silver", "judgements", "What the judge said of a candidate: one row a question. Append-only.",
+    "silver", "judgements", "What the judge said of a candidate: one row a question. A cache.",
     key="candidate_id judge_id question",
     columns="""
     ds DATE -- The day of the snippet.
@@ -226,7 +226,7 @@ JUDGEMENTS = _table(
     logp_no DOUBLE? -- The same for no.
     yes_no_mass DOUBLE? -- P(yes) + P(no): how much of the next token the question captured, 0 to 1.
     score DOUBLE? -- P(yes)/(P(yes)+P(no)), or the geometric mean token probability of the code, 0 to 1; null if it cannot be told.
-    prompt_tokens INT -- Tokens of the prompt.
+    prompt_tokens INT -- Tokens of the prompt, sent or too long to be.
     """,
 )  # fmt: skip
 
@@ -321,11 +321,12 @@ TRAINING_STEPS = _table(
 
 EVALUATION_SAMPLES = _table(
     "ops", "evaluation_samples", "Every completion that was tested: one row a sample of a task.",
-    key="model_id benchmark benchmark_version task_id sample_index", partition=None,
+    key="model_id benchmark benchmark_version harness task_id sample_index", partition=None,
     columns="""
     model_id STRING -- The model.
     benchmark STRING -- Name of the benchmark.
     benchmark_version STRING -- sha256 of its items, first 12 hex digits.
+    harness STRING -- sha256 of how it was asked and tested (decoding, prompts, limits, sandbox), first 12 hex digits.
     task_id STRING -- The task.
     sample_index INT -- From 0; greedy evaluation has one sample.
     completion STRING -- What the model wrote.

@@ -38,6 +38,7 @@ def spark() -> Iterator[object]:
     yield found
     found.stop()
 
+
 # Compiled loops take a while on their first call, and CI's cores are shared.
 hypothesis.settings.register_profile("lake", deadline=None)
 hypothesis.settings.load_profile("lake")

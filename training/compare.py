@@ -16,7 +16,8 @@ from lakehouse.benchmarks import Benchmark
 from lakehouse.errors import UserError
 from lakehouse.run import Counts, Run, Stage, entry
 from lakehouse.tables import EVALUATION_SAMPLES, MODELS, SCORES, TRAINING_RUNS
-from training.contenders import of_arm
+from training.contenders import NARROWED, of_arm
+from training.evaluate import depends, held
 from training.intervals import Interval, mcnemar, paired_gain
 
 METRIC = "pass@1_gain_over_control"
@@ -28,10 +29,8 @@ def gain(
     """(gain, McNemar's p, tasks) over the tasks that both models were tested on."""
     passed = []
     for model in (inverse, control):
-        where = {"model_id": model["model_id"], "benchmark": benchmark.name,
-                 "benchmark_version": benchmark.version, "sample_index": 0}  # fmt: skip
-        rows = run.lake.read(EVALUATION_SAMPLES, where).to_pylist()
-        passed.append({r["task_id"]: bool(r["passed"]) for r in rows})
+        samples = held(run, model, benchmark)
+        passed.append({task: bool(r["passed"]) for task, r in samples.items()})
     wanted = {t.task_id for t in benchmark.tasks[: run.settings.evaluation.tasks or None]}
     common = sorted(wanted & passed[0].keys() & passed[1].keys())
     if not common:
@@ -51,7 +50,9 @@ def promotes(gains: list[Interval]) -> bool:
 
 def main(run: Run) -> Counts:
     """Compare the partition's inverse model with its control."""
-    inverse, control = of_arm(run, "inverse"), of_arm(run, "control")
+    inverse, control = (
+        of_arm(run.lake, run.settings, run.partition, arm) for arm in ("inverse", "control")
+    )
     gains, rows = [], []
     for name in run.settings.evaluation.benchmarks:
         benchmark = benchmarks.load(name)
@@ -75,8 +76,9 @@ def main(run: Run) -> Counts:
 
 
 STAGE = Stage(
-    "compare", main, reads=(EVALUATION_SAMPLES, TRAINING_RUNS), writes=(SCORES, MODELS),
-    settings=("evaluation",), grain="key",
+    "compare", main, reads=(EVALUATION_SAMPLES, MODELS, TRAINING_RUNS), narrowed=NARROWED,
+    writes=(SCORES, MODELS),
+    settings=("evaluation",), grain="key", depends=depends,
 )  # fmt: skip
 
 if __name__ == "__main__":

@@ -2,21 +2,26 @@
 
     python -m training.evaluate --partition 2026-11-03 --profile tiny
 
-Grain of ops.evaluation_samples: (model, benchmark, version, task, sample). Samples that are there
-are not asked for again. The verdict comes from the sandbox alone.
+Grain of ops.evaluation_samples: (model, benchmark, version, harness, task, sample). Samples that
+are there are not asked for again. The verdict comes from the sandbox alone.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
+from pathlib import Path
 from typing import Any
 
 from lakehouse import benchmarks, engine, models, prompts
 from lakehouse.benchmarks import Benchmark, Task
+from lakehouse.fingerprints import files_hash
 from lakehouse.prompts import Prompts
 from lakehouse.run import Counts, Run, Stage, entry
+from lakehouse.settings import Settings
 from lakehouse.tables import EVALUATION_SAMPLES, MODELS, SCORES, TRAINING_RUNS
-from training.contenders import of_run
+from training.contenders import NARROWED, tested
 from training.intervals import wilson
 from training.sandbox import Sandbox
 
@@ -41,10 +46,23 @@ def program(task: Task, completion: str) -> str:
     return code
 
 
+def harness(settings: Settings) -> str:
+    """How models are asked and tested, as 12 hex digits: answers under another one are others."""
+    asking = {
+        "prompts": prompts.load(settings.model.prompts).version,
+        "evaluation": settings.evaluation.model_dump(include={"max_tokens", "timeout"}),
+        "engine": settings.engine.model_dump(include={"dtype", "max_model_len"}),
+    }
+    here = Path(__file__)
+    code = files_hash([here, *sorted((here.parent / "sandbox").rglob("*.py"))])
+    text = json.dumps([asking, code], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
 def main(run: Run) -> Counts:
     """Test the partition's models on the profile's benchmarks."""
     chosen = run.settings.evaluation
-    contenders = of_run(run)
+    contenders = tested(run.lake, run.settings, run.partition)
     total = prompt_tokens = completion_tokens = 0
     # where there is no isolation nothing is generated: the answers could not be tested
     with Sandbox(timeout=chosen.timeout) as box:
@@ -63,9 +81,10 @@ def main(run: Run) -> Counts:
 
 
 def held(run: Run, model: dict[str, Any], benchmark: Benchmark) -> dict[str, dict[str, Any]]:
-    """The model's samples of this benchmark by task."""
+    """The model's samples of this benchmark under this harness, by task."""
     where = {"model_id": model["model_id"], "benchmark": benchmark.name,
-             "benchmark_version": benchmark.version, "sample_index": 0}  # fmt: skip
+             "benchmark_version": benchmark.version, "harness": harness(run.settings),
+             "sample_index": 0}  # fmt: skip
     return {r["task_id"]: r for r in run.lake.read(EVALUATION_SAMPLES, where).to_pylist()}
 
 
@@ -94,7 +113,7 @@ def judge(
     fresh: dict[str, engine.Output],
 ) -> None:  # fmt: skip
     """Run each answer against its task's tests and record the verdicts, in one commit."""
-    rows = []
+    rows, under = [], harness(run.settings)
     for task in (t for t in tasks if t.task_id in fresh):
         text = fresh[task.task_id].text
         verdict = box.run(
@@ -104,8 +123,9 @@ def judge(
         )  # fmt: skip
         rows.append({
             "model_id": model["model_id"], "benchmark": benchmark.name,
-            "benchmark_version": benchmark.version, "task_id": task.task_id,
-            "sample_index": 0, "completion": text, "passed": verdict.passed,
+            "benchmark_version": benchmark.version, "harness": under,
+            "task_id": task.task_id, "sample_index": 0, "completion": text,
+            "passed": verdict.passed,
             "verdict": f"{verdict.verdict} {verdict.detail}".strip()[:300],
             "isolation": box.isolation,
         })  # fmt: skip
@@ -127,10 +147,17 @@ def score(
     return len(tasks), good
 
 
+def depends(settings: Settings) -> str:
+    """The benchmarks, and how they are asked and tested."""
+    marks = [benchmarks.load(name).version for name in settings.evaluation.benchmarks]
+    return " ".join([harness(settings), *marks])
+
+
 STAGE = Stage(
-    "evaluate", main, reads=(MODELS, TRAINING_RUNS), writes=(EVALUATION_SAMPLES, SCORES),
+    "evaluate", main, reads=(MODELS, TRAINING_RUNS), narrowed=NARROWED,
+    writes=(EVALUATION_SAMPLES, SCORES),
     settings=("evaluation", "model", "engine"), grain="key",
-    depends=lambda s: " ".join(benchmarks.load(n).version for n in s.evaluation.benchmarks),
+    depends=depends,
 )  # fmt: skip
 
 if __name__ == "__main__":

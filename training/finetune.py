@@ -8,18 +8,22 @@ not reach is the self-generated data's. Writes ops.training_runs, ops.training_s
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from pathlib import Path
 from typing import Any
 
 from lakehouse import models as known
 from lakehouse import prompts, training_sets
+from lakehouse.books import git_sha
+from lakehouse.delta import Lake
 from lakehouse.errors import UserError
-from lakehouse.run import Counts, Run, Stage, entry, git_sha
+from lakehouse.run import Counts, Run, Stage, entry
+from lakehouse.settings import Settings
 from lakehouse.tables import MODELS, TRAINING_EXAMPLES, TRAINING_RUNS, TRAINING_STEPS
 from training import models, recipes
 from training.dataset import Example, encode
-from training.loop import Course, Phase, train
+from training.loop import Course, Phase, train, version
 from training.prepare import load
 from training.recipes import Finetune
 
@@ -59,7 +63,7 @@ def main(run: Run) -> Counts:
     config = {
         "arm": run.option, "training_set_id": set_id, "base": base["sha256"], "steps": steps,
         "recipe": recipe.model_dump(), "seed": run.settings.training.seed,
-        "prompts": prompts.load(run.settings.model.prompts).version,
+        "prompts": prompts.load(run.settings.model.prompts).version, "loop": version(recipe),
     }  # fmt: skip
     model_id = models.content_id(f"{Path(run.settings.training.recipe).stem}-{run.option}", config)
     folder = run.lake.models() / model_id
@@ -118,10 +122,26 @@ def _record(run: Run, run_name: str, done: Course, config: dict[str, Any]) -> No
     }], run.run_id)  # fmt: skip
 
 
+def _training_set(lake: Lake, _settings: Settings, day: dt.date) -> dict[str, str]:
+    return {"*": lake.digest(TRAINING_EXAMPLES, training_sets.of_partition(lake, day))}
+
+
+def _base(lake: Lake, settings: Settings, _day: dt.date) -> dict[str, str]:
+    row = known.find(lake, "base", settings.model.base)
+    return {"*": row["sha256"] if row else ""}
+
+
+def _depends(settings: Settings) -> str:
+    words = prompts.load(settings.model.prompts)
+    return f"{recipes.version(settings.training.recipe)} {words.version}"
+
+
 STAGE = Stage(
-    "finetune", main, reads=(TRAINING_EXAMPLES,), writes=(MODELS, TRAINING_RUNS, TRAINING_STEPS),
+    "finetune", main, reads=(TRAINING_EXAMPLES, MODELS),
+    narrowed={TRAINING_EXAMPLES: _training_set, MODELS: _base},
+    writes=(MODELS, TRAINING_RUNS, TRAINING_STEPS),
     settings=("training", "model"), grain="key", option=("arm", ("inverse", "control")),
-    depends=lambda s: recipes.load(s.training.recipe).model_dump_json(),
+    depends=_depends,
 )  # fmt: skip
 
 if __name__ == "__main__":

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import socket
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from lakehouse.fingerprints import source
 from training.dataset import IGNORED, Example, batches, collate
 from training.recipes import Finetune, deepspeed_config
 
@@ -54,6 +57,11 @@ def rate(step: int, total: int, recipe: Finetune) -> float:
     done = (step - recipe.warmup_steps) / max(1, total - recipe.warmup_steps)
     left = 1 - done if recipe.schedule == "linear" else 0.5 * (1 + math.cos(math.pi * done))
     return float(recipe.learning_rate * left)
+
+
+def version(recipe: Finetune) -> str:
+    """What trains: this module's source with what it imports, and DeepSpeed's configuration."""
+    return f"{source(Path(__file__))} {json.dumps(deepspeed_config(recipe), sort_keys=True)}"
 
 
 def train(model: Any, phases: Sequence[Phase], recipe: Finetune, seed: int) -> Course:

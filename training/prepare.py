@@ -14,13 +14,14 @@ from typing import Any
 
 from lakehouse import models as known
 from lakehouse import prompts, tiny_world
+from lakehouse.books import git_sha
 from lakehouse.errors import UserError
-from lakehouse.run import Counts, Run, Stage, entry, git_sha
+from lakehouse.run import Counts, Run, Stage, entry
 from lakehouse.settings import Settings
 from lakehouse.tables import MODELS, TRAINING_RUNS
 from training import models, recipes, tokenizer
 from training.dataset import Example, encode
-from training.loop import Phase, train
+from training.loop import Phase, train, version
 from training.recipes import Course, Finetune, Recipe
 
 SEED = 777
@@ -66,6 +67,7 @@ def trained(run: Run, arm: str, name: str, spec: str, base_id: str) -> str:
         "optimizer": fitting.model_dump(exclude={"steps", "epochs"}), "seed": SEED,
         "world": tiny_world.VERSION, "tokenizer": tokenizer.VERSION,
         "prompts": prompts.load("tiny").version,
+        "loop": version(fitting),
         "pairs": [world.seed, world.labelled] if arm == "teacher" else [],
     }  # fmt: skip
     model_id = models.content_id(f"tiny-{arm}", config)
@@ -190,8 +192,8 @@ def _depends(settings: Settings) -> str:
     chosen = (settings.model.base, settings.model.teacher)
     trains = [s.partition(":")[2] for s in chosen if s.startswith("train:")]
     return "\n".join([
-        *map(models.stamp, chosen), *(recipes.load(name).model_dump_json() for name in trains),
-        tiny_world.VERSION, tokenizer.VERSION,
+        *map(models.stamp, chosen), *map(recipes.version, trains),
+        tiny_world.VERSION, tokenizer.VERSION, prompts.load("tiny").version,
     ])  # fmt: skip
 
 

@@ -14,7 +14,7 @@ import pytest
 from jobs import gate, publish
 from lakehouse.delta import Lake, _content
 from lakehouse.errors import GateError
-from lakehouse.run import execute
+from lakehouse.run import Run, execute
 from lakehouse.settings import Settings
 from lakehouse.tables import JOB_RUNS, PAIRS, QUALITY_RESULTS, STAGED
 
@@ -23,18 +23,18 @@ DAY = dt.date(2026, 11, 1)
 Row = dict[str, Any]
 
 
-def pair(n: int) -> Row:
+def pair(n: int, day: dt.date = DAY) -> Row:
     return {
         "pair_id": f"p{n}", "snippet_id": f"s{n}", "candidate_id": f"c{n}", "document_id": f"d{n}",
-        "ds": DAY, "source": "stdlib", "language": "python", "license": "PSF-2.0",
+        "ds": day, "source": "stdlib", "language": "python", "license": "PSF-2.0",
         "instruction": f"add {n}", "response": f"def f(x):\n    return x + {n}", "score": 0.5,
         "scorer": "yes_no", "yes_no_score": 0.5, "n_candidates": 3, "model_id": "t",
         "prompt_version": "v",
     }  # fmt: skip
 
 
-def stage(lake: Lake, rows: list[Row]) -> None:
-    lake.sync(STAGED, rows, {"ds": DAY}, "staged")
+def stage(lake: Lake, rows: list[Row], day: dt.date = DAY) -> None:
+    lake.sync(STAGED, rows, {"ds": day}, "staged")
 
 
 def contents(lake: Lake, table: Any) -> Any:
@@ -65,6 +65,33 @@ def test_what_passes_is_published_once_and_exactly(
     execute(publish.STAGE, DAY, settings, force=True)
     assert lake.version(PAIRS) == version
     assert all(r["success"] for r in lake.read(QUALITY_RESULTS).to_pylist())
+
+
+def test_gate_and_publish_are_about_the_version_that_they_read(
+    spark: Any, lake: Lake, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another batch is staged while each is at work: it is neither checked nor published."""
+    stage(lake, [pair(1)])
+    digest = lake.digest(STAGED, DAY)
+    real = Run.table
+
+    def meanwhile(run: Run, table: Any) -> Any:
+        found = real(run, table)
+        stage(lake, [pair(2), pair(3)])
+        return found
+
+    monkeypatch.setattr(Run, "table", meanwhile)
+    execute(gate.STAGE, DAY, settings)
+    assert {r["table_digest"] for r in lake.read(QUALITY_RESULTS).to_pylist()} == {digest}
+    stage(lake, [pair(1)])  # the same rows in other files: no gate has seen these
+    monkeypatch.undo()
+    with pytest.raises(GateError, match="no gate has checked"):
+        execute(publish.STAGE, DAY, settings)
+    execute(gate.STAGE, DAY, settings)
+    monkeypatch.setattr(Run, "table", meanwhile)
+    done = execute(publish.STAGE, DAY, settings)
+    assert {r["pair_id"] for r in lake.read(PAIRS).to_pylist()} == {"p1"}
+    assert done["rows_in"] == 1
 
 
 BAD: dict[str, tuple[Callable[[Row], Row], str]] = {
@@ -98,9 +125,11 @@ def test_a_bad_batch_stays_out_of_gold_and_is_named(
 
 
 def test_two_pairs_of_one_snippet_fail_the_gate(spark: Any, lake: Lake, settings: Settings) -> None:
-    stage(lake, [pair(1), {**pair(1), "pair_id": "p2"}])
-    with pytest.raises(GateError, match="unique"):
+    stage(lake, [pair(1), {**pair(1), "pair_id": "p2"}, pair(3)])
+    with pytest.raises(GateError, match="unique") as failure:
         execute(gate.STAGE, DAY, settings)
+    assert all(name in str(failure.value) for name in ("p1", "p2"))
+    assert "p3" not in str(failure.value)
 
 
 def test_publish_refuses_what_no_gate_has_seen(spark: Any, lake: Lake, settings: Settings) -> None:
@@ -112,6 +141,42 @@ def test_publish_refuses_what_no_gate_has_seen(spark: Any, lake: Lake, settings:
     with pytest.raises(GateError, match="no gate has checked"):
         execute(publish.STAGE, DAY, settings)
     assert lake.read(PAIRS).num_rows == 0
+
+
+def test_a_bad_batch_of_one_day_does_not_stop_another_day(
+    spark: Any, lake: Lake, settings: Settings
+) -> None:
+    second, third = DAY + dt.timedelta(1), DAY + dt.timedelta(2)
+    for day in (DAY, second):
+        stage(lake, [pair(day.day, day)], day)
+        execute(gate.STAGE, day, settings)
+        execute(publish.STAGE, day, settings)
+    held = contents(lake, PAIRS)
+    stage(lake, [{**pair(2, second), "score": 1.5}], second)
+    with pytest.raises(GateError, match="p2"):
+        execute(gate.STAGE, second, settings)
+    stage(lake, [pair(3, third)], third)
+    assert execute(gate.STAGE, third, settings)["status"] == "done"
+    assert execute(publish.STAGE, third, settings)["status"] == "done"
+    assert contents(lake, PAIRS) == sorted(held + _content([pair(3, third)], STAGED))
+
+
+def test_a_day_that_is_staged_but_not_yet_gated_does_not_stop_another_day(
+    spark: Any, lake: Lake, settings: Settings
+) -> None:
+    second = DAY + dt.timedelta(1)
+    for day in (DAY, second):
+        stage(lake, [pair(day.day, day)], day)
+        execute(gate.STAGE, day, settings)
+        execute(publish.STAGE, day, settings)
+    stage(lake, [pair(4)])
+    execute(gate.STAGE, DAY, settings)
+    stage(lake, [pair(5, second)], second)  # chosen again, while the first day is on its way
+    execute(publish.STAGE, DAY, settings)
+    assert {r["pair_id"] for r in lake.read(PAIRS).to_pylist()} == {"p4", "p2"}
+    execute(gate.STAGE, second, settings)
+    execute(publish.STAGE, second, settings)
+    assert {r["pair_id"] for r in lake.read(PAIRS).to_pylist()} == {"p4", "p5"}
 
 
 @pytest.mark.parametrize("counts", [(5, 3, 1), (5, 4, 1)], ids=["sum", "missing row"])

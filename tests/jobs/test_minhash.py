@@ -15,7 +15,7 @@ def shingles(text: str) -> set[tuple[bytes, ...]]:
     """By the book: what the compiled loops must agree with."""
     tokens = re.findall(rb"[A-Za-z0-9_\x80-\xff]+", text.encode())
     width = min(5, len(tokens))
-    return {tuple(tokens[i : i + width]) for i in range(len(tokens) - width + 1)} if tokens else set()
+    return {tuple(tokens[i : i + width]) for i in range(len(tokens) - width + 1) if tokens}
 
 
 def similarity(a: str, b: str) -> float:

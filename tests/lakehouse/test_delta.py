@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from lakehouse.delta import Lake
 from lakehouse.errors import LakeError, UserError
-from lakehouse.tables import MODELS, REJECTED, TABLES
+from lakehouse.tables import CANDIDATES, MODELS, REJECTED, TABLES
 
 DAY = dt.date(2026, 11, 1)
 few = hypothesis_settings(
@@ -74,6 +74,30 @@ def test_upsert_replaces_only_what_differs(lake: Lake) -> None:
     assert lake.upsert(MODELS, [{**row, "promoted": True}], "run3") == 1
     (held,) = lake.read(MODELS).to_pylist()
     assert (held["promoted"], held["run_id"]) == (True, "run3")
+
+
+def candidate(name: str, day: dt.date, text: str = "") -> dict[str, Any]:
+    values: dict[str, Any] = {"STRING": text, "INT": 0, "BIGINT": 0}
+    row = {c.name: values.get(c.type) for c in CANDIDATES.columns if c.name in CANDIDATES.content}
+    return {**row, "candidate_id": name, "ds": day}
+
+
+def test_a_key_without_its_partition_is_one_key_in_all_partitions(lake: Lake) -> None:
+    later = DAY + dt.timedelta(1)
+    rows = [candidate("a", later), candidate("b", later)]
+    assert lake.append_missing(CANDIDATES, rows, "run1") == 2
+    assert lake.append_missing(CANDIDATES, [candidate("a", DAY), candidate("c", DAY)], "run2") == 1
+    assert lake.upsert(CANDIDATES, [candidate("a", DAY), candidate("d", DAY)], "run3") == 2
+    held = {r["candidate_id"]: r["ds"] for r in lake.read(CANDIDATES).to_pylist()}
+    assert held == {"a": DAY, "b": later, "c": DAY, "d": DAY}
+    assert lake.upsert(CANDIDATES, [candidate("a", DAY), candidate("b", later)], "run4") == 0
+
+
+def test_a_collection_means_one_of_it(lake: Lake) -> None:
+    lake.append_missing(CANDIDATES, [candidate(n, DAY) for n in "abc"], "run")
+    found = lake.read(CANDIDATES, {"candidate_id": ["a", "c", "x"], "ds": {DAY}})
+    assert sorted(found["candidate_id"].to_pylist()) == ["a", "c"]
+    assert lake.read(CANDIDATES, {"candidate_id": []}, ["ds"]).num_rows == 0
 
 
 def test_digest_follows_its_partition_alone(lake: Lake) -> None:

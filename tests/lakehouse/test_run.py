@@ -26,6 +26,7 @@ def main(run):
     if fault == "service": raise ServiceError("no server")
     if fault == "defect": raise KeyError("oops")
     rows = run.lake.read(SNIPPETS, {"ds": run.partition}).to_pylist()
+    if any(r["code"] == "poison" for r in rows): raise GateError("a poisoned row")
     bad = rows[::2]
     run.reject([{"row_id": r["snippet_id"], "source": "s", "origin": "o", "reason": "odd",
         "remedy": "none", "rule_version": "1", "evidence": "{}"} for r in bad])
@@ -103,6 +104,31 @@ def test_a_day_whose_input_moved_is_refreshed_by_another_days_run(
     run(tmp_path, *at(later))
     newest = {r["ds"]: r["rows_in"] for r in lake.read(JOB_RUNS).sort_by("finished_at").to_pylist()}
     assert newest == {DAY: 2, later: 1}
+
+
+def test_a_day_that_cannot_be_refreshed_does_not_stop_another_days_run(
+    tmp_path: Path, lake: Lake
+) -> None:
+    later = DAY + dt.timedelta(1)
+    lake.append_missing(SNIPPETS, [snippet("a"), snippet("b", later)], "r")
+    run(tmp_path, *at(DAY))
+    lake.append_missing(SNIPPETS, [snippet("poison")], "r")
+    code, line, err = run(tmp_path, *at(later))
+    assert (code, line["status"], line["partition"]) == (0, "done", str(later))
+    assert "a poisoned row" in err
+    assert statuses(lake, DAY) == ["done", "gate_failed"]
+    assert statuses(lake, later) == ["done"]
+    # what a gate refused is not tried again in vain, and is refreshed once it is mended
+    run(tmp_path, *at(later), "--force")
+    assert statuses(lake, DAY) == ["done", "gate_failed"]
+    lake.sync(SNIPPETS, [snippet("a"), snippet("c")], {"ds": DAY}, "r")
+    run(tmp_path, *at(later))
+    assert statuses(lake, DAY) == ["done", "gate_failed", "done"]
+
+
+def statuses(lake: Lake, day: dt.date) -> list[str]:
+    rows: list[str] = lake.read(JOB_RUNS, {"ds": day}).sort_by("started_at")["status"].to_pylist()
+    return rows
 
 
 def test_exit_codes(tmp_path: Path, lake: Lake) -> None:

@@ -14,9 +14,10 @@ from lakehouse.benchmarks import Benchmark, Task
 from lakehouse.delta import Lake
 from lakehouse.errors import UserError
 from lakehouse.run import Run
-from lakehouse.settings import Settings
+from lakehouse.settings import Settings, load
 from lakehouse.tables import EVALUATION_SAMPLES, MODELS, SCORES
 from training import compare
+from training.evaluate import harness
 from training.intervals import Interval, paired_gain
 
 N = 40
@@ -32,15 +33,15 @@ def model(arm: str) -> dict[str, Any]:
 def samples(lake: Lake, arm: str, passed: list[bool]) -> None:
     lake.append_missing(EVALUATION_SAMPLES, [
         {"model_id": f"m-{arm}", "benchmark": "tiny_world", "benchmark_version": "v1",
-         "task_id": f"t/{k}", "sample_index": 0, "completion": "", "passed": ok, "verdict": "x",
-         "isolation": "x"}
+         "harness": harness(load("tiny")), "task_id": f"t/{k}", "sample_index": 0,
+         "completion": "", "passed": ok, "verdict": "x", "isolation": "x"}
         for k, ok in enumerate(passed)
     ], "run")  # fmt: skip
 
 
 @pytest.fixture
 def run(lake: Lake, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.setattr(compare, "of_arm", lambda _run, arm: model(arm))
+    monkeypatch.setattr(compare, "of_arm", lambda *at: model(at[-1]))
     monkeypatch.setattr(benchmarks, "load", lambda name: Benchmark(name, "v1", TASKS))
     lake.upsert(MODELS, [model("inverse"), model("control")], "run")
     return Run(compare.STAGE, "compare", dt.date(2026, 11, 3), settings, lake, "run")

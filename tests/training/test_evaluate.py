@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -42,7 +43,7 @@ class StandIn:
 @pytest.fixture
 def run(lake: Lake, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Run:
     StandIn.asked = []
-    monkeypatch.setattr(evaluate, "of_run", lambda _run: MODELS)
+    monkeypatch.setattr(evaluate, "tested", lambda *_at: MODELS)
     monkeypatch.setattr(engine, "shared", lambda _path, _settings: StandIn())
     monkeypatch.setattr(benchmarks, "load", lambda name: Benchmark(name, "v1", TASKS))
     monkeypatch.setattr("lakehouse.models.folder", lambda _lake, row: row["model_id"])
@@ -87,6 +88,35 @@ def test_only_missing_tasks_are_asked(run: Run, settings: Settings) -> None:
     evaluate.main(run)
     words = prompts.load("tiny")
     assert StandIn.asked == 2 * [words.instruct(f"add {k}") for k in (1, 2, 3)]
+
+
+def changed(run: Run, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    if how == "sandbox":
+        monkeypatch.setattr(evaluate, "files_hash", lambda _files: "edited")
+    elif how == "prompts":
+        path = Path(run.lake.root) / "mine.toml"
+        path.write_text((prompts.FOLDER / "tiny.toml").read_text() + "\n# edited\n")
+        run.settings = load("tiny", [f"lake.root={run.lake.root}", f"model.prompts={path}"])
+    else:
+        run.settings = load("tiny", [f"lake.root={run.lake.root}", how])
+
+
+@pytest.mark.parametrize(
+    "how", ["evaluation.max_tokens=9", "evaluation.timeout=3", "prompts", "sandbox"]
+)
+def test_answers_under_another_harness_are_asked_for_anew(
+    run: Run, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    evaluate.main(run)
+    before = evaluate.depends(run.settings)
+    StandIn.asked.clear()
+    changed(run, monkeypatch, how)
+    evaluate.main(run)
+    assert evaluate.depends(run.settings) != before
+    assert len(StandIn.asked) == 8
+    rows = run.lake.read(EVALUATION_SAMPLES).to_pylist()
+    assert len(rows) == 16  # what was found before stays to be compared with
+    assert len({r["harness"] for r in rows}) == 2
 
 
 def signature_task() -> Task:
@@ -139,7 +169,7 @@ def test_every_canonical_solution_passes(
     run.settings = load("tiny", [f"lake.root={run.lake.root}", f"evaluation.benchmarks={name}"])
     monkeypatch.setattr(benchmarks, "load", lambda _name: benchmark)
     monkeypatch.setattr(engine, "shared", lambda _path, _settings: Solver(benchmark))
-    monkeypatch.setattr(evaluate, "of_run", lambda _run: MODELS[:1])
+    monkeypatch.setattr(evaluate, "tested", lambda *_at: MODELS[:1])
     evaluate.main(run)
     rows = run.lake.read(EVALUATION_SAMPLES).to_pylist()
     assert len(rows) == len(benchmark.tasks)

@@ -8,7 +8,7 @@ import pytest
 from lakehouse.errors import UserError
 from training import recipes
 from training.finetune import plan
-from training.loop import rate
+from training.loop import rate, version
 
 
 @pytest.mark.parametrize("name", sorted(p.stem for p in recipes.FOLDER.glob("*.toml")))
@@ -20,6 +20,17 @@ def test_every_recipe_loads_and_gives_a_deepspeed_config(name: str) -> None:
         == recipe.batch
     )
     assert bool(recipe.steps) != bool(recipe.epochs)
+
+
+def test_what_trains_is_part_of_what_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = recipes.load("tiny").finetune
+    before = version(recipe)
+    assert version(recipe) == before
+    (tmp_path / "cpu.json").write_text('{"zero_optimization": {"stage": 1}}')
+    monkeypatch.setattr(recipes, "DEEPSPEED", tmp_path)
+    assert version(recipe) != before
 
 
 def test_the_paper_recipe_holds_the_papers_numbers() -> None:

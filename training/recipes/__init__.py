@@ -84,6 +84,12 @@ def load(name: str) -> Recipe:
         raise UserError(f"recipe {name}: {faults}") from None
 
 
+def version(name: str) -> str:
+    """All that a recipe says, DeepSpeed's configuration included, as text."""
+    recipe = load(name)
+    return f"{recipe.model_dump_json()} {json.dumps(deepspeed_config(recipe.finetune))}"
+
+
 def deepspeed_config(recipe: Finetune) -> dict[str, Any]:
     """DeepSpeed's own JSON, with the recipe's batch and clipping filled in."""
     path = DEEPSPEED / f"{recipe.deepspeed}.json"

@@ -1,0 +1,212 @@
+"""Summarize and judge with a stand-in engine: what is asked, what is kept, what is asked again."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from jobs import judge, summarize
+from lakehouse import engine
+from lakehouse.delta import Lake, _content
+from lakehouse.run import execute
+from lakehouse.settings import Engine, load
+from lakehouse.tables import CANDIDATES, CONTAMINATION, JUDGEMENTS, MODELS, REJECTED, SNIPPETS
+
+DAY = dt.date(2026, 11, 1)
+LATER = dt.date(2026, 11, 2)
+
+
+class StandIn:
+    """Writes four words; a token is a word. Counts what it is asked."""
+
+    def __init__(self, settings: Engine, asked: list[str]) -> None:
+        self.limit, self.asked = settings.max_model_len, asked
+
+    def tokens(self, text: str) -> list[str]:
+        return text.split()
+
+    def fits(self, prompt: str, room: int) -> bool:
+        return len(self.tokens(prompt)) <= self.limit - room
+
+    def generate(self, texts: Sequence[str], sampling: Sequence[Any]) -> list[engine.Output]:
+        self.asked.extend(texts)
+        return [
+            engine.Output(f" that adds {s.seed % 97} up", "stop", len(self.tokens(t)), 4)
+            for t, s in zip(texts, sampling, strict=True)
+        ]
+
+    def yes_no_ids(self) -> tuple[list[int], list[int]]:
+        return [1], [2]
+
+    def next_logprobs(self, texts: Sequence[str], ids: Sequence[int]) -> list[dict[int, float]]:
+        self.asked.extend(texts)
+        return [{1: math.log(0.3), 2: math.log(0.1)} for _ in texts]
+
+    def likelihood(self, texts: Sequence[str], codes: Sequence[str]) -> list[tuple[float, int]]:
+        self.asked.extend(texts)
+        return [(-1.0, 2) for _ in texts]
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Every prompt that the engine gets."""
+    seen: list[str] = []
+    monkeypatch.setattr(engine, "shared", lambda _path, settings: StandIn(settings, seen))
+    return seen
+
+
+def filled(lake: Lake) -> Lake:
+    """A lake with a teacher, and a snippet on each of two days."""
+    lake.upsert(MODELS, [{"model_id": "t", "arm": "teacher", "base_model_id": "t", "spec":
+                          "/somewhere", "training_run_id": "", "path": "p", "sha256": "0",
+                          "promoted": False}], "run")  # fmt: skip
+    place(lake, DAY, "old")
+    place(lake, LATER, "new", "moving")
+    return lake
+
+
+def place(lake: Lake, day: dt.date, *names: str) -> None:
+    """Make these the day's snippets."""
+    lake.sync(SNIPPETS, [
+        {"snippet_id": name, "document_id": name, "ds": day, "source": "tiny_world",
+         "language": "python", "name": "", "code": f"def {name}(x):\n    return x + 1",
+         "n_tokens": 9, "license": "MIT"}
+        for name in names
+    ], {"ds": day}, "run")  # fmt: skip
+
+
+def settings(lake: Lake, *more: str) -> Any:
+    return load("tiny", [f"lake.root={lake.root}", "model.teacher=/somewhere",
+                         "summarize.samples=2", "summarize.max_tokens=10", *more])  # fmt: skip
+
+
+def generate(lake: Lake, day: dt.date, *more: str) -> list[dict[str, Any]]:
+    """Both model stages for a day; their results."""
+    return [execute(stage, day, settings(lake, *more)) for stage in (summarize.STAGE, judge.STAGE)]
+
+
+def statuses(lake: Lake, day: dt.date) -> list[str]:
+    found: list[str] = lake.read(CANDIDATES, {"ds": day})["status"].to_pylist()
+    return found
+
+
+def reasons(lake: Lake, day: dt.date) -> set[str]:
+    return set(lake.read(REJECTED, {"ds": day})["reason"].to_pylist())
+
+
+def test_nothing_is_asked_twice(lake: Lake, asked: list[str]) -> None:
+    first = generate(filled(lake), DAY)
+    assert (first[0]["rows_kept"], first[1]["rows_kept"]) == (2, 2)
+    asked.clear()
+    for table in (CANDIDATES, JUDGEMENTS):
+        assert lake.read(table).num_rows > 0
+    assert [r["status"] for r in generate(lake, DAY)] == ["unchanged", "unchanged"]
+    done = [execute(s.STAGE, DAY, settings(lake), force=True) for s in (summarize, judge)]
+    assert ([r["tokens"] for r in done], asked) == ([0, 0], [])
+
+
+def test_the_least_number_of_words_works_both_ways_without_the_model(
+    lake: Lake, asked: list[str]
+) -> None:
+    generate(filled(lake), DAY)
+    asked.clear()
+    (done, judged) = generate(lake, DAY, "summarize.min_words=9")
+    assert (done["rows_kept"], judged["rows_in"]) == (0, 0)
+    assert statuses(lake, DAY) == ["short", "short"]
+    assert reasons(lake, DAY) == {"instruction short"}
+    (done, judged) = generate(lake, DAY, "summarize.min_words=2")  # the printed remedy
+    assert (done["rows_kept"], judged["rows_kept"]) == (2, 2)
+    assert statuses(lake, DAY) == ["ok", "ok"]
+    assert reasons(lake, DAY) == set()
+    assert asked == []
+
+
+def test_a_prompt_that_was_too_long_is_sent_once_it_fits(lake: Lake, asked: list[str]) -> None:
+    (done, _) = generate(filled(lake), DAY, "engine.max_model_len=12")
+    assert (statuses(lake, DAY), done["tokens"], asked) == (["too_long_prompt"] * 2, 0, [])
+    (done, _) = generate(lake, DAY, "engine.max_model_len=13")  # still too short: not loaded again
+    assert (done["rows_rejected"], asked) == (2, [])
+    (done, judged) = generate(lake, DAY, "engine.max_model_len=2000")  # the printed remedy
+    assert (done["rows_kept"], judged["rows_kept"]) == (2, 2)
+    assert statuses(lake, DAY) == ["ok", "ok"]
+    assert reasons(lake, DAY) == set()
+
+
+def test_a_pair_too_long_for_the_judge_is_judged_once_it_fits(lake: Lake, asked: list[str]) -> None:
+    filled(lake)
+    limit = f"engine.max_model_len={10 + longest_prompt(lake)}"
+    (done, judged) = generate(lake, DAY, limit)
+    assert (done["rows_kept"], judged["rows_kept"], judged["rows_rejected"]) == (2, 0, 2)
+    assert reasons(lake, DAY) == {"no score"}
+    (_, judged) = generate(lake, DAY, "engine.max_model_len=2000")  # the printed remedy
+    assert (judged["rows_kept"], judged["rows_rejected"]) == (2, 0)
+    assert None not in lake.read(JUDGEMENTS)["score"].to_pylist()
+
+
+def longest_prompt(lake: Lake) -> int:
+    """Tokens of the longest prompt that the teacher gets on the first day."""
+    from jobs.scope import Scope
+
+    scope = Scope(settings(lake), lake, DAY)
+    return max(len(r["prompt"].split()) for r in summarize.requests(scope))
+
+
+def move(lake: Lake) -> None:
+    """An older document turns up with the code: its snippet now lies on the first day."""
+    place(lake, LATER, "new")
+    place(lake, DAY, "old", "moving")
+
+
+def test_a_snippet_that_moves_to_an_older_day_takes_its_rows_along(
+    lake: Lake, asked: list[str], tmp_path: Any
+) -> None:
+    generate(filled(lake), LATER)
+    asked.clear()
+    move(lake)
+    late = [generate(lake, day) for day in (DAY, LATER)]
+    assert len(asked) == 2 * 3  # two samples of the one new snippet: written, and two questions
+    assert [r["rows_kept"] for r in late[0]] == [4, 4]
+
+    other = filled(Lake(str(tmp_path / "other")))
+    move(other)
+    asked.clear()
+    for day in (DAY, LATER):
+        generate(other, day)
+    for table in (CANDIDATES, JUDGEMENTS, REJECTED):
+        assert contents(lake, table) == contents(other, table)
+    ids = lake.read(CANDIDATES)["candidate_id"].to_pylist()
+    assert len(ids) == len(set(ids)) == 6
+
+
+def contents(lake: Lake, table: Any) -> Any:
+    return _content(lake.read(table).to_pylist(), table)
+
+
+def test_a_new_question_is_asked_of_old_candidates_alone(lake: Lake, asked: list[str]) -> None:
+    generate(filled(lake), DAY, "judge.questions=correct", "choose.scorer=yes_no")
+    asked.clear()
+    (done, judged) = generate(lake, DAY, "judge.questions=correct,likelihood")
+    assert (done["tokens"], judged["rows_kept"], len(asked)) == (0, 2, 2)
+
+
+def hit(row_id: str, kind: str) -> dict[str, Any]:
+    return {"ds": DAY, "row_id": row_id, "row_kind": kind, "benchmark": "b",
+            "benchmark_version": "v", "item_id": "1", "method": "substring", "score": 1.0,
+            "evidence": ""}  # fmt: skip
+
+
+def test_hits_of_pairs_and_other_models_wake_nothing_hits_of_snippets_do(
+    lake: Lake, asked: list[str]
+) -> None:
+    generate(filled(lake), DAY)
+    lake.append_missing(CONTAMINATION, [hit("p1", "pair")], "choose")
+    (teacher,) = lake.read(MODELS).to_pylist()
+    lake.upsert(MODELS, [{**{c: teacher[c] for c in MODELS.content}, "model_id": "inverse",
+                          "arm": "inverse", "spec": "", "promoted": True}], "compare")  # fmt: skip
+    assert [r["status"] for r in generate(lake, DAY)] == ["unchanged", "unchanged"]
+    lake.append_missing(CONTAMINATION, [hit("old", "snippet")], "decontaminate")
+    assert [(r["status"], r["rows_in"]) for r in generate(lake, DAY)] == [("done", 0)] * 2

@@ -2,6 +2,8 @@
 
     python -m lakehouse.services up | down | status
 
+Tasks take their settings from the Airflow that runs them, so a note holds what its service was
+started with, and a service that was started with something else is not taken for this one.
 Everything listens on 127.0.0.1 (but for Airflow's two log servers, which know no address setting).
 Each service is a process group of its own, noted in `.run/`; `down` ends the groups it started, and
 only those.
@@ -26,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from lakehouse import jars
+from lakehouse.delta import Lake
 from lakehouse.errors import LakeError, ServiceError, UserError
 from lakehouse.settings import Settings, load
 from lakehouse.spark import conf
@@ -73,15 +76,31 @@ def environment(settings: Settings, until: str = "") -> dict[str, str]:
         "PYTHONPATH": str(PROJECT),
         "LAKE_PROFILE": settings.profile,
         "LAKE_UNTIL": until,
-        "LAKE_ROOT": str(Path(settings.lake.root).resolve()),
+        "LAKE_ROOT": Lake(settings.lake.root).root,
         "SPARK_REMOTE": remote(),
         # threads that spin while they wait would take the cores from the tasks beside them
         "OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0",
     }  # fmt: skip
 
 
-def up(settings: Settings, until: str = "") -> None:
-    """Start both services, wait until they answer, print the address and the login."""
+def overrides() -> list[str]:
+    """What `LAKE_SET` lays over the profile: Airflow's tasks are given the same."""
+    return os.environ.get("LAKE_SET", "").split()
+
+
+def up(settings: Settings, until: str = "", *, restart: bool = False) -> None:
+    """Start both services, wait until they answer, print the address and the login.
+
+    What already runs with the same settings is left running; with others it is started anew if
+    `restart`, and is a UserError if not. Raises UserError for a port that another program has.
+    """
+    wanted = {"spark": conf(settings), "airflow": serves(settings, until)}
+    for name, asked in wanted.items():
+        if _alive(name) and (differing := _differing(_note(name).get("serves", {}), asked)):
+            if not restart:
+                raise UserError(f"{name} already runs with other settings ({differing}): "
+                                "`make down` ends it, then try again")  # fmt: skip
+            _stop(name)
     ports = {
         "spark": (SPARK_PORT, "LAKE_SPARK_PORT"),
         "airflow": (AIRFLOW_PORT, "LAKE_AIRFLOW_PORT"),
@@ -90,12 +109,13 @@ def up(settings: Settings, until: str = "") -> None:
         if not _alive(name):
             _require_free(*place)
     if not _alive("spark"):
-        _start("spark", _spark_argv(settings), {**os.environ, "SPARK_HOME": str(_spark_home()),
-               "PYSPARK_PYTHON": sys.executable, "PYTHONPATH": str(PROJECT)})  # fmt: skip
+        env = {**os.environ, "SPARK_HOME": str(_spark_home()), "PYSPARK_PYTHON": sys.executable,
+               "PYTHONPATH": str(PROJECT)}  # fmt: skip
+        _start("spark", _spark_argv(settings), env, wanted["spark"])
     login = _login()
     if not _alive("airflow"):
         argv = [str(Path(sys.executable).with_name("airflow")), "standalone"]
-        _start("airflow", argv, environment(settings, until))
+        _start("airflow", argv, environment(settings, until), wanted["airflow"])
     _wait("spark", lambda: _listens(SPARK_PORT))
     _wait("airflow", healthy)
     held = _pools()
@@ -105,21 +125,40 @@ def up(settings: Settings, until: str = "") -> None:
                      f"Spark Connect: {remote()}\n")  # fmt: skip
 
 
+def serves(settings: Settings, until: str) -> dict[str, Any]:
+    """What an Airflow started so runs its tasks with: `section.key` -> value, all of them."""
+    tree = settings.model_dump(mode="json")
+    tree["lake"]["root"] = Lake(settings.lake.root).root
+    found = {"profile": tree.pop("profile"), "until": until}
+    return found | {f"{s}.{key}": v for s, keys in tree.items() for key, v in keys.items()}
+
+
+def _differing(held: dict[str, Any], asked: dict[str, Any]) -> str:
+    """The first few settings that are not the same, and both values; empty where all are."""
+    keys = [k for k in {**asked, **held} if held.get(k) != asked.get(k)]
+    shown = [f"{k} is {held.get(k)!r}, asked {asked.get(k)!r}" for k in keys[:3]]
+    return "; ".join(shown + ["…"] * (len(keys) > len(shown)))
+
+
 def down() -> None:
     """Stop what `up` started and leave no process."""
     for name in ("airflow", "spark"):
-        note = NOTES / f"{name}.json"
         if _alive(name):
-            group = json.loads(note.read_text())["pid"]
-            # Airflow's children outlive a SIGTERM of their parent; SIGINT ends them in order
-            os.kill(group, signal.SIGINT if name == "airflow" else signal.SIGTERM)
-            deadline = time.monotonic() + DOWN_SECONDS
-            while _group(group) and time.monotonic() < deadline:
-                time.sleep(0.5)
-            if _group(group):
-                os.killpg(group, signal.SIGKILL)
+            _stop(name)
             sys.stdout.write(f"{name}: stopped\n")
-        note.unlink(missing_ok=True)
+        (NOTES / f"{name}.json").unlink(missing_ok=True)
+
+
+def _stop(name: str) -> None:
+    """End a service's process group: in order, and by force what is left after that."""
+    group = _note(name)["pid"]
+    # Airflow's children outlive a SIGTERM of their parent; SIGINT ends them in order
+    os.kill(group, signal.SIGINT if name == "airflow" else signal.SIGTERM)
+    deadline = time.monotonic() + DOWN_SECONDS
+    while _group(group) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    if _group(group):
+        os.killpg(group, signal.SIGKILL)
 
 
 def status() -> None:
@@ -202,7 +241,7 @@ def _spark_argv(settings: Settings) -> list[str]:
             "--jars", jars.paths(), *flags, "spark-internal"]  # fmt: skip
 
 
-def _start(name: str, argv: list[str], env: dict[str, str]) -> None:
+def _start(name: str, argv: list[str], env: dict[str, str], serving: dict[str, Any]) -> None:
     NOTES.mkdir(parents=True, exist_ok=True)
     with (NOTES / f"{name}.log").open("ab") as log:
         process = subprocess.Popen(
@@ -211,18 +250,25 @@ def _start(name: str, argv: list[str], env: dict[str, str]) -> None:
             # a shell's background job ignores SIGINT and would hand that on
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )  # fmt: skip
-    (NOTES / f"{name}.json").write_text(
-        json.dumps({"pid": process.pid, "born": _born(process.pid), "argv": shlex.join(argv)[:200]})
-    )
+    (NOTES / f"{name}.json").write_text(json.dumps({
+        "pid": process.pid, "born": _born(process.pid), "argv": shlex.join(argv)[:200],
+        "serves": serving,
+    }))  # fmt: skip
+
+
+def _note(name: str) -> dict[str, Any]:
+    """What `_start` noted of a service; empty where it was not started."""
+    try:
+        found: dict[str, Any] = json.loads((NOTES / f"{name}.json").read_text())
+    except FileNotFoundError:
+        return {}
+    return found
 
 
 def _alive(name: str) -> bool:
     """Whether the very process that we started still runs (a pid alone may be another's)."""
-    note = NOTES / f"{name}.json"
-    if not note.is_file():
-        return False
-    held = json.loads(note.read_text())
-    return bool(held["born"]) and _born(held["pid"]) == held["born"]
+    held = _note(name)
+    return bool(held) and bool(held["born"]) and _born(held["pid"]) == held["born"]
 
 
 def _born(pid: int) -> str:
@@ -274,7 +320,7 @@ def main() -> None:
     args = parser.parse_args()
     try:
         if args.verb == "up":
-            up(load(args.profile))
+            up(load(args.profile, overrides()))
         elif args.verb == "down":
             down()
         else:

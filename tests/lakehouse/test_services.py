@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,8 +23,8 @@ def _own_notes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(services, "HOME", tmp_path / "airflow")
 
 
-def started(name: str, argv: list[str]) -> int:
-    services._start(name, argv, dict(os.environ))
+def started(name: str, argv: list[str], serves: dict[str, Any] | None = None) -> int:
+    services._start(name, argv, dict(os.environ), serves or {})
     pid: int = json.loads((services.NOTES / f"{name}.json").read_text())["pid"]
     return pid
 
@@ -46,6 +47,59 @@ def test_a_taken_port_is_said_before_anything_starts(monkeypatch: pytest.MonkeyP
         with pytest.raises(UserError, match="LAKE_AIRFLOW_PORT"):
             services.up(load("tiny"))
     assert not services.NOTES.exists()
+
+
+@pytest.fixture
+def kept(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Both services left running for profile tiny until 3 November; what `up` then starts."""
+    tiny, begun = load("tiny"), []
+    for name, serves in (("spark", services.conf(tiny)),
+                         ("airflow", services.serves(tiny, "2026-11-03"))):  # fmt: skip
+        started(name, [sys.executable, "-c", "import time; time.sleep(60)"], serves)
+    monkeypatch.setattr(services, "_start", lambda name, *_: begun.append(name))
+    monkeypatch.setattr(services, "_require_free", lambda *_: None)
+    monkeypatch.setattr(services, "_wait", lambda *_: None)
+    monkeypatch.setattr(services, "_pools", lambda: set(services.POOLS))
+    return begun
+
+
+def test_what_runs_with_the_same_settings_is_left_running(kept: list[str]) -> None:
+    services.up(load("tiny"), "2026-11-03", restart=True)
+    services.up(load("tiny"), "2026-11-03")
+    assert kept == []
+    assert services._alive("spark")
+    assert services._alive("airflow")
+    services.down()
+
+
+@pytest.mark.parametrize(
+    ("asked", "until", "said"),
+    [
+        (["smollm2"], "2026-11-03", "profile is 'tiny', asked 'smollm2'"),
+        (["tiny", ["summarize.samples=7"]], "2026-11-03", "summarize.samples is 6, asked 7"),
+        (["tiny", ["lake.root=/elsewhere"]], "2026-11-03", "asked '/elsewhere'"),
+        (["tiny"], "", "until is '2026-11-03', asked ''"),
+    ],
+    ids=["profile", "set", "root", "until"],
+)
+def test_an_airflow_of_other_settings_is_never_taken_for_this_one(
+    kept: list[str], asked: list[Any], until: str, said: str
+) -> None:
+    before = services._note("airflow")["pid"]
+    with pytest.raises(UserError, match=said) as refused:
+        services.up(load(*asked), until)
+    assert "make down" in str(refused.value)
+    assert services._alive("airflow")
+    services.up(load(*asked), until, restart=True)
+    assert kept == ["airflow"]
+    assert services._group(before) == []
+    services.down()
+
+
+def test_a_spark_of_other_settings_is_started_anew_too(kept: list[str]) -> None:
+    services.up(load("tiny", ["spark.memory=1g"]), "2026-11-03", restart=True)
+    assert kept == ["spark", "airflow"]  # spark.memory is a setting of the tasks as well
+    services.down()
 
 
 def test_down_ends_the_group_with_its_children(capsys: pytest.CaptureFixture[str]) -> None:

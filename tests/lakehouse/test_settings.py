@@ -38,6 +38,39 @@ def test_a_wrong_override_names_what_is_allowed(override: str, named: str) -> No
         load("tiny", [override], environ={})
 
 
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["choose.scorer=likelihood", "judge.questions=correct"], "judge.questions"),
+        (["choose.scorer=yes_no", "judge.questions=likelihood"], "the question 'correct'"),
+        (["extract.min_chars=500", "extract.max_chars=400"], "no code would be kept"),
+        (["engine.max_model_len=44"], r"summarize\.max_tokens .* \| evaluation\.max_tokens"),
+    ],
+    ids=["likelihood", "yes_no", "chars", "room"],
+)
+def test_settings_that_would_empty_a_day_are_refused(overrides: list[str], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        load("tiny", overrides, environ={})
+
+
+@pytest.mark.parametrize(
+    ("override", "named"),
+    [
+        ("corpus.sources=stdlib,stdlb", "source 'stdlb'; allowed: local, stdlib"),
+        ("summarize.sources=stdlb", "source 'stdlb'"),
+        ("training.recipe=huge", "recipe 'huge'; allowed: paper, smollm2, tiny"),
+        ("model.base=train:huge", "recipe 'huge'"),
+        ("model.prompts=chatty", "prompt profile 'chatty'; allowed: paper"),
+        ("evaluation.benchmarks=human_evil", "benchmark 'human_evil'; allowed: .*human_eval"),
+        ("decontaminate.benchmarks=human_evil", "benchmark 'human_evil'"),
+        ("training.arms=inverse", "training.arms"),  # nothing would read it
+    ],
+)
+def test_a_name_that_nothing_bears_is_refused_before_work_starts(override: str, named: str) -> None:
+    with pytest.raises(UserError, match=named):
+        load("tiny", [override], environ={})
+
+
 def test_an_unknown_profile_names_the_profiles() -> None:
     with pytest.raises(UserError, match="paper, smollm2, tiny"):
         load("huge", environ={})

@@ -109,9 +109,7 @@ def up(settings: Settings, until: str = "", *, restart: bool = False) -> None:
         if not _alive(name):
             _require_free(*place)
     if not _alive("spark"):
-        env = {**os.environ, "SPARK_HOME": str(_spark_home()), "PYSPARK_PYTHON": sys.executable,
-               "PYTHONPATH": str(PROJECT)}  # fmt: skip
-        _start("spark", _spark_argv(settings), env, wanted["spark"])
+        _start("spark", _spark_argv(settings), _spark_environment(), wanted["spark"])
     login = _login()
     if not _alive("airflow"):
         argv = [str(Path(sys.executable).with_name("airflow")), "standalone"]
@@ -227,6 +225,13 @@ def _spark_home() -> Path:
     if spec is None or spec.origin is None:
         raise UserError("pyspark is missing: run `make setup`")
     return Path(spec.origin).parent
+
+
+def _spark_environment() -> dict[str, str]:
+    # spark-submit will not start a server where the environment names one
+    env = {name: value for name, value in os.environ.items() if name != "SPARK_REMOTE"}
+    return {**env, "SPARK_HOME": str(_spark_home()), "PYSPARK_PYTHON": sys.executable,
+            "PYTHONPATH": str(PROJECT)}  # fmt: skip
 
 
 def _spark_argv(settings: Settings) -> list[str]:

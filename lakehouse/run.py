@@ -34,7 +34,7 @@ import structlog
 
 from lakehouse import settings as settings_module
 from lakehouse.delta import Lake
-from lakehouse.errors import GateError, LakeError, ServiceError, UserError
+from lakehouse.errors import GateError, LakeError, ServiceError, UserError, translated
 from lakehouse.settings import Settings
 from lakehouse.tables import JOB_RUNS, LINEAGE, REJECTED, Table
 
@@ -134,6 +134,7 @@ class Run:
         )
 
 
+@translated()
 def execute(
     stage: Stage,
     partition: dt.date,

@@ -31,7 +31,7 @@ from lakehouse import jars
 from lakehouse.delta import Lake
 from lakehouse.errors import LakeError, ServiceError, UserError
 from lakehouse.settings import Settings, load
-from lakehouse.spark import conf
+from lakehouse.spark import conf, require_java
 
 PROJECT = Path(__file__).resolve().parents[1]
 HOME = Path(os.environ.get("AIRFLOW_HOME") or PROJECT / ".airflow")
@@ -109,6 +109,7 @@ def up(settings: Settings, until: str = "", *, restart: bool = False) -> None:
         if not _alive(name):
             _require_free(*place)
     if not _alive("spark"):
+        require_java()
         _start("spark", _spark_argv(settings), _spark_environment(), wanted["spark"])
     login = _login()
     if not _alive("airflow"):

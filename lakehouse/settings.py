@@ -265,7 +265,10 @@ def load(
     not exist.
     """
     path = data_file(PROFILES, "profile", profile)
-    tree: dict[str, Any] = tomllib.loads(path.read_text())
+    tree = read_toml(path, "profile")
+    for name, section in tree.items():
+        if not isinstance(section, dict):
+            raise UserError(f"profile {path}: {name} is no section; write [{name}] and its keys")
     tree["profile"] = str(path.resolve()) if profile.endswith(".toml") else profile
     environ = os.environ if environ is None else environ
     if root := environ.get("LAKE_ROOT"):
@@ -306,6 +309,19 @@ def data_file(folder: Path, kind: str, name: str) -> Path:
     if not path.is_file():
         raise unknown(kind, name, (p.stem for p in folder.glob("*.toml")))
     return path
+
+
+def read_toml(path: Path, kind: str) -> dict[str, Any]:
+    """The file's content; UserError with the place of the fault where it is not TOML."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:  # not TOML, or not UTF-8
+        raise UserError(f"{kind} {path} is not TOML: {error}") from None
+
+
+def explained(error: ValidationError) -> str:
+    """The faults of a file of ours: where, and what is allowed."""
+    return "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
 
 
 def _put(tree: dict[str, Any], path: list[str], text: str, where: str) -> None:

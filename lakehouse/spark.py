@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -20,7 +21,7 @@ from urllib.parse import urlsplit
 import structlog
 
 from lakehouse import jars
-from lakehouse.errors import ServiceError
+from lakehouse.errors import ServiceError, UserError
 from lakehouse.settings import Settings
 from lakehouse.tables import Table
 
@@ -69,6 +70,7 @@ def session(settings: Settings, name: str) -> SparkSession:
     remote = os.environ.get("SPARK_REMOTE")
     if not remote:
         builder = SparkSession.builder.appName(name).master("local[*]")
+        require_java()
         for key, value in {**conf(settings), "spark.jars": jars.paths()}.items():
             builder = builder.config(key, value)
         spark = builder.getOrCreate()
@@ -79,6 +81,17 @@ def session(settings: Settings, name: str) -> SparkSession:
         spark.conf.set(key, conf(settings)[key])
     _interrupt_on_termination(spark)
     return spark
+
+
+def require_java() -> None:
+    """UserError unless there is a Java where Spark looks for one."""
+    home = os.environ.get("JAVA_HOME")
+    if shutil.which(f"{home}/bin/java" if home else "java") is None:
+        where = f"JAVA_HOME is {home!r}, which holds no bin/java" if home else "no java on PATH"
+        raise UserError(
+            f"Java is missing ({where}): install a JDK 17 or newer (Debian: "
+            "openjdk-17-jre-headless), or set JAVA_HOME to one"
+        )
 
 
 def _connect(remote: str, name: str) -> SparkSession:

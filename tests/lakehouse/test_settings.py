@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from lakehouse.errors import UserError
@@ -69,6 +71,23 @@ def test_settings_that_would_empty_a_day_are_refused(overrides: list[str], said:
 def test_a_name_that_nothing_bears_is_refused_before_work_starts(override: str, named: str) -> None:
     with pytest.raises(UserError, match=named):
         load("tiny", [override], environ={})
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[corpus\nsources = []", "is not TOML.*line 1"),
+        ("\xff".encode("latin-1"), "is not TOML.*utf-8"),
+        ('lake = "here"', r"write \[lake\]"),
+        ("[corpus]\nsources = 3", "corpus.sources"),
+    ],
+    ids=["syntax", "encoding", "no section", "type"],
+)
+def test_a_malformed_profile_says_where(text: str | bytes, said: str, tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(UserError, match=said):
+        load(str(file), environ={"LAKE_ROOT": "/a"})
 
 
 def test_an_unknown_profile_names_the_profiles() -> None:

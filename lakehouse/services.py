@@ -5,8 +5,8 @@
 Tasks take their settings from the Airflow that runs them, so a note holds what its service was
 started with, and a service that was started with something else is not taken for this one.
 Everything listens on 127.0.0.1 (but for Airflow's two log servers, which know no address setting).
-Each service is a process group of its own, noted in `.run/`; `down` ends the groups it started, and
-only those.
+Each service is noted in `.run/`, and all its processes bear its mark in their environment, the jobs
+that Airflow's tasks run included: `down` ends those that bear it, and only those.
 """
 
 from __future__ import annotations
@@ -23,9 +23,11 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterable
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from lakehouse import jars
 from lakehouse.delta import Lake
@@ -39,7 +41,9 @@ NOTES = HOME.parent / ".run"
 AIRFLOW_PORT = int(os.environ.get("LAKE_AIRFLOW_PORT", "8080"))
 SPARK_PORT = int(os.environ.get("LAKE_SPARK_PORT", "15002"))
 POOLS = {"spark": 1, "gpu": 1, "light": 4}
-UP_SECONDS, DOWN_SECONDS = 240, 90
+UP_SECONDS, DOWN_SECONDS = 240.0, 90.0
+MARK = "LAKE_SERVICE"
+"""In a process's environment: the service that it belongs to."""
 
 
 def remote() -> str:
@@ -101,6 +105,8 @@ def up(settings: Settings, until: str = "", *, restart: bool = False) -> None:
                 raise UserError(f"{name} already runs with other settings ({differing}): "
                                 "`make down` ends it, then try again")  # fmt: skip
             _stop(name)
+        elif not _alive(name) and _members(name):
+            _stop(name)  # what a service that died has left
     ports = {
         "spark": (SPARK_PORT, "LAKE_SPARK_PORT"),
         "airflow": (AIRFLOW_PORT, "LAKE_AIRFLOW_PORT"),
@@ -142,22 +148,34 @@ def _differing(held: dict[str, Any], asked: dict[str, Any]) -> str:
 def down() -> None:
     """Stop what `up` started and leave no process."""
     for name in ("airflow", "spark"):
-        if _alive(name):
+        if _members(name):
             _stop(name)
             sys.stdout.write(f"{name}: stopped\n")
         (NOTES / f"{name}.json").unlink(missing_ok=True)
 
 
 def _stop(name: str) -> None:
-    """End a service's process group: in order, and by force what is left after that."""
-    group = _note(name)["pid"]
-    # Airflow's children outlive a SIGTERM of their parent; SIGINT ends them in order
-    os.kill(group, signal.SIGINT if name == "airflow" else signal.SIGTERM)
-    deadline = time.monotonic() + DOWN_SECONDS
-    while _group(group) and time.monotonic() < deadline:
-        time.sleep(0.5)
-    if _group(group):
-        os.killpg(group, signal.SIGKILL)
+    """End a service's processes: in order, and by force what is left after that."""
+    members, seconds = _members(name), min(10.0, DOWN_SECONDS)
+    if _alive(name):
+        leader, seconds = _note(name)["pid"], DOWN_SECONDS
+        # Airflow's children outlive a SIGTERM of their parent; SIGINT ends them in order. It would
+        # wait for the jobs of running tasks: these, in sessions of their own, are told by us.
+        os.kill(leader, signal.SIGINT if name == "airflow" else signal.SIGTERM)
+        members = {pid for pid in members if _stat(pid).session != leader}
+    _signal(members, signal.SIGTERM)
+    deadline = time.monotonic() + seconds
+    while _members(name) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    while left := _members(name):
+        _signal(left, signal.SIGKILL)
+        time.sleep(0.1)
+
+
+def _signal(pids: Iterable[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 def status() -> None:
@@ -251,13 +269,13 @@ def _start(name: str, argv: list[str], env: dict[str, str], serving: dict[str, A
     NOTES.mkdir(parents=True, exist_ok=True)
     with (NOTES / f"{name}.log").open("ab") as log:
         process = subprocess.Popen(
-            argv, cwd=NOTES, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-            start_new_session=True,
+            argv, cwd=NOTES, env={**env, **_mark(name)}, stdin=subprocess.DEVNULL, stdout=log,
+            stderr=log, start_new_session=True,
             # a shell's background job ignores SIGINT and would hand that on
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )  # fmt: skip
     (NOTES / f"{name}.json").write_text(json.dumps({
-        "pid": process.pid, "born": _born(process.pid), "argv": shlex.join(argv)[:200],
+        "pid": process.pid, "born": _stat(process.pid).born, "argv": shlex.join(argv)[:200],
         "serves": serving,
     }))  # fmt: skip
 
@@ -274,28 +292,39 @@ def _note(name: str) -> dict[str, Any]:
 def _alive(name: str) -> bool:
     """Whether the very process that we started still runs (a pid alone may be another's)."""
     held = _note(name)
-    return bool(held) and bool(held["born"]) and _born(held["pid"]) == held["born"]
+    return bool(held) and bool(held["born"]) and _stat(held["pid"]).born == held["born"]
 
 
-def _born(pid: int) -> str:
+class _Stat(NamedTuple):
+    """What the kernel says of a process."""
+
+    session: int
+    born: str
+
+
+def _stat(pid: int) -> _Stat:
+    """A process's session and start; empty for one that has ended."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     except OSError:
-        return ""
-    return "" if text[0] == "Z" else text[19]
+        return _Stat(0, "")
+    return _Stat(0, "") if text[0] == "Z" else _Stat(int(text[3]), text[19])
 
 
-def _group(group: int) -> list[int]:
-    """Live processes of the group."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            text = stat.read_text().rsplit(")", 1)[1].split()
-        except OSError:
-            continue
-        if text[0] != "Z" and (int(text[2]) == group or int(text[3]) == group):
-            found.append(int(stat.parent.name))
-    return found
+def _mark(name: str) -> dict[str, str]:
+    # Airflow's workers write their titles over their environment unless told not to
+    return {MARK: str(NOTES / name), "SPT_NOENV": "1"}
+
+
+def _members(name: str) -> set[int]:
+    """Live processes of the service: those that bear its mark."""
+    mark = f"{MARK}={NOTES / name}".encode()
+    found = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # ended meanwhile, or another user's
+            if mark in (process / "environ").read_bytes().split(b"\0"):
+                found.add(int(process.name))
+    return found - {os.getpid()}
 
 
 def _wait(name: str, ready: Any) -> None:

@@ -6,18 +6,21 @@ PY := .venv/bin/python
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test check up down demo docs clean
+.PHONY: help setup preflight test check up down demo docs clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
 
-setup: .venv/.ready  ## install everything from the lock file, and Delta's jars
+setup: .venv/.ready  ## install what is missing, from the lock file, and Delta's jars
+	@$(PY) scripts/installed.py || $(MAKE) --no-print-directory -B .venv/.ready
+	@$(PY) -m lakehouse.jars
 
-.venv/.ready: uv.lock pyproject.toml lakehouse/jars.toml
+preflight:  ## say what this machine lacks: Python, Java, disk space
 	@sh scripts/preflight.sh
+
+.venv/.ready: uv.lock pyproject.toml | preflight
 	@test -x .uv/bin/uv || { python3 -m venv .uv && .uv/bin/pip install -q uv==$(UV_VERSION); }
 	.uv/bin/uv sync --locked --quiet --compile-bytecode
-	$(PY) -m lakehouse.jars
 	@touch $@
 
 check: setup  ## lint, format, types, layers, generated docs

@@ -18,11 +18,10 @@ from jobs.judge import judge_id
 from jobs.scope import NARROWED, Scope, versions
 from lakehouse.benchmarks import load as load_benchmark
 from lakehouse.run import Counts, Run, Stage, entry
-from lakehouse.settings import Settings
+from lakehouse.settings import QUESTION, Settings
 from lakehouse.tables import CANDIDATES, CONTAMINATION, JUDGEMENTS, MODELS, SNIPPETS, STAGED
 
 RULES = "choose/1"
-QUESTION = {"yes_no": "correct", "likelihood": "likelihood"}
 
 
 def best(candidates: DataFrame, judgements: DataFrame, scorer: str) -> DataFrame:

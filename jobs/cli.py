@@ -19,11 +19,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import structlog
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
 from jobs import queries, report
 from lakehouse.delta import Lake
-from lakehouse.errors import GateError, LakeError, ServiceError, UserError, unknown
+from lakehouse.errors import (
+    LakeError,
+    ServiceError,
+    UserError,
+    of_exit_code,
+    translated,
+    unknown,
+)
 from lakehouse.run import configure_logging, execute, parse_day
 from lakehouse.settings import Settings, load
 from lakehouse.stages import STAGES, StageRef
@@ -43,12 +51,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = _parser().parse_args(argv)
     code = 0
     try:
-        args.verb(args, load(args.profile, args.set))
+        with translated():
+            args.verb(args, load(args.profile, args.set))
     except LakeError as error:
         sys.stderr.write(f"lake: {error}\n")
         code = error.exit_code
     except BrokenPipeError:
         code = 0
+    except Exception as error:
+        structlog.get_logger().exception("a defect of ours; please report it", verb=args.name)
+        sys.stderr.write(f"lake: {type(error).__name__}: {error}\n")
+        code = 1
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)  # readers leave native threads whose clean-up can abort a finished command
@@ -111,8 +124,7 @@ def _process(stage: StageRef, day: dt.date, args: argparse.Namespace) -> dict[st
     lines = done.stdout.splitlines()
     result: dict[str, Any] = json.loads(lines[-1]) if lines else {}
     if done.returncode:
-        kinds = {kind.exit_code: kind for kind in (UserError, GateError, ServiceError)}
-        raise kinds.get(done.returncode, LakeError)(
+        raise of_exit_code(done.returncode)(
             f"{stage.name} {day}: {result.get('error', 'ended without a result')}"
         )
     return result
@@ -152,7 +164,12 @@ def show(args: argparse.Namespace, settings: Settings) -> None:
     for section in found:
         sys.stdout.write(report.as_text(section) + "\n")
     page = Path(args.out)
-    page.write_text(report.as_html(lake, found))
+    try:
+        page.write_text(report.as_html(lake, found))
+    except OSError as error:
+        raise UserError(
+            f"--out {args.out}: {error.strerror}; name a file in a folder that you may write to"
+        ) from None
     sys.stdout.write(f"The same with plots: {page}\n")
 
 
@@ -161,7 +178,7 @@ def _parser() -> argparse.ArgumentParser:
     shared.add_argument("--profile", default=os.environ.get("LAKE_PROFILE", "tiny"))
     shared.add_argument("--set", action="append", default=[], metavar="section.key=value")
     parser = argparse.ArgumentParser(prog="lake", description=(__doc__ or "").split("\n")[0])
-    verbs = parser.add_subparsers(required=True, metavar="run | tables | sql | report")
+    verbs = parser.add_subparsers(dest="name", required=True, metavar="run | tables | sql | report")
     chained = verbs.add_parser("run", parents=[shared], help="the chain, without Airflow")
     chained.add_argument("--from", dest="first", required=True, metavar="YYYY-MM-DD")
     chained.add_argument("--to", dest="last", required=True, metavar="YYYY-MM-DD")

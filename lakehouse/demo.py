@@ -175,14 +175,15 @@ def main() -> None:
     code = 0
     clock = time.monotonic()
     try:
-        settings = load(args.profile)
+        settings = load(args.profile, services.overrides())
         say("starting the Spark Connect server and Airflow")
         demo = Demo(settings, args.days)
-        services.up(settings, until=str(demo.days[-1]))
+        services.up(settings, until=str(demo.days[-1]), restart=True)
         say(f"up after {time.monotonic() - clock:.0f} s")
         demo.run()
         lake = Path(sys.executable).with_name("lake")
-        argv = [str(lake), "report", "--profile", args.profile, "--out", args.report]
+        sets = [part for s in services.overrides() for part in ("--set", s)]
+        argv = [str(lake), "report", "--profile", args.profile, "--out", args.report, *sets]
         code = subprocess.run(argv, check=False).returncode
         say(f"demo done in {time.monotonic() - clock:.0f} s")
     except LakeError as error:

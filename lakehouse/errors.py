@@ -6,7 +6,9 @@ a user sees, so it never relies on a traceback.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class LakeError(Exception):
@@ -31,6 +33,48 @@ class ServiceError(LakeError):
     """A source or a service failed; trying again may help: exit code 4."""
 
     exit_code = 4
+
+
+NO_SPACE = ("No space left on device", "Disk quota exceeded")
+"""How Python, delta-rs and Spark alike say that a disk is full."""
+STORE = re.compile(r"Generic \w+ error")
+"""How delta-rs begins what went wrong at an object store, which it raises as an OSError."""
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """What the machine, a store or the network did wrong, as the LakeError that it is to a user."""
+    try:
+        yield
+    except (LakeError, BrokenPipeError):  # the latter: a reader of our output has seen enough
+        raise
+    except Exception as error:
+        if reason := _service(error):
+            raise ServiceError(f"{reason} ({type(error).__name__}: {error})"[:2000]) from error
+        raise
+
+
+def _service(error: Exception) -> str:
+    """What to do about a failure that trying again may mend; empty for any other, a defect."""
+    from deltalake.exceptions import DeltaError, DeltaProtocolError, SchemaMismatchError
+
+    if any(sign in str(error) for sign in NO_SPACE):
+        return "the disk is full: free some space, or set LAKE_ROOT to a larger one, and run again"
+    if isinstance(error, DeltaError) and not isinstance(
+        error, DeltaProtocolError | SchemaMismatchError
+    ):
+        return "a table could not be read or written: run it again, nothing is lost"
+    if isinstance(error, ConnectionError | TimeoutError) or (
+        isinstance(error, OSError) and STORE.search(str(error))
+    ):
+        return "a store or service does not answer: see that it is up, and run again"
+    return ""
+
+
+def of_exit_code(code: int) -> type[LakeError]:
+    """The kind of failure that a job's exit code stands for."""
+    kinds = {kind.exit_code: kind for kind in (UserError, GateError, ServiceError)}
+    return kinds.get(code, LakeError)
 
 
 def unknown(what: str, given: str, allowed: Iterable[str]) -> UserError:

@@ -33,7 +33,7 @@ import structlog
 from lakehouse import settings as settings_module
 from lakehouse.books import Book, History, balance, history, moved
 from lakehouse.delta import Lake
-from lakehouse.errors import GateError, LakeError, ServiceError, UserError
+from lakehouse.errors import GateError, LakeError, ServiceError, UserError, translated
 from lakehouse.fingerprints import Fingerprints
 from lakehouse.settings import Settings
 from lakehouse.tables import REJECTED, Table
@@ -159,6 +159,7 @@ class Run:
         self.write(REJECTED, rows.withColumn("stage", F.lit(self.label)), scope)
 
 
+@translated()
 def execute(
     stage: Stage,
     partition: dt.date,

@@ -2,9 +2,11 @@
 
     python -m lakehouse.services up | down | status
 
+Tasks take their settings from the Airflow that runs them, so a note holds what its service was
+started with, and a service that was started with something else is not taken for this one.
 Everything listens on 127.0.0.1 (but for Airflow's two log servers, which know no address setting).
-Each service is a process group of its own, noted in `.run/`; `down` ends the groups it started, and
-only those.
+Each service is noted in `.run/`, and all its processes bear its mark in their environment, the jobs
+that Airflow's tasks run included: `down` ends those that bear it, and only those.
 """
 
 from __future__ import annotations
@@ -21,14 +23,17 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterable
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from lakehouse import jars
+from lakehouse.delta import Lake
 from lakehouse.errors import LakeError, ServiceError, UserError
 from lakehouse.settings import Settings, load
-from lakehouse.spark import conf
+from lakehouse.spark import conf, require_java
 
 PROJECT = Path(__file__).resolve().parents[1]
 HOME = Path(os.environ.get("AIRFLOW_HOME") or PROJECT / ".airflow")
@@ -36,7 +41,9 @@ NOTES = HOME.parent / ".run"
 AIRFLOW_PORT = int(os.environ.get("LAKE_AIRFLOW_PORT", "8080"))
 SPARK_PORT = int(os.environ.get("LAKE_SPARK_PORT", "15002"))
 POOLS = {"spark": 1, "gpu": 1, "light": 4}
-UP_SECONDS, DOWN_SECONDS = 240, 90
+UP_SECONDS, DOWN_SECONDS = 240.0, 90.0
+MARK = "LAKE_SERVICE"
+"""In a process's environment: the service that it belongs to."""
 
 
 def remote() -> str:
@@ -73,15 +80,33 @@ def environment(settings: Settings, until: str = "") -> dict[str, str]:
         "PYTHONPATH": str(PROJECT),
         "LAKE_PROFILE": settings.profile,
         "LAKE_UNTIL": until,
-        "LAKE_ROOT": str(Path(settings.lake.root).resolve()),
+        "LAKE_ROOT": Lake(settings.lake.root).root,
         "SPARK_REMOTE": remote(),
         # threads that spin while they wait would take the cores from the tasks beside them
         "OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0",
     }  # fmt: skip
 
 
-def up(settings: Settings, until: str = "") -> None:
-    """Start both services, wait until they answer, print the address and the login."""
+def overrides() -> list[str]:
+    """What `LAKE_SET` lays over the profile: Airflow's tasks are given the same."""
+    return os.environ.get("LAKE_SET", "").split()
+
+
+def up(settings: Settings, until: str = "", *, restart: bool = False) -> None:
+    """Start both services, wait until they answer, print the address and the login.
+
+    What already runs with the same settings is left running; with others it is started anew if
+    `restart`, and is a UserError if not. Raises UserError for a port that another program has.
+    """
+    wanted = {"spark": conf(settings), "airflow": serves(settings, until)}
+    for name, asked in wanted.items():
+        if _alive(name) and (differing := _differing(_note(name).get("serves", {}), asked)):
+            if not restart:
+                raise UserError(f"{name} already runs with other settings ({differing}): "
+                                "`make down` ends it, then try again")  # fmt: skip
+            _stop(name)
+        elif not _alive(name) and _members(name):
+            _stop(name)  # what a service that died has left
     ports = {
         "spark": (SPARK_PORT, "LAKE_SPARK_PORT"),
         "airflow": (AIRFLOW_PORT, "LAKE_AIRFLOW_PORT"),
@@ -90,12 +115,12 @@ def up(settings: Settings, until: str = "") -> None:
         if not _alive(name):
             _require_free(*place)
     if not _alive("spark"):
-        _start("spark", _spark_argv(settings), {**os.environ, "SPARK_HOME": str(_spark_home()),
-               "PYSPARK_PYTHON": sys.executable, "PYTHONPATH": str(PROJECT)})  # fmt: skip
+        require_java()
+        _start("spark", _spark_argv(settings), _spark_environment(), wanted["spark"])
     login = _login()
     if not _alive("airflow"):
         argv = [str(Path(sys.executable).with_name("airflow")), "standalone"]
-        _start("airflow", argv, environment(settings, until))
+        _start("airflow", argv, environment(settings, until), wanted["airflow"])
     _wait("spark", lambda: _listens(SPARK_PORT))
     _wait("airflow", healthy)
     held = _pools()
@@ -105,21 +130,52 @@ def up(settings: Settings, until: str = "") -> None:
                      f"Spark Connect: {remote()}\n")  # fmt: skip
 
 
+def serves(settings: Settings, until: str) -> dict[str, Any]:
+    """What an Airflow started so runs its tasks with: `section.key` -> value, all of them."""
+    tree = settings.model_dump(mode="json")
+    tree["lake"]["root"] = Lake(settings.lake.root).root
+    found = {"profile": tree.pop("profile"), "until": until}
+    return found | {f"{s}.{key}": v for s, keys in tree.items() for key, v in keys.items()}
+
+
+def _differing(held: dict[str, Any], asked: dict[str, Any]) -> str:
+    """The first few settings that are not the same, and both values; empty where all are."""
+    keys = [k for k in {**asked, **held} if held.get(k) != asked.get(k)]
+    shown = [f"{k} is {held.get(k)!r}, asked {asked.get(k)!r}" for k in keys[:3]]
+    return "; ".join(shown + ["…"] * (len(keys) > len(shown)))
+
+
 def down() -> None:
     """Stop what `up` started and leave no process."""
     for name in ("airflow", "spark"):
-        note = NOTES / f"{name}.json"
-        if _alive(name):
-            group = json.loads(note.read_text())["pid"]
-            # Airflow's children outlive a SIGTERM of their parent; SIGINT ends them in order
-            os.kill(group, signal.SIGINT if name == "airflow" else signal.SIGTERM)
-            deadline = time.monotonic() + DOWN_SECONDS
-            while _group(group) and time.monotonic() < deadline:
-                time.sleep(0.5)
-            if _group(group):
-                os.killpg(group, signal.SIGKILL)
+        if _members(name):
+            _stop(name)
             sys.stdout.write(f"{name}: stopped\n")
-        note.unlink(missing_ok=True)
+        (NOTES / f"{name}.json").unlink(missing_ok=True)
+
+
+def _stop(name: str) -> None:
+    """End a service's processes: in order, and by force what is left after that."""
+    members, seconds = _members(name), min(10.0, DOWN_SECONDS)
+    if _alive(name):
+        leader, seconds = _note(name)["pid"], DOWN_SECONDS
+        # Airflow's children outlive a SIGTERM of their parent; SIGINT ends them in order. It would
+        # wait for the jobs of running tasks: these, in sessions of their own, are told by us.
+        os.kill(leader, signal.SIGINT if name == "airflow" else signal.SIGTERM)
+        members = {pid for pid in members if _stat(pid).session != leader}
+    _signal(members, signal.SIGTERM)
+    deadline = time.monotonic() + seconds
+    while _members(name) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    while left := _members(name):
+        _signal(left, signal.SIGKILL)
+        time.sleep(0.1)
+
+
+def _signal(pids: Iterable[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 def status() -> None:
@@ -190,6 +246,13 @@ def _spark_home() -> Path:
     return Path(spec.origin).parent
 
 
+def _spark_environment() -> dict[str, str]:
+    # spark-submit will not start a server where the environment names one
+    env = {name: value for name, value in os.environ.items() if name != "SPARK_REMOTE"}
+    return {**env, "SPARK_HOME": str(_spark_home()), "PYSPARK_PYTHON": sys.executable,
+            "PYTHONPATH": str(PROJECT)}  # fmt: skip
+
+
 def _spark_argv(settings: Settings) -> list[str]:
     server = "org.apache.spark.sql.connect.service.SparkConnectServer"
     confs = {
@@ -202,48 +265,66 @@ def _spark_argv(settings: Settings) -> list[str]:
             "--jars", jars.paths(), *flags, "spark-internal"]  # fmt: skip
 
 
-def _start(name: str, argv: list[str], env: dict[str, str]) -> None:
+def _start(name: str, argv: list[str], env: dict[str, str], serving: dict[str, Any]) -> None:
     NOTES.mkdir(parents=True, exist_ok=True)
     with (NOTES / f"{name}.log").open("ab") as log:
         process = subprocess.Popen(
-            argv, cwd=NOTES, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-            start_new_session=True,
+            argv, cwd=NOTES, env={**env, **_mark(name)}, stdin=subprocess.DEVNULL, stdout=log,
+            stderr=log, start_new_session=True,
             # a shell's background job ignores SIGINT and would hand that on
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )  # fmt: skip
-    (NOTES / f"{name}.json").write_text(
-        json.dumps({"pid": process.pid, "born": _born(process.pid), "argv": shlex.join(argv)[:200]})
-    )
+    (NOTES / f"{name}.json").write_text(json.dumps({
+        "pid": process.pid, "born": _stat(process.pid).born, "argv": shlex.join(argv)[:200],
+        "serves": serving,
+    }))  # fmt: skip
+
+
+def _note(name: str) -> dict[str, Any]:
+    """What `_start` noted of a service; empty where it was not started."""
+    try:
+        found: dict[str, Any] = json.loads((NOTES / f"{name}.json").read_text())
+    except FileNotFoundError:
+        return {}
+    return found
 
 
 def _alive(name: str) -> bool:
     """Whether the very process that we started still runs (a pid alone may be another's)."""
-    note = NOTES / f"{name}.json"
-    if not note.is_file():
-        return False
-    held = json.loads(note.read_text())
-    return bool(held["born"]) and _born(held["pid"]) == held["born"]
+    held = _note(name)
+    return bool(held) and bool(held["born"]) and _stat(held["pid"]).born == held["born"]
 
 
-def _born(pid: int) -> str:
+class _Stat(NamedTuple):
+    """What the kernel says of a process."""
+
+    session: int
+    born: str
+
+
+def _stat(pid: int) -> _Stat:
+    """A process's session and start; empty for one that has ended."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     except OSError:
-        return ""
-    return "" if text[0] == "Z" else text[19]
+        return _Stat(0, "")
+    return _Stat(0, "") if text[0] == "Z" else _Stat(int(text[3]), text[19])
 
 
-def _group(group: int) -> list[int]:
-    """Live processes of the group."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            text = stat.read_text().rsplit(")", 1)[1].split()
-        except OSError:
-            continue
-        if text[0] != "Z" and (int(text[2]) == group or int(text[3]) == group):
-            found.append(int(stat.parent.name))
-    return found
+def _mark(name: str) -> dict[str, str]:
+    # Airflow's workers write their titles over their environment unless told not to
+    return {MARK: str(NOTES / name), "SPT_NOENV": "1"}
+
+
+def _members(name: str) -> set[int]:
+    """Live processes of the service: those that bear its mark."""
+    mark = f"{MARK}={NOTES / name}".encode()
+    found = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # ended meanwhile, or another user's
+            if mark in (process / "environ").read_bytes().split(b"\0"):
+                found.add(int(process.name))
+    return found - {os.getpid()}
 
 
 def _wait(name: str, ready: Any) -> None:
@@ -274,7 +355,7 @@ def main() -> None:
     args = parser.parse_args()
     try:
         if args.verb == "up":
-            up(load(args.profile))
+            up(load(args.profile, overrides()))
         elif args.verb == "down":
             down()
         else:

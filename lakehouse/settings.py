@@ -1,8 +1,9 @@
 """Settings: profile TOML < environment < `--set`, checked before any work starts.
 
 A profile is a file of `lakehouse/profiles/`. The environment sets `LAKE_ROOT` (the lake's place)
-and `LAKE__SECTION__KEY`; `--set section.key=value` wins over both. An unknown or out-of-range key
-is a `UserError` that names what is allowed.
+and `LAKE__SECTION__KEY`; `--set section.key=value` wins over both. An unknown or out-of-range key,
+settings that contradict each other, and a name that nothing bears are a `UserError` that says what
+is allowed.
 """
 
 from __future__ import annotations
@@ -11,14 +12,20 @@ import datetime as dt
 import os
 import tomllib
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lakehouse.errors import UserError, unknown
 
-PROFILES = Path(__file__).parent / "profiles"
+PROJECT = Path(__file__).resolve().parents[1]
+PROFILES = PROJECT / "lakehouse" / "profiles"
+SOURCES = PROJECT / "jobs" / "sources"
+RECIPES = PROJECT / "training" / "recipes"
+QUESTION = {"yes_no": "correct", "likelihood": "likelihood"}
+"""The judge's question that each of choose's scorers goes by."""
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
 Count = Annotated[int, Field(ge=0)]
@@ -174,7 +181,6 @@ class Training(_Section):
 
     recipe: str
     """A file of training/recipes."""
-    arms: tuple[Literal["inverse", "control"], ...] = ("inverse", "control")
     seed: Count = 1
     max_examples: Count = 0
     """At most so many examples a phase; 0 for all."""
@@ -233,6 +239,28 @@ class Settings(_Section):
     cost: Cost = Cost()
     spark: Spark = Spark()
 
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        """Refuse what would cost a day's work and leave it empty."""
+        faults, room = [], self.engine.max_model_len
+        if (question := QUESTION[self.choose.scorer]) not in self.judge.questions:
+            faults.append(
+                f"choose.scorer = {self.choose.scorer!r} goes by the question {question!r}, which "
+                f"judge.questions = {list(self.judge.questions)} does not ask; add it there"
+            )
+        if self.extract.min_chars > self.extract.max_chars:
+            faults.append(
+                f"extract.min_chars = {self.extract.min_chars} is above extract.max_chars = "
+                f"{self.extract.max_chars}: no code would be kept"
+            )
+        for name in ("summarize", "evaluation"):
+            if (answer := getattr(self, name).max_tokens) >= room:
+                faults.append(f"{name}.max_tokens = {answer} leaves no room for a prompt in "
+                              f"engine.max_model_len = {room}")  # fmt: skip
+        if faults:
+            raise ValueError(" | ".join(faults))
+        return self
+
 
 def load(
     profile: str,
@@ -242,10 +270,15 @@ def load(
     """The settings of a profile, with the environment and `section.key=value` overrides laid over.
 
     `profile` is a name in lakehouse/profiles, or the path of a TOML file of your own.
-    Raises UserError for an unknown profile or key, a malformed override, or a value out of range.
+    Raises UserError for an unknown profile or key, a malformed override, a value out of range,
+    values that contradict each other, and names of sources, prompts, recipes or benchmarks that do
+    not exist.
     """
     path = data_file(PROFILES, "profile", profile)
-    tree: dict[str, Any] = tomllib.loads(path.read_text())
+    tree = read_toml(path, "profile")
+    for name, section in tree.items():
+        if not isinstance(section, dict):
+            raise UserError(f"profile {path}: {name} is no section; write [{name}] and its keys")
     tree["profile"] = str(path.resolve()) if profile.endswith(".toml") else profile
     environ = os.environ if environ is None else environ
     if root := environ.get("LAKE_ROOT"):
@@ -259,9 +292,25 @@ def load(
             raise UserError(f"--set {override!r} is not section.key=value")
         _put(tree, key.strip().split("."), value, f"--set {key}")
     try:
-        return Settings.model_validate(tree)
+        settings = Settings.model_validate(tree)
     except ValidationError as error:
         raise UserError(_explain(error, profile)) from None
+    _require_named(settings)
+    return settings
+
+
+def _require_named(settings: Settings) -> None:
+    """UserError unless what the settings name is there: its own stage would find out too late."""
+    for source in (*settings.corpus.sources, *settings.summarize.sources):
+        data_file(SOURCES, "source", source)
+    trained = [m for m in (settings.model.base, settings.model.teacher) if m.startswith("train:")]
+    for recipe in (settings.training.recipe, *(m.removeprefix("train:") for m in trained)):
+        data_file(RECIPES, "recipe", recipe)
+    # Imported by name: prompts and benchmarks are rules of the stages that import them, and what
+    # the runner imports (this module) is not counted among a stage's rules.
+    import_module("lakehouse.prompts").load(settings.model.prompts)
+    for benchmark in (*settings.decontaminate.benchmarks, *settings.evaluation.benchmarks):
+        import_module("lakehouse.benchmarks").load(benchmark)
 
 
 def data_file(folder: Path, kind: str, name: str) -> Path:
@@ -270,6 +319,19 @@ def data_file(folder: Path, kind: str, name: str) -> Path:
     if not path.is_file():
         raise unknown(kind, name, (p.stem for p in folder.glob("*.toml")))
     return path
+
+
+def read_toml(path: Path, kind: str) -> dict[str, Any]:
+    """The file's content; UserError with the place of the fault where it is not TOML."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:  # not TOML, or not UTF-8
+        raise UserError(f"{kind} {path} is not TOML: {error}") from None
+
+
+def explained(error: ValidationError) -> str:
+    """The faults of a file of ours: where, and what is allowed."""
+    return "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
 
 
 def _put(tree: dict[str, Any], path: list[str], text: str, where: str) -> None:
@@ -291,6 +353,9 @@ def _explain(error: ValidationError, profile: str) -> str:
     """One line a fault: where, what was given, what is allowed."""
     lines = []
     for fault in error.errors():
+        if not fault["loc"]:  # several settings together: the message names them
+            lines.append(fault["msg"].removeprefix("Value error, "))
+            continue
         where = ".".join(str(p) for p in fault["loc"])
         allowed = ""
         if fault["type"] == "extra_forbidden":

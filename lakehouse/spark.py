@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import shutil
 import signal
 import socket
 import sys
 import uuid
+from itertools import count
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import structlog
 
 from lakehouse import jars
-from lakehouse.errors import ServiceError
+from lakehouse.errors import ServiceError, UserError
 from lakehouse.settings import Settings
 from lakehouse.tables import Table
 
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from lakehouse.delta import Lake
+
+_CLOSED = "INVALID_HANDLE.SESSION_CLOSED"
 
 
 def conf(settings: Settings) -> dict[str, str]:
@@ -57,7 +61,8 @@ def session(settings: Settings, name: str) -> SparkSession:
     """The session for a job; `name` identifies it, so that a rerun finds what an earlier try left.
 
     A killed Connect client leaves its work running on the server: the session id is a function of
-    `name`, and whatever still runs under it is interrupted first.
+    `name`, and whatever still runs under it is interrupted first. Raises ServiceError where no
+    server answers.
     """
     from pyspark.sql import SparkSession
 
@@ -65,24 +70,53 @@ def session(settings: Settings, name: str) -> SparkSession:
     remote = os.environ.get("SPARK_REMOTE")
     if not remote:
         builder = SparkSession.builder.appName(name).master("local[*]")
+        require_java()
         for key, value in {**conf(settings), "spark.jars": jars.paths()}.items():
             builder = builder.config(key, value)
         spark = builder.getOrCreate()
         spark.sparkContext.setLogLevel("ERROR")
         return spark
-    session_id = uuid.uuid5(uuid.NAMESPACE_URL, name)
-    try:
-        spark = SparkSession.builder.remote(f"{remote}/;session_id={session_id}").getOrCreate()
-        spark.interruptAll()
-    except Exception as error:  # gRPC raises many kinds; all mean that the server is not to be had
-        raise ServiceError(
-            f"no Spark Connect server answers at {remote}: {error}. "
-            "Start it with `make up`, or unset SPARK_REMOTE to run without one"
-        ) from error
+    spark = _connect(remote, name)
     for key in ("spark.sql.session.timeZone", "spark.sql.shuffle.partitions"):
         spark.conf.set(key, conf(settings)[key])
     _interrupt_on_termination(spark)
     return spark
+
+
+def require_java() -> None:
+    """UserError unless there is a Java where Spark looks for one."""
+    home = os.environ.get("JAVA_HOME")
+    if shutil.which(f"{home}/bin/java" if home else "java") is None:
+        where = f"JAVA_HOME is {home!r}, which holds no bin/java" if home else "no java on PATH"
+        raise UserError(
+            f"Java is missing ({where}): install a JDK 17 or newer (Debian: "
+            "openjdk-17-jre-headless), or set JAVA_HOME to one"
+        )
+
+
+def _connect(remote: str, name: str) -> SparkSession:
+    """The Connect session of that name, with nothing running in it.
+
+    A server ends a session that has been idle for an hour and never takes its id again, so the
+    name's ids are a sequence, of which the first that is not closed counts.
+    """
+    from pyspark.errors import PySparkException
+    from pyspark.sql import SparkSession
+
+    for turn in count():
+        session_id = uuid.uuid5(uuid.NAMESPACE_URL, f"{name}#{turn}" if turn else name)
+        try:
+            spark = SparkSession.builder.remote(f"{remote}/;session_id={session_id}").create()
+            spark.interruptAll()
+        except Exception as error:  # gRPC raises many kinds; all but one: no server is to be had
+            if isinstance(error, PySparkException) and error.getCondition() == _CLOSED:
+                continue
+            raise ServiceError(
+                f"no Spark Connect server answers at {remote}: {error}. "
+                "Start it with `make up`, or unset SPARK_REMOTE to run without one"
+            ) from error
+        return spark
+    raise AssertionError("count() does not end")
 
 
 def lost(spark: SparkSession) -> bool:

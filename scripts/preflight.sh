@@ -11,3 +11,4 @@ major=$("$java" -version 2>&1 | sed -n 's/.*version "\([0-9]*\).*/\1/p' | head -
 [ "${major:-0}" -ge 17 ] || fail "Java is version ${major:-unknown}: Spark 4.2 needs 17 or newer; set JAVA_HOME to one."
 free=$(df -Pk . | awk 'NR == 2 {print int($4 / 1048576)}')
 [ -d .venv ] || [ "$free" -ge 12 ] || fail "$free GiB free here: the environment needs 12 GiB; free some space or clone elsewhere."
+[ "$free" -ge 1 ] || fail "less than 1 GiB free here: lake and models need more; free some space."

@@ -25,10 +25,10 @@ def content_id(name: str, config: Mapping[str, Any]) -> str:
 
 def verified(folder: Path) -> str | None:
     """sha256 over the manifest if every file is what it says; None if not, or if there is none."""
-    manifest = folder / MANIFEST
-    if not manifest.is_file():
+    try:
+        files: dict[str, str] = json.loads((folder / MANIFEST).read_text())["sha256"]
+    except (OSError, ValueError, KeyError):  # none, or one that was cut short
         return None
-    files: dict[str, str] = json.loads(manifest.read_text())["sha256"]
     for name, sha256 in files.items():
         if not (folder / name).is_file() or _sha256(folder / name) != sha256:
             return None

@@ -11,10 +11,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from lakehouse import models as known
 from lakehouse import prompts, tiny_world
 from lakehouse.books import git_sha
+from lakehouse.delta import Lake
 from lakehouse.errors import UserError
 from lakehouse.run import Counts, Run, Stage, entry
 from lakehouse.settings import Settings
@@ -193,8 +195,17 @@ def _depends(settings: Settings) -> str:
     trains = [s.partition(":")[2] for s in chosen if s.startswith("train:")]
     return "\n".join([
         *map(models.stamp, chosen), *map(recipes.version, trains),
-        tiny_world.VERSION, tokenizer.VERSION, prompts.load("tiny").version,
+        tiny_world.VERSION, tokenizer.VERSION, prompts.load("tiny").version, *_damaged(settings),
     ])  # fmt: skip
+
+
+def _damaged(settings: Settings) -> list[str]:
+    """A mark, never the same, for each model of this lake that its manifest does not vouch for."""
+    lake = Lake(settings.lake.root)
+    chosen = {"base": settings.model.base, "teacher": settings.model.teacher}
+    rows = [known.find(lake, arm, spec) for arm, spec in chosen.items()]
+    paths = {row["path"] for row in rows if row and not Path(row["path"]).is_absolute()}
+    return [uuid4().hex for p in paths if models.verified(lake.models().parent / p) is None]
 
 
 STAGE = Stage(

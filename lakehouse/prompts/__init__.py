@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import random
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from lakehouse.settings import data_file
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from lakehouse.errors import UserError
+from lakehouse.settings import data_file, explained, read_toml
 
 FOLDER = Path(__file__).parent
 _JOINER = "\u200d"
@@ -71,19 +74,46 @@ class Prompts:
         return template
 
 
+def _holding(*slots: str) -> AfterValidator:
+    """A template that shows all of these slots."""
+
+    def check(template: str) -> str:
+        if lacking := [s for s in slots if "{" + s + "}" not in template]:
+            raise ValueError(f"lacks {{{'}, {'.join(lacking)}}}")
+        return template
+
+    return AfterValidator(check)
+
+
+class _File(BaseModel):
+    """One file of lakehouse/prompts."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    instruct: Annotated[str, _holding("instruction")]
+    summarize: Annotated[str, _holding("code", "prefix")]
+    judge: Annotated[str, _holding("instruction", "code")]
+    prefixes: Annotated[tuple[str, ...], Field(min_length=1)]
+    stop: tuple[str, ...]
+    control: tuple[Annotated[str, Field(min_length=1)], ...]
+    fenced: bool
+
+
 def load(name: str) -> Prompts:
-    """The profile of that name, or at that path; UserError if there is none."""
+    """The profile of that name, or at that path; UserError if there is none or it is malformed."""
     path = data_file(FOLDER, "prompt profile", name)
-    raw = path.read_bytes()
-    data = tomllib.loads(raw.decode())
+    try:
+        data = _File.model_validate(read_toml(path, "prompt profile"))
+    except ValidationError as error:
+        raise UserError(f"prompt profile {name}: {explained(error)}") from None
     return Prompts(
         name=name,
-        version=hashlib.sha256(raw).hexdigest()[:12],
-        instruct_template=data["instruct"],
-        summarize_template=data["summarize"],
-        judge_template=data["judge"],
-        prefixes=tuple(data["prefixes"]),
-        stop=tuple(data["stop"]),
-        control=tuple(data["control"]),
-        fenced=data["fenced"],
+        version=hashlib.sha256(path.read_bytes()).hexdigest()[:12],
+        instruct_template=data.instruct,
+        summarize_template=data.summarize,
+        judge_template=data.judge,
+        prefixes=data.prefixes,
+        stop=data.stop,
+        control=data.control,
+        fenced=data.fenced,
     )

@@ -7,6 +7,7 @@ a user's mistake, are not retried; 4, a failed service, is.
 
 from __future__ import annotations
 
+import ctypes
 import datetime as dt
 import json
 import os
@@ -14,6 +15,8 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +39,10 @@ DEFAULT_ARGS = {
     "retries": 2, "retry_delay": dt.timedelta(seconds=RETRY_SECONDS), "owner": "lake",
 }  # fmt: skip
 RETRIED = {4}
+GRACE_SECONDS = 3.0
+"""What a job has to end its work; Airflow kills the task 5 s after it has asked it to end."""
+PR_SET_PDEATHSIG = 1
+LIBC = ctypes.CDLL(None)
 
 
 class StageJob(BaseOperator):
@@ -57,6 +64,10 @@ class StageJob(BaseOperator):
         return [sys.executable, "-m", self.module, "--partition", self.partition,
                 "--profile", profile, *self.args, *flags]  # fmt: skip
 
+    def pre_execute(self, context: Any) -> None:
+        """A killed supervisor takes its task along: the next try must not run beside this one."""
+        _end_with(os.getppid())
+
     def execute(self, context: Any) -> dict[str, Any]:
         """Run the job; its log becomes the task's log, its counters the task's result."""
         if not self.partition:
@@ -67,7 +78,7 @@ class StageJob(BaseOperator):
         self.log.info("running %s", " ".join(argv[1:]))
         self._process = subprocess.Popen(
             argv, cwd=PROJECT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            start_new_session=True, bufsize=1,
+            start_new_session=True, bufsize=1, preexec_fn=partial(_end_with, os.getpid()),
         )  # fmt: skip
         assert self._process.stdout is not None
         last = ""
@@ -84,9 +95,20 @@ class StageJob(BaseOperator):
         raise AirflowFailException(message)
 
     def on_kill(self) -> None:
-        """Pass the end on; the job interrupts what it left running on a Spark server."""
+        """Pass the end on: the job interrupts what it runs on a Spark server, or is killed."""
         if self._process and self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGTERM)
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(GRACE_SECONDS)
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+
+def _end_with(parent: int) -> None:
+    """Have the kernel kill this process as soon as its parent has ended."""
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it ended before we asked
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _result(line: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -104,6 +105,75 @@ def test_the_end_of_a_task_ends_its_job(job: Any, tmp_path: Path) -> None:
     thread.join()
     with pytest.raises(ProcessLookupError):
         os.kill(job._process.pid, 0)
+
+
+def test_a_job_that_does_not_end_when_asked_is_killed(
+    job: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("operators.stage_job.GRACE_SECONDS", 0.5)
+    (tmp_path / "job.py").write_text(
+        "import pathlib, signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        f"pathlib.Path({str(tmp_path / 'up')!r}).touch()\ntime.sleep(60)\n"
+    )
+
+    def kill() -> None:
+        while not (tmp_path / "up").exists():
+            time.sleep(0.02)
+        job.on_kill()
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    with pytest.raises(Exception, match="exit code -9"):
+        job.execute({})
+    thread.join()
+
+
+SUPERVISOR = """
+import os, sys, time
+sys.path.insert(0, sys.argv[1])
+from lakehouse.stages import STAGES
+from operators.stage_job import StageJob
+
+class Sleeping(StageJob):
+    def argv(self):
+        code = f"import pathlib, time; pathlib.Path({sys.argv[2]!r}).touch(); time.sleep(60)"
+        return [sys.executable, "-c", code]
+
+if task := os.fork():  # the supervisor of a task
+    print(task, flush=True)
+    time.sleep(60)
+made = Sleeping(stage=STAGES[0])
+made.partition = "2026-11-01"
+made.pre_execute({})
+made.execute({})
+"""
+
+
+def test_a_killed_supervisor_takes_its_task_and_the_job_along(tmp_path: Path) -> None:
+    plugins = str(Path(__file__).resolve().parents[2] / "plugins")
+    up = tmp_path / "up"
+    supervisor = subprocess.Popen(
+        [sys.executable, "-c", SUPERVISOR, plugins, str(up)], stdout=subprocess.PIPE, text=True
+    )
+    assert supervisor.stdout is not None
+    task = int(supervisor.stdout.readline())
+    while not up.exists():
+        time.sleep(0.05)
+    [job] = (int(p.parent.name) for p in Path("/proc").glob("[0-9]*/stat")
+             if p.read_text().rsplit(")", 1)[1].split()[1] == str(task))  # fmt: skip
+    supervisor.kill()
+    supervisor.wait()
+    deadline = time.monotonic() + 10
+    while alive(task) or alive(job):
+        assert time.monotonic() < deadline, "the task or its job outlives the supervisor"
+        time.sleep(0.05)
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.cli import chain
+from jobs.cli import chain, main
 from lakehouse.delta import Lake
 from lakehouse.tables import PAIRS, TABLES
 
@@ -69,10 +69,11 @@ def test_sql_answers_in_three_formats(filled: Lake) -> None:
         (("tables", "--profile", "tinny"), "tiny"),
         (("tables", "--set", "choose.scorer=luck"), "yes_no"),
         (("run", "--from", "2026-11-02", "--to", "2026-11-01"), "before"),
+        (("report", "--out", "/no/such/page.html"), "No such file or directory; name a file"),
         (("run", "--from", "yesterday", "--to", "2026-11-01"), "YYYY-MM-DD"),
         (("run", "--from", "2026-11-01", "--to", "2026-11-01", "--stages", "ingst"), "ingest"),
     ],
-    ids=["table", "syntax", "column", "profile", "value", "order", "day", "stage"],
+    ids=["table", "syntax", "column", "profile", "value", "order", "out", "day", "stage"],
 )
 def test_a_mistake_is_exit_code_2_and_names_what_is_allowed(
     filled: Lake, argv: tuple[str, ...], said: str
@@ -80,6 +81,31 @@ def test_a_mistake_is_exit_code_2_and_names_what_is_allowed(
     code, _, err = lake_command(filled, *argv)
     assert code == 2
     assert said in err
+
+
+def test_without_java_one_sentence_says_what_to_install(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    code, _, err = lake_command(lake, "run", "--from", "2026-11-01", "--to", "2026-11-01")
+    assert code == 2
+    assert err.splitlines()[-1].startswith("lake: Java is missing (JAVA_HOME is")
+
+
+def test_a_defect_is_exit_code_1_and_one_sentence(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: object) -> None:
+        raise KeyError("pair_id")
+
+    ended: list[int] = []
+    monkeypatch.setattr("jobs.cli.tables", broken)
+    monkeypatch.setattr("os._exit", ended.append)
+    main(["tables", "--set", f"lake.root={lake.root}"])
+    err = capfd.readouterr().err
+    assert ended == [1]
+    assert "please report it" in err
+    assert err.splitlines()[-1] == "lake: KeyError: 'pair_id'"
 
 
 def test_the_report_is_one_page_that_loads_nothing_and_runs_nothing(

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -46,3 +48,22 @@ def test_a_prefix_is_a_function_of_the_seed() -> None:
 def test_an_unknown_profile_names_the_profiles() -> None:
     with pytest.raises(UserError, match="tiny"):
         prompts.load("huge")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("fenced = false", "fenced = "), "is not TOML"),
+        (("fenced = false", ""), "fenced: Field required"),
+        (("stop = []", "stops = []"), "stops: Extra inputs"),
+        (('prefixes = [""]', "prefixes = []"), "prefixes"),
+        (("summarize :{code}", "summarize :"), "summarize: .*lacks {code}"),
+    ],
+    ids=["syntax", "lacking", "unknown", "empty", "slot"],
+)
+def test_a_malformed_profile_says_where(change: tuple[str, str], said: str, tmp_path: Path) -> None:
+    text = (prompts.FOLDER / "tiny.toml").read_text()
+    assert change[0] in text
+    (tmp_path / "odd.toml").write_text(text.replace(*change))
+    with pytest.raises(UserError, match=said):
+        prompts.load(str(tmp_path / "odd.toml"))

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,8 +25,8 @@ def _own_notes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(services, "HOME", tmp_path / "airflow")
 
 
-def started(name: str, argv: list[str]) -> int:
-    services._start(name, argv, dict(os.environ))
+def started(name: str, argv: list[str], serves: dict[str, Any] | None = None) -> int:
+    services._start(name, argv, dict(os.environ), serves or {})
     pid: int = json.loads((services.NOTES / f"{name}.json").read_text())["pid"]
     return pid
 
@@ -48,14 +51,93 @@ def test_a_taken_port_is_said_before_anything_starts(monkeypatch: pytest.MonkeyP
     assert not services.NOTES.exists()
 
 
-def test_down_ends_the_group_with_its_children(capsys: pytest.CaptureFixture[str]) -> None:
-    nested = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'input()'], stdin=0)"
-    pid = started("spark", [sys.executable, "-c", nested])
+@pytest.fixture
+def kept(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Both services left running for profile tiny until 3 November; what `up` then starts."""
+    tiny, begun = load("tiny"), []
+    for name, serves in (("spark", services.conf(tiny)),
+                         ("airflow", services.serves(tiny, "2026-11-03"))):  # fmt: skip
+        started(name, [sys.executable, "-c", "import time; time.sleep(60)"], serves)
+    monkeypatch.setattr(services, "_start", lambda name, *_: begun.append(name))
+    monkeypatch.setattr(services, "_require_free", lambda *_: None)
+    monkeypatch.setattr(services, "_wait", lambda *_: None)
+    monkeypatch.setattr(services, "_pools", lambda: set(services.POOLS))
+    return begun
+
+
+def test_what_runs_with_the_same_settings_is_left_running(kept: list[str]) -> None:
+    services.up(load("tiny"), "2026-11-03", restart=True)
+    services.up(load("tiny"), "2026-11-03")
+    assert kept == []
     assert services._alive("spark")
+    assert services._alive("airflow")
     services.down()
-    assert services._group(pid) == []
-    assert "spark: stopped" in capsys.readouterr().out
-    assert not (services.NOTES / "spark.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("asked", "until", "said"),
+    [
+        (["smollm2"], "2026-11-03", "profile is 'tiny', asked 'smollm2'"),
+        (["tiny", ["summarize.samples=7"]], "2026-11-03", "summarize.samples is 6, asked 7"),
+        (["tiny", ["lake.root=/elsewhere"]], "2026-11-03", "asked '/elsewhere'"),
+        (["tiny"], "", "until is '2026-11-03', asked ''"),
+    ],
+    ids=["profile", "set", "root", "until"],
+)
+def test_an_airflow_of_other_settings_is_never_taken_for_this_one(
+    kept: list[str], asked: list[Any], until: str, said: str
+) -> None:
+    before = services._members("airflow")
+    with pytest.raises(UserError, match=said) as refused:
+        services.up(load(*asked), until)
+    assert "make down" in str(refused.value)
+    assert services._alive("airflow")
+    services.up(load(*asked), until, restart=True)
+    assert kept == ["airflow"]
+    assert not before & services._members("airflow")
+    services.down()
+
+
+def test_a_spark_of_other_settings_is_started_anew_too(kept: list[str]) -> None:
+    services.up(load("tiny", ["spark.memory=1g"]), "2026-11-03", restart=True)
+    assert kept == ["spark", "airflow"]  # spark.memory is a setting of the tasks as well
+    services.down()
+
+
+# As Airflow does: a leader with a worker, which writes its title where its environment was, and a
+# task's job in a session of its own, which does not end when asked to.
+SERVICE = """
+import os, signal, subprocess, sys, time
+from setproctitle import setproctitle
+JOB = "import signal, time; signal.signal(15, signal.SIG_IGN); print(1, flush=True); time.sleep(60)"
+if os.fork() == 0:
+    setproctitle("a worker with a title that is longer than its command line was")
+    job = subprocess.Popen([sys.executable, "-c", JOB], stdout=-1, start_new_session=True)
+    job.stdout.readline()
+    open("ready", "w").close()
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("leader_died", [False, True])
+def test_down_leaves_no_process_of_a_service_whose_task_is_running(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], leader_died: bool
+) -> None:
+    monkeypatch.setattr(services, "DOWN_SECONDS", 2.0)
+    pid = started("airflow", [sys.executable, "-c", SERVICE])
+    while not (services.NOTES / "ready").exists():
+        time.sleep(0.05)
+    members = services._members("airflow")
+    assert len(members) == 3
+    if leader_died:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        assert not services._alive("airflow")
+    services.down()
+    assert services._members("airflow") == set()
+    assert all(services._stat(member).born == "" for member in members)
+    assert "airflow: stopped" in capsys.readouterr().out
+    assert not (services.NOTES / "airflow.json").exists()
 
 
 def test_a_pid_that_is_now_anothers_is_left_alone() -> None:

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from lakehouse.errors import UserError
@@ -36,6 +38,56 @@ def test_lists_are_written_with_commas() -> None:
 def test_a_wrong_override_names_what_is_allowed(override: str, named: str) -> None:
     with pytest.raises(UserError, match=named):
         load("tiny", [override], environ={})
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["choose.scorer=likelihood", "judge.questions=correct"], "judge.questions"),
+        (["choose.scorer=yes_no", "judge.questions=likelihood"], "the question 'correct'"),
+        (["extract.min_chars=500", "extract.max_chars=400"], "no code would be kept"),
+        (["engine.max_model_len=44"], r"summarize\.max_tokens .* \| evaluation\.max_tokens"),
+    ],
+    ids=["likelihood", "yes_no", "chars", "room"],
+)
+def test_settings_that_would_empty_a_day_are_refused(overrides: list[str], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        load("tiny", overrides, environ={})
+
+
+@pytest.mark.parametrize(
+    ("override", "named"),
+    [
+        ("corpus.sources=stdlib,stdlb", "source 'stdlb'; allowed: local, stdlib"),
+        ("summarize.sources=stdlb", "source 'stdlb'"),
+        ("training.recipe=huge", "recipe 'huge'; allowed: paper, smollm2, tiny"),
+        ("model.base=train:huge", "recipe 'huge'"),
+        ("model.prompts=chatty", "prompt profile 'chatty'; allowed: paper"),
+        ("evaluation.benchmarks=human_evil", "benchmark 'human_evil'; allowed: .*human_eval"),
+        ("decontaminate.benchmarks=human_evil", "benchmark 'human_evil'"),
+        ("training.arms=inverse", "training.arms"),  # nothing would read it
+    ],
+)
+def test_a_name_that_nothing_bears_is_refused_before_work_starts(override: str, named: str) -> None:
+    with pytest.raises(UserError, match=named):
+        load("tiny", [override], environ={})
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[corpus\nsources = []", "is not TOML.*line 1"),
+        ("\xff".encode("latin-1"), "is not TOML.*utf-8"),
+        ('lake = "here"', r"write \[lake\]"),
+        ("[corpus]\nsources = 3", "corpus.sources"),
+    ],
+    ids=["syntax", "encoding", "no section", "type"],
+)
+def test_a_malformed_profile_says_where(text: str | bytes, said: str, tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(UserError, match=said):
+        load(str(file), environ={"LAKE_ROOT": "/a"})
 
 
 def test_an_unknown_profile_names_the_profiles() -> None:

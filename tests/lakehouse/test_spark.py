@@ -1,10 +1,17 @@
-"""Spark that ends in the middle of the work, by a real one in a real process."""
+"""Spark that ends in the middle of the work, or forgets a session, by a real one each time."""
 
+import socket
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
+from lakehouse import services
 from lakehouse.delta import Lake
+from lakehouse.settings import load
 from lakehouse.tables import JOB_RUNS
 
 SCRIPT = '''
@@ -38,3 +45,51 @@ def test_the_next_try_has_a_new_session(lake: Lake, tmp_path: Path) -> None:
     books = {r["status"]: r["message"] for r in lake.read(JOB_RUNS).to_pylist()}
     assert books.keys() == {"failed", "done"}
     assert "SparkContext" in books["failed"]
+
+
+CLIENT = """
+import os
+from lakehouse.settings import load
+from lakehouse.spark import session
+spark = session(load("tiny"), "ingest/2026-11-01")
+print(spark.session_id, spark.range(3).count(), flush=True)
+os._exit(0)
+"""
+
+
+@pytest.fixture
+def forgetful(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """A Connect server of ours that ends sessions after two idle seconds."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    monkeypatch.setattr(services, "SPARK_PORT", port)
+    monkeypatch.setattr(services, "NOTES", tmp_path / "run")
+    monkeypatch.setenv("SPARK_REMOTE", services.remote())
+    argv = services._spark_argv(load("tiny"))
+    manager = "spark.connect.session.manager"
+    argv[-1:-1] = ["--conf", f"{manager}.defaultSessionTimeout=2s",
+                   "--conf", f"{manager}.maintenanceInterval=1s"]  # fmt: skip
+    services._start("spark", argv, services._spark_environment(), {})
+    try:
+        services._wait("spark", lambda: services._listens(port))
+        yield
+    finally:
+        services.down()
+
+
+def test_a_name_has_its_session_again_until_the_server_forgets_it(forgetful: None) -> None:
+    def ask() -> list[str]:
+        done = subprocess.run(
+            [sys.executable, "-c", CLIENT], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        return done.stdout.split()
+
+    first = ask()
+    assert ask() == first  # what an earlier try left running would be found
+    time.sleep(6)
+    later = ask()
+    assert later[0] != first[0]
+    assert later[1] == "3"
+    assert ask() == later

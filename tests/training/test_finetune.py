@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -106,10 +107,17 @@ def test_a_damaged_model_is_made_again_and_comes_out_the_same(place: Path) -> No
     [base] = rows(place, MODELS, arm="base")
     weights = place / "lake" / base["path"] / "model.safetensors"
     whole = weights.read_bytes()
-    weights.write_bytes(whole[:-1])
-    code, _, log = stage(place, "training.prepare", "--force")
-    assert code == 0, log
-    assert weights.read_bytes() == whole
+    for damage in (
+        lambda: weights.write_bytes(whole[:-1]),
+        lambda: (weights.parent / models.MANIFEST).write_text("{"),
+        lambda: shutil.rmtree(weights.parent),
+    ):
+        damage()
+        code, result, log = stage(place, "training.prepare")
+        assert (code, result["status"]) == (0, "done"), log
+        assert weights.read_bytes() == whole
+    stage(place, "training.prepare")
+    assert stage(place, "training.prepare")[1]["status"] == "unchanged"
     assert rows(place, MODELS, arm="base")[0]["sha256"] == base["sha256"]
 
 

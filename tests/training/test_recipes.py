@@ -96,3 +96,13 @@ def test_a_wrong_number_names_its_place(tmp_path: Path, monkeypatch: pytest.Monk
         recipes.load("odd")
     with pytest.raises(UserError, match="allowed: odd"):
         recipes.load("tiny")
+
+
+def test_a_malformed_file_says_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "odd.toml").write_text("[finetune\nbatch = 4")
+    with pytest.raises(UserError, match=r"odd\.toml is not TOML.*line 1"):
+        recipes.load(str(tmp_path / "odd.toml"))
+    (tmp_path / "cpu.json").write_text("{,}")
+    monkeypatch.setattr(recipes, "DEEPSPEED", tmp_path)
+    with pytest.raises(UserError, match=r"cpu\.json is not JSON.*line 1"):
+        recipes.deepspeed_config(recipes.load("tiny").finetune)

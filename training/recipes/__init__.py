@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lakehouse.errors import UserError, unknown
-from lakehouse.settings import data_file
+from lakehouse.settings import data_file, explained, read_toml
 
 FOLDER = Path(__file__).parent
 DEEPSPEED = FOLDER.parent / "deepspeed"
@@ -78,10 +77,9 @@ def load(name: str) -> Recipe:
     """The recipe of that name, or at that path; UserError for an unknown name or a wrong number."""
     path = data_file(FOLDER, "recipe", name)
     try:
-        return Recipe.model_validate(tomllib.loads(path.read_text()))
+        return Recipe.model_validate(read_toml(path, "recipe"))
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise UserError(f"recipe {name}: {faults}") from None
+        raise UserError(f"recipe {name}: {explained(error)}") from None
 
 
 def version(name: str) -> str:
@@ -97,7 +95,10 @@ def deepspeed_config(recipe: Finetune) -> dict[str, Any]:
         raise unknown(
             "DeepSpeed config", recipe.deepspeed, (p.stem for p in DEEPSPEED.glob("*.json"))
         )
-    config: dict[str, Any] = json.loads(path.read_text())
+    try:
+        config: dict[str, Any] = json.loads(path.read_text())
+    except ValueError as error:
+        raise UserError(f"DeepSpeed config {path} is not JSON: {error}") from None
     stage = config.get("zero_optimization", {}).get("stage", 0)
     if recipe.optimizer == "adafactor" and stage > 0:
         raise UserError(

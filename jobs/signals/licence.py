@@ -18,9 +18,14 @@ UNKNOWN = "unknown"
 NOASSERTION = "NOASSERTION"
 """SPDX's word for a licence that cannot be told: here, a line that is no SPDX expression."""
 
+_LONGEST = 120
+"""Characters of an expression: its alternatives may multiply with its length."""
+
 _TAG = "SPDX-License-Identifier:"
 # a line of comment, not a string in a program about licences
-_HEADER = re.compile(rf"^[^\w\n]{{0,16}}(?:(?:REM|dnl) )?{_TAG}[ \t]*([^\n\r]+)", re.MULTILINE)
+_HEADER = re.compile(
+    rf"^[^\w\n]{{0,16}}(?:(?:REM|dnl) )?{_TAG}[ \t]*([^\n\r]{{1,200}})", re.MULTILINE
+)
 _END = re.compile(r"\s*(?:\*/|-->|\*\)|\"\"\"|''').*$|[\s\"'`;,]+$")
 
 
@@ -45,6 +50,8 @@ def expression(text: str) -> str:
     from license_expression import ExpressionError, ExpressionParseError
 
     spdx = _spdx()
+    if len(text) > _LONGEST:
+        return NOASSERTION
     try:
         parsed = spdx.parse(text)
     except (ExpressionError, ExpressionParseError):
@@ -60,8 +67,7 @@ def _of_file(text: str) -> str:
     """Every licence whose text the file holds, all of them binding; empty if there is none."""
     from licenseclassifier import identify_license
 
-    found = sorted({match.id for match in identify_license(text)})
-    return expression(" AND ".join(found)) if found else ""
+    return " AND ".join(sorted({expression(match.id) for match in identify_license(text)}))
 
 
 @cache

@@ -27,6 +27,7 @@ def text_of(distribution: str, name: str) -> str:
         ("# SPDX-License-Identifier: LicenseRef-Acme", "LicenseRef-Acme"),
         ("# SPDX-License-Identifier: Acme's own", NOASSERTION),
         ("# SPDX-License-Identifier: MIT AND", NOASSERTION),
+        (f"# SPDX-License-Identifier: {' AND '.join(['(MIT OR ISC)'] * 30)}", NOASSERTION),
     ],
 )  # fmt: skip
 def test_a_files_own_line_wins(line: str, found: str) -> None:

@@ -20,7 +20,7 @@ from jobs.signals import observe_code
 from lakehouse.settings import Filters
 
 RULES = "filters/1"
-_SECRET = ("holds a secret", "take it out of the source; it should be revoked")
+_SECRET = ("holds a secret", "revoke it and take it out of the source")
 _PERSONAL = ("holds personal data", "take it out of the source, or set filters.allow_personal_data")
 
 
@@ -41,16 +41,13 @@ def transform(documents: DataFrame, chosen: Filters) -> DataFrame:
           for r in rules(chosen)),
         _verdict("", "", F.lit("{}")),
     )  # fmt: skip
-    judged = documents.withColumn("verdict", first)
-    return judged.select("*", "verdict.reason", "verdict.remedy", "verdict.evidence").drop(
-        "verdict"
-    )
+    judged = documents.withColumn("verdict", first).select("*", "verdict.*")
+    return judged.drop("verdict")
 
 
 def rules(chosen: Filters) -> list[Rule]:
     """The rules, the gravest first: a document has the first reason that applies."""
     code = F.col("kind") == "code"  # the shape of prose around an answer's code says nothing
-
     return [
         Rule("licence not allowed", "add it to filters.licenses, if you may use it",
              ~_licensed(chosen.licenses), ("license", "license_method")),

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 _RULES = Path(__file__).with_name("personal_data.yml")
 _NOBODYS = tomllib.loads(_RULES.with_suffix(".toml").read_text())
-_NAMESPACES = ("betterleaks.", "veles.secrets/")
 
 
 def find(text: str) -> tuple[str, str]:
@@ -30,9 +29,8 @@ def find(text: str) -> tuple[str, str]:
     """
     secrets, personal = set(), set()
     for found in _scanner().scan(text.encode("utf-8", "replace")):
-        origin, _, kind = found.rule_id.partition(".")
+        origin, kind, *_ = found.rule_id.split(".")  # betterleaks.github-pat, custom.email
         if origin == "custom":
-            kind = kind.partition(".")[0]
             if found.captures.keys() == {"value"} and _somebodys(kind, found.captures["value"]):
                 personal.add(kind)
         elif found.visible:

@@ -13,6 +13,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,8 @@ from pyspark.sql import functions as F
 from jobs import sources
 from jobs.readers import READERS, Record
 from lakehouse import tiny_world
+from jobs.signals import Signals, observe
+from jobs.signals.language import first_fence
 from lakehouse.run import Counts, Run, Stage, entry
 from lakehouse.settings import Settings
 from lakehouse.tables import DOCUMENTS
@@ -31,8 +34,11 @@ if TYPE_CHECKING:
 
 RULES = "ingest/1"
 _RECORD = (
-    "ds DATE, source STRING, document_id STRING, kind STRING, language STRING, instruction STRING, "
-    "content STRING, license STRING, origin STRING, reason STRING, remedy STRING, evidence STRING"
+    "ds DATE, source STRING, document_id STRING, kind STRING, instruction STRING, content STRING, "
+    "origin STRING, reason STRING, remedy STRING, evidence STRING, language STRING, "
+    "language_method STRING, license STRING, license_method STRING, secrets STRING, "
+    "personal_data STRING, generated BOOLEAN, minified BOOLEAN, vendored BOOLEAN, "
+    "longest_line INT, alphanumeric_fraction DOUBLE"
 )
 
 
@@ -46,12 +52,17 @@ def row(record: Record, source: sources.Source, settings: Settings, day: dt.date
     identity = document_id(record.kind, record.instruction, record.content)
     if record.reason:
         identity = hashlib.sha256(f"{source.name}\0{record.origin}".encode()).hexdigest()
+    licence = settings.local.license if source.reader == "local" else source.license
+    signals = Signals() if record.reason else observe(
+        record.origin, record.content, instruction=record.instruction,
+        declared_language=record.language, declared_license=licence,
+        fence_tag=first_fence(record.content) if record.kind == "instruction" else "",
+    )  # fmt: skip
     return {
         "ds": day, "source": source.name, "document_id": identity, "kind": record.kind,
-        "language": record.language, "instruction": record.instruction, "content": record.content,
-        "license": settings.local.license if source.reader == "local" else source.license,
-        "origin": record.origin, "reason": record.reason, "remedy": record.remedy,
-        "evidence": record.evidence,
+        "instruction": record.instruction, "content": record.content, "origin": record.origin,
+        "reason": record.reason, "remedy": record.remedy, "evidence": record.evidence,
+        **asdict(signals),
     }  # fmt: skip
 
 
@@ -94,8 +105,10 @@ def _read(
     """On a worker: every record of these items, a batch an item."""
     import pyarrow as pa
 
-    names = [part.split()[0] for part in _RECORD.split(", ")]
-    schema = pa.schema([(n, pa.date32() if n == "ds" else pa.string()) for n in names])
+    kinds = {"DATE": pa.date32(), "STRING": pa.string(), "BOOLEAN": pa.bool_(), "INT": pa.int32(),
+             "DOUBLE": pa.float64()}  # fmt: skip
+    fields = [part.split() for part in _RECORD.split(", ")]
+    schema = pa.schema([(name, kinds[kind]) for name, kind in fields])
     for batch in batches:
         for asked in batch.to_pylist():
             source = sources.load(asked["source"])

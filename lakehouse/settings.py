@@ -80,6 +80,30 @@ class TinyWorld(_Section):
     """Seed of the draw."""
 
 
+class Filters(_Section):
+    """Which documents may be used: what the signals of bronze.documents decide."""
+
+    licenses: tuple[str, ...] = (
+        "0BSD", "Apache-2.0", "BlueOak-1.0.0", "BSD-2-Clause", "BSD-3-Clause", "BSL-1.0", "CC0-1.0",
+        "HPND", "ISC", "MIT", "MIT-0", "MIT-CMU", "NCSA", "PostgreSQL", "PSF-2.0", "Python-2.0",
+        "Python-2.0.1", "Unlicense", "UPL-1.0", "W3C", "X11", "Zlib",
+        "unknown",
+    )  # fmt: skip
+    """SPDX identifiers that may be used: permissive ones, and `unknown`, for what you point at
+    yourself (`local`). Leave `unknown` out for data that others collected."""
+    allow_secrets: bool = False
+    """Whether documents and snippets that hold a secret are used."""
+    allow_personal_data: bool = False
+    """Whether instruction documents, and snippets of code, that hold personal data are used."""
+    allow_generated: bool = False
+    allow_minified: bool = False
+    allow_vendored: bool = False
+    max_line_length: Positive = 1000
+    """Code with a longer line is data more often than code (StarCoder: 1000)."""
+    min_alphanumeric: Fraction = 0.25
+    """Code with fewer letters and digits among its characters is data or art (StarCoder: 0.25)."""
+
+
 class Deduplicate(_Section):
     """When two documents count as one."""
 
@@ -226,6 +250,7 @@ class Settings(_Section):
     local: Local = Local()
     stdlib: Stdlib = Stdlib()
     tiny_world: TinyWorld = TinyWorld()
+    filters: Filters = Filters()
     deduplicate: Deduplicate = Deduplicate()
     extract: Extract = Extract()
     decontaminate: Decontaminate = Decontaminate()

@@ -84,9 +84,18 @@ DOCUMENTS = _table(
     document_id STRING -- sha256 of kind, instruction and content, hex.
     kind STRING -- instruction (instruction and response) or code (code without an instruction).
     language STRING -- Programming language of the content, lower case; empty where unknown.
+    language_method STRING -- How it is known: declared, extension, shebang, fence, content or unknown.
     instruction STRING -- The instruction of an instruction document; empty for code.
     content STRING -- The response, or the code, as it came in.
-    license STRING -- SPDX identifier, as the source declares it.
+    license STRING -- SPDX expression as alternatives; unknown, or NOASSERTION where a header is no SPDX.
+    license_method STRING -- How it is known: spdx_header, declared, license_file or unknown.
+    secrets STRING -- Kinds of secrets that the scanner found, sorted, apart by commas; empty if none.
+    personal_data STRING -- Kinds found: email, iban, ip_address, payment_card; the same form.
+    generated BOOLEAN -- Whether a tool wrote the file.
+    minified BOOLEAN -- Whether white space was taken out of a script or a style sheet.
+    vendored BOOLEAN -- Whether the file lies where copies of other people's code lie.
+    longest_line INT -- Characters of the longest line.
+    alphanumeric_fraction DOUBLE -- Letters and digits over all characters, 0 to 1.
     origin STRING -- File and record or line that the document came from.
     ingested_at TIMESTAMP -- When the document was written, UTC.
     """,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import random
+from dataclasses import asdict
 from typing import Any
 
 import pytest
 
 from jobs import mix
 from jobs.choose import best
+from jobs.signals import Signals
 from lakehouse import prompts
 from lakehouse.delta import Lake
 from lakehouse.run import execute
@@ -75,8 +77,8 @@ def fill(lake: Lake, order: random.Random) -> None:
     ]  # fmt: skip
     documents = [
         {"ds": DAY, "source": "s", "document_id": f"o{n}", "kind": "instruction",
-         "language": "python", "instruction": f"write number {n}", "content": f"x{n} = {n}",
-         "license": "MIT", "origin": f"o#{n}"}
+         "instruction": f"write number {n}", "content": f"x{n} = {n}", "origin": f"o#{n}",
+         **asdict(Signals(language="python", license="MIT"))}
         for n in range(5)
     ]  # fmt: skip
     order.shuffle(pairs)

@@ -1,0 +1,77 @@
+"""The licence of a document, as an SPDX expression, and how it is known.
+
+In this order: the file's own `SPDX-License-Identifier` line, the source's word, the text of the
+LICENSE file beside it. An expression is written as alternatives (`A OR B AND C`), so that an
+allow-list can be asked alternative by alternative.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from license_expression import Licensing
+
+UNKNOWN = "unknown"
+NOASSERTION = "NOASSERTION"
+"""SPDX's word for a licence that cannot be told: here, a line that is no SPDX expression."""
+
+_LONGEST = 120
+"""Characters of an expression: its alternatives may multiply with its length."""
+
+_TAG = "SPDX-License-Identifier:"
+# a line of comment, not a string in a program about licences
+_HEADER = re.compile(
+    rf"^[^\w\n]{{0,16}}(?:(?:REM|dnl) )?{_TAG}[ \t]*([^\n\r]{{1,200}})", re.MULTILINE
+)
+_END = re.compile(r"\s*(?:\*/|-->|\*\)|\"\"\"|''').*$|[\s\"'`;,]+$")
+
+
+def effective(text: str, declared: str = "", license_file: str = "") -> tuple[str, str]:
+    """(licence, method); method is spdx_header, declared, license_file or unknown.
+
+    `declared` is an SPDX expression, or empty or `unknown` where the source does not know.
+    """
+    if _TAG in text and (header := _HEADER.search(text)):
+        return expression(_END.sub("", header[1])), "spdx_header"
+    if declared and declared != UNKNOWN:
+        spelled = expression(declared)
+        return declared if spelled == NOASSERTION else spelled, "declared"
+    if license_file and (found := _of_file(license_file)):
+        return found, "license_file"
+    return UNKNOWN, UNKNOWN
+
+
+@lru_cache(maxsize=1024)
+def expression(text: str) -> str:
+    """The expression in SPDX's spelling, as alternatives; NOASSERTION if it is none."""
+    from license_expression import ExpressionError, ExpressionParseError
+
+    spdx = _spdx()
+    if len(text) > _LONGEST:
+        return NOASSERTION
+    try:
+        parsed = spdx.parse(text)
+    except (ExpressionError, ExpressionParseError):
+        return NOASSERTION
+    unlisted = spdx.unknown_license_keys(parsed)
+    if parsed is None or not all(key.startswith("LicenseRef-") for key in unlisted):
+        return NOASSERTION
+    return str(spdx.dnf(parsed))
+
+
+@lru_cache(maxsize=256)
+def _of_file(text: str) -> str:
+    """Every licence whose text the file holds, all of them binding; empty if there is none."""
+    from licenseclassifier import identify_license
+
+    return " AND ".join(sorted({expression(match.id) for match in identify_license(text)}))
+
+
+@cache
+def _spdx() -> Licensing:
+    from license_expression import get_spdx_licensing
+
+    return get_spdx_licensing()

@@ -70,6 +70,8 @@ class Stage:
     """Those of `reads` that are read whole, not just the day's partition."""
     depends: Callable[[Settings], str] = lambda _settings: ""
     """Anything else that changes the result, as text: prompt, benchmark and model versions."""
+    refreshes_all: bool = False
+    """Whether changed settings, versions or code, too, make days stale that are done already."""
     option: tuple[str, tuple[str, ...]] | None = None
     """An extra required argument and its choices, such as ("arm", ("inverse", "control"))."""
 
@@ -290,13 +292,16 @@ def _stale(
     history: Mapping[dt.date, Mapping[str, Any]],
     prints: _Fingerprints,
 ) -> list[dt.date]:
-    """Other days, done under the same rules, whose inputs have moved since."""
+    """Other days, done under the same rules, whose inputs have moved since.
+
+    A stage that refreshes all takes up those done under other rules, too.
+    """
     if stage.grain != "partition":
         return []
     return sorted(
         other for other, last in history.items()
         if other != day and last["status"] == "done" and last["fingerprint"] != prints.of(other)
-        and last["fingerprint"].endswith(f"-{prints.rules}")
+        and (stage.refreshes_all or last["fingerprint"].endswith(f"-{prints.rules}"))
     )  # fmt: skip
 
 

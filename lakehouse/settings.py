@@ -109,8 +109,10 @@ class Decontaminate(_Section):
     """Words, or words and symbols, an n-gram."""
     min_overlap: Annotated[float, Field(gt=0, le=1)] = 0.5
     """Share of a benchmark text's n-grams from which a row is hit."""
-    min_nodes: Positive = 15
+    min_nodes: Positive = 12
     """Smaller functions are not sought by their syntax tree, in nodes."""
+    min_similarity: Annotated[float, Field(gt=0, le=1)] = 0.7
+    """Jaccard similarity of two functions' statements, by nodes, from which a row is hit."""
     adjudications: str = ""
     """TOML file of people's verdicts on hits; empty for none."""
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -61,7 +60,9 @@ class Search:
         """The ledger's rows for one row (row_id, instruction, code, language); never raises."""
         fields = {"instruction": row["instruction"], "code": row["code"]}
         matches = self._detector.matches(fields, row["language"])
-        said = self._said.get(row["row_id"], [])
+        if not matches and row["row_id"] not in self._judged:
+            return []
+        said = [a for a in self.adjudications if a.row_id in {"*", row["row_id"]}]
         return [
             *(_hit(*m.item, m.method, m.score, m.evidence, said) for m in matches),
             *self._by_people(matches, said),
@@ -72,11 +73,8 @@ class Search:
         return detector(self.benchmarks, self.chosen)
 
     @cached_property
-    def _said(self) -> dict[str, list[Adjudication]]:
-        by_row: dict[str, list[Adjudication]] = defaultdict(list)
-        for adjudication in self.adjudications:
-            by_row[adjudication.row_id].append(adjudication)
-        return dict(by_row)
+    def _judged(self) -> frozenset[str]:
+        return frozenset(a.row_id for a in self.adjudications)
 
     def _by_people(
         self, matches: Sequence[Match], said: Sequence[Adjudication]
@@ -84,8 +82,9 @@ class Search:
         """Items that a person has found in the row and no method has."""
         versions = {b.name: b.version for b in self.benchmarks}
         found = {(m.item[0], m.item[2]) for m in matches}
-        for a in {(a.benchmark, a.item): a for a in said if a.method == "*"}.values():
-            if a.verdict == "contaminated" and a.item != "*" and (a.benchmark, a.item) not in found:
+        of_items = [a for a in said if "*" not in {a.row_id, a.item} and a.method == "*"]
+        for a in {(a.benchmark, a.item): a for a in of_items}.values():
+            if a.verdict == "contaminated" and (a.benchmark, a.item) not in found:
                 yield _hit(a.benchmark, versions[a.benchmark], a.item, "person", 1.0, {}, [a])
 
 

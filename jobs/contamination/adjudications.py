@@ -1,7 +1,7 @@
 """People's verdicts on hits, as data: a TOML file that `decontaminate.adjudications` names.
 
     [[verdict]]
-    row_id = "9f2c…"            # the snippet's, pair's or document's id, which is a content hash
+    row_id = "9f2c…"            # a snippet's, pair's or document's id (a content hash), or "*"
     benchmark = "mbpp"
     item = "MBPP/101"           # or "*"
     method = "ngram"            # or "*"

@@ -6,7 +6,7 @@ sought there: punctuation and comment marks do not matter), or its words and sym
 - `substring`: a whole benchmark text stands in the row (bigcode's rule; texts that are too short
   would hit unrelated rows and are not sought).
 - `ngram`: of a benchmark text's n-grams at least a share stands in the row.
-- `ast`: a function of the row has the fingerprint of a benchmark's function.
+- `ast`: a function of the row has mostly the statements of a benchmark's, names aside.
 
 All lookups are against sets built once a process; no row is compared with a text one by one.
 """
@@ -152,34 +152,54 @@ class _Texts:
         return _span(field, text, spans[first][0], spans[last][1])
 
 
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """A benchmark's function: whose it is, and the nodes of each of its statements."""
+
+    item: Item
+    statements: Mapping[str, int]
+
+    def similarity(self, others: Mapping[str, int]) -> float:
+        """Jaccard similarity of two functions' statements, weighted by their nodes."""
+        same = sum(nodes for written, nodes in self.statements.items() if written in others)
+        return same / (sum(self.statements.values()) + sum(others.values()) - same)
+
+
 class _Shapes:
-    """Fingerprints of the benchmarks' functions."""
+    """The benchmarks' functions by the largest statement of each, which a copy must hold."""
 
     def __init__(self, benchmarks: Sequence[Benchmark], chosen: Decontaminate) -> None:
-        self._owners: dict[str, list[Item]] = defaultdict(list)
+        self._least_similarity = chosen.min_similarity
         self._outlines: set[fingerprint.Outline] = set()
+        self._shapes: dict[str, list[_Shape]] = defaultdict(list)
         for b in benchmarks:
             if "ast" in {*chosen.methods} & {*b.rules.methods}:
-                self._add(b, chosen.min_nodes)
+                for task in b.tasks:
+                    self._add((b.name, b.version, task.task_id), _entry(task), chosen.min_nodes)
 
-    def _add(self, b: Benchmark, min_nodes: int) -> None:
-        for task in b.tasks:
-            for node in _entry(task):
-                written, nodes = fingerprint.fingerprint(node)
-                if nodes >= min_nodes:
-                    self._outlines.add(fingerprint.outline(node))
-                    self._owners[written].append((b.name, b.version, task.task_id))
+    def _add(self, item: Item, functions: Sequence[fingerprint.Function], min_nodes: int) -> None:
+        for function in functions:
+            own = fingerprint.own_names(function)
+            written = {fingerprint.fingerprint(s, own): s for s in fingerprint.body(function)}
+            if sum(nodes for _, nodes in written) >= min_nodes:
+                largest = max(written, key=lambda w: w[1])
+                self._outlines.add(fingerprint.outline(written[largest]))
+                self._shapes[largest[0]].append(_Shape(item, dict([*written])))
 
     def matches(self, field: str, text: str) -> Iterator[Match]:
         """Matches among the text's functions."""
-        if not self._owners:
-            return
-        for found in fingerprint.functions(text):
-            if fingerprint.outline(found.node) in self._outlines:
-                written, nodes = fingerprint.fingerprint(found.node)
-                for item in self._owners.get(written, ()):
-                    evidence = _span(field, text, found.start, found.end) | {"nodes": nodes}
-                    yield Match(item, "ast", 1.0, evidence)
+        for found in fingerprint.functions(text) if self._shapes else ():
+            statements = fingerprint.body(found.node)
+            if not any(fingerprint.outline(s) in self._outlines for s in statements):
+                continue
+            own = fingerprint.own_names(found.node)
+            written = dict(fingerprint.fingerprint(s, own) for s in statements)
+            for shape in (s for w in written for s in self._shapes.get(w, ())):
+                score = shape.similarity(written)
+                if score >= self._least_similarity:
+                    evidence = _span(field, text, found.start, found.end)
+                    evidence["nodes"] = sum(shape.statements.values())
+                    yield Match(shape.item, "ast", score, evidence)
 
 
 def _entry(task: Task) -> list[fingerprint.Function]:

@@ -1,11 +1,11 @@
-"""The shape of Python functions: equal for functions that differ in names and strings alone.
+"""The shape of Python functions: what stays when names, strings and layout are changed.
 
-A fingerprint is the abstract syntax tree, written from the root down, in which every name that the
-function itself binds (parameters, variables, its own name) is replaced by its place of first use,
-and docstring, annotations, decorators and the text of strings are left out. What it calls, the
-attributes it uses, its numbers and its operators stay. So a copy with renamed variables, another
-docstring, comments or layout has an equal one; a copy with a changed order, or an added statement,
-has not.
+A statement's fingerprint is its abstract syntax tree, written from the root down, in which every
+name that the function itself binds (parameters, variables, its own name) is replaced by its place
+of first use in the statement, and annotations, docstrings and the text of strings are left out.
+What it calls, the attributes it uses, its numbers and its operators stay. A function is the set of
+the fingerprints of its statements: so a copy with renamed variables, other comments or another
+docstring has the same, and one with a line more or another order still shares most of them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _NAMES = {
     (ast.ExceptHandler, "name"), (ast.Global, "names"), (ast.Nonlocal, "names"),
 }  # fmt: skip
 """Where a name stands that the function may have bound; attributes and keywords are not its own."""
-Outline = tuple[str, ...]
+Outline = str
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +48,13 @@ def functions(text: str) -> Iterator[Found]:
         start = fence.end() if fence else start
 
 
-def outline(function: Function) -> Outline:
-    """The kinds of its statements: what must be equal before a fingerprint is worth its time."""
-    return tuple(type(s).__name__ for s in _body(function))
+def body(function: Function) -> list[ast.stmt]:
+    """The function's own statements, without its docstring."""
+    return function.body[ast.get_docstring(function, clean=False) is not None :]
 
 
-def fingerprint(function: Function) -> tuple[str, int]:
-    """(the fingerprint, its number of nodes); an empty one for code nested beyond all reason."""
+def own_names(function: Function) -> frozenset[str]:
+    """The names that the function binds."""
     own: set[str] = set()
     for node in ast.walk(function):
         match node:
@@ -62,10 +62,24 @@ def fingerprint(function: Function) -> tuple[str, int]:
                 own.add(name)
             case ast.FunctionDef(name=str(name)) | ast.ExceptHandler(name=str(name)):
                 own.add(name)
+    return frozenset(own)
+
+
+def outline(statement: ast.AST) -> Outline:
+    """The kinds of nodes at its top: must be equal before a fingerprint is worth its time."""
+    held = [
+        outline(inner) if isinstance(inner, ast.stmt) else type(inner).__name__
+        for inner in ast.iter_child_nodes(statement)
+    ]
+    return f"{type(statement).__name__}({' '.join(held)})"
+
+
+def fingerprint(statement: ast.AST, own: frozenset[str]) -> tuple[str, int]:
+    """(the fingerprint, its number of nodes); an empty one for code nested beyond all reason."""
     written: list[str] = []
     places: dict[str, str] = {}
     try:
-        nodes = _write(function, written, lambda n: places.setdefault(n, f"${len(places)}")
+        nodes = _write(statement, written, lambda n: places.setdefault(n, f"${len(places)}")
                        if n in own else n)  # fmt: skip
     except RecursionError:
         return "", 0
@@ -83,7 +97,7 @@ def _write(node: ast.AST, into: list[str], name: Callable[[str], str]) -> int:
         if field in _DROPPED:
             continue
         if field == "body" and isinstance(node, Function):
-            value = _body(node)
+            value = body(node)
         into.append("(")
         for item in value if isinstance(value, list) else [value]:
             if isinstance(item, ast.AST):
@@ -94,10 +108,6 @@ def _write(node: ast.AST, into: list[str], name: Callable[[str], str]) -> int:
                 into.append(str(item))
         into.append(")")
     return nodes
-
-
-def _body(function: Function) -> list[ast.stmt]:
-    return function.body[ast.get_docstring(function, clean=False) is not None :]
 
 
 def _located(block: str, offset: int) -> Iterator[Found]:

@@ -54,30 +54,40 @@ def test_a_copy_with_renamed_variables_is_found_by_its_syntax_tree_alone() -> No
     assert found(in_a_class) == {("HumanEval/0", "ast")}
 
 
-@pytest.mark.parametrize(
-    ("was", "becomes"),
-    [("<", ">"), ("abs(", "max("), ("return False", "return None"), ("if i != j:", "if i == j:")],
-)
+def test_a_copy_with_a_line_more_is_still_found() -> None:
+    longer = RENAMED.replace("    for i, left", "    print('start')\n    for i, left")
+    (match,) = DETECTOR.matches({"code": longer})
+    assert (match.item[2], match.method) == ("HumanEval/0", "ast")
+    assert 0.7 <= match.score < 1
+    assert found(longer, min_similarity=1.0) == set()
+
+
+@pytest.mark.parametrize(("was", "becomes"), [("<", ">"), ("abs(", "max("), ("i != j", "i == j")])
 def test_another_program_of_the_same_outline_is_not_it(was: str, becomes: str) -> None:
     assert found(RENAMED.replace(was, becomes)) == set()
 
 
+def test_a_small_solution_inside_a_large_function_is_not_it() -> None:
+    solution = "def gcd(m, n):\n    while n:\n        m, n = n, m % n\n    return m\n"
+    assert found(solution) == {("HumanEval/13", "ast")}
+    more = "".join(f"    log.write(str(m), {k})\n" for k in range(9))
+    assert found(solution.replace("    while", f"{more}    while")) == set()
+
+
+def shapes(*bodies: str) -> list[str]:
+    """The fingerprints of the first statements of functions of one parameter, `a`."""
+    functions = [next(fingerprint.functions(f"def f(a):\n    {b}")).node for b in bodies]
+    return [fingerprint.fingerprint(f.body[0], fingerprint.own_names(f))[0] for f in functions]
+
+
 def test_a_literal_text_may_differ_but_a_number_may_not() -> None:
-    prints = {
-        source: fingerprint.fingerprint(next(fingerprint.functions(source)).node)[0]
-        for source in ("def f(a):\n    return a + 'x' * 2", "def g(b):\n    return b + 'y' * 2",
-                       "def g(b):\n    return b + 'y' * 3")
-    }  # fmt: skip
-    first, text, number = prints.values()
+    first, text, number = shapes("return a + 'x' * 2", "return a + 'y' * 2", "return a + 'y' * 3")
     assert first == text != number
 
 
 def test_names_that_are_not_the_functions_own_stay() -> None:
-    shapes = [
-        fingerprint.fingerprint(next(fingerprint.functions(f"def f(count):\n    {body}")).node)[0]
-        for body in ("return xs.count(count)", "return xs.index(count)", "return ys.count(count)")
-    ]
-    assert len(set(shapes)) == 3
+    assert len(set(shapes("return xs.a(a)", "return xs.b(a)", "return ys.a(a)"))) == 3
+    assert len(set(shapes("b = a\n    return b", "c = a\n    return c"))) == 1
 
 
 def test_a_solution_is_found_whatever_its_layout_and_case() -> None:
@@ -220,6 +230,12 @@ def test_a_verdict_marks_the_hits_of_its_row_and_no_others(tmp_path: Path) -> No
     assert verdicts(tmp_path, "r1", RENAMED, of_another) == {("HumanEval/0", "ast"): ""}
     by_another = {**VERDICT, "method": "ngram"}
     assert verdicts(tmp_path, "r1", RENAMED, by_another) == {("HumanEval/0", "ast"): ""}
+
+
+def test_a_verdict_may_speak_of_every_row_an_item_is_found_in(tmp_path: Path) -> None:
+    of_all = {**VERDICT, "row_id": "*", "method": "ast"}
+    assert verdicts(tmp_path, "r2", RENAMED, of_all) == {("HumanEval/0", "ast"): "clean"}
+    assert verdicts(tmp_path, "r2", "x = 1", {**of_all, "verdict": "contaminated"}) == {}
 
 
 def test_the_last_verdict_holds(tmp_path: Path) -> None:

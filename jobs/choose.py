@@ -16,7 +16,6 @@ from pyspark.sql import functions as F
 from jobs import contamination
 from jobs.judge import judge_id
 from jobs.scope import NARROWED, Scope, versions
-from lakehouse.benchmarks import load as load_benchmark
 from lakehouse.run import Counts, Run, Stage, entry
 from lakehouse.settings import QUESTION, Settings
 from lakehouse.tables import CANDIDATES, CONTAMINATION, JUDGEMENTS, MODELS, SNIPPETS, STAGED
@@ -77,14 +76,14 @@ def main(run: Run) -> Counts:
         (F.col("ds") == day) & (F.col("judge_id") == judge_id(scope))
     )
     staged = pairs(best(candidates, judgements, scorer), snippets, scorer).localCheckpoint()
-    hits = contamination.hits(
-        staged.select("ds", F.col("pair_id").alias("row_id"),
-                      F.concat_ws("\n\n", "instruction", "response").alias("text")),
-        [load_benchmark(name) for name in run.settings.decontaminate.benchmarks],
-        kind="pair", min_chars=run.settings.decontaminate.min_chars,
-    ).localCheckpoint()  # fmt: skip
+    hits = contamination.search(
+        staged.select("ds", F.col("pair_id").alias("row_id"), F.lit("pair").alias("row_kind"),
+                      "language", "instruction", F.col("response").alias("code")),
+        run.settings,
+    )  # fmt: skip
     run.write(CONTAMINATION, hits, f"row_kind = 'pair' AND ds = '{run.partition}'")
-    clean = staged.join(hits.select(F.col("row_id").alias("pair_id")), "pair_id", "leftanti")
+    standing = hits.where(contamination.STANDING).select(F.col("row_id").alias("pair_id"))
+    clean = staged.join(standing, "pair_id", "leftanti")
     kept = clean.where(F.col("score") >= floor)
     run.write(STAGED, kept, f"ds = '{run.partition}'")
     return _close(run, scope, staged, hits, floor)
@@ -93,22 +92,22 @@ def main(run: Run) -> Counts:
 def _close(run: Run, scope: Scope, staged: DataFrame, hits: DataFrame, floor: float) -> Counts:
     """Give every snippet without a pair its rejected row; a day's snippets fit in memory."""
     found = {r["snippet_id"]: r for r in staged.select("snippet_id", "pair_id", "score").collect()}
-    dirty = {r["row_id"] for r in hits.select("row_id").distinct().collect()}
+    dirty = contamination.rejected(hits)
     rejected = []
     for snippet in scope.snippets:
         row = found.get(snippet["snippet_id"])
+        why = {"rule_version": RULES, "evidence": json.dumps({"score": row and row["score"]})}
         if row is None:
-            reason, remedy = "no usable candidate", "raise summarize.samples"
+            reason, why["remedy"] = "no usable candidate", "raise summarize.samples"
         elif row["pair_id"] in dirty:
-            reason, remedy = "benchmark material in the pair", "none: it must not be trained on"
+            reason, why = "benchmark material in the pair", dirty[row["pair_id"]]
         elif row["score"] < floor:
-            reason, remedy = "best score below choose.min_score", "lower choose.min_score"
+            reason, why["remedy"] = "best score below choose.min_score", "lower choose.min_score"
         else:
             continue
         rejected.append({
             "row_id": snippet["snippet_id"], "source": snippet["source"],
-            "origin": snippet["document_id"], "reason": reason, "remedy": remedy,
-            "rule_version": RULES, "evidence": json.dumps({"score": row and row["score"]}),
+            "origin": snippet["document_id"], "reason": reason, **why,
         })  # fmt: skip
     run.reject(rejected)
     total = len(scope.snippets)
@@ -116,8 +115,7 @@ def _close(run: Run, scope: Scope, staged: DataFrame, hits: DataFrame, floor: fl
 
 
 def _depends(settings: Settings) -> str:
-    marks = [load_benchmark(name).version for name in settings.decontaminate.benchmarks]
-    return " ".join([versions(settings), *marks])
+    return f"{versions(settings)} {contamination.version(settings)}"
 
 
 STAGE = Stage(

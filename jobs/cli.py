@@ -1,7 +1,7 @@
 """`lake`: the people's command. `lake run` is the whole chain without Airflow, by the same code.
 
 lake run --from 2026-11-01 --to 2026-11-03 --profile tiny
-lake tables · lake sql "SELECT …" · lake report
+lake tables · lake sql "SELECT …" · lake report · lake tainted
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any
 import structlog
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
-from jobs import queries, report
+from jobs import queries, report, tainted
 from lakehouse.delta import Lake
 from lakehouse.errors import (
     LakeError,
@@ -178,7 +178,9 @@ def _parser() -> argparse.ArgumentParser:
     shared.add_argument("--profile", default=os.environ.get("LAKE_PROFILE", "tiny"))
     shared.add_argument("--set", action="append", default=[], metavar="section.key=value")
     parser = argparse.ArgumentParser(prog="lake", description=(__doc__ or "").split("\n")[0])
-    verbs = parser.add_subparsers(dest="name", required=True, metavar="run | tables | sql | report")
+    verbs = parser.add_subparsers(
+        dest="name", required=True, metavar="run | tables | sql | report | tainted"
+    )
     chained = verbs.add_parser("run", parents=[shared], help="the chain, without Airflow")
     chained.add_argument("--from", dest="first", required=True, metavar="YYYY-MM-DD")
     chained.add_argument("--to", dest="last", required=True, metavar="YYYY-MM-DD")
@@ -193,6 +195,11 @@ def _parser() -> argparse.ArgumentParser:
     shown = verbs.add_parser("report", parents=[shared], help="what the newest runs did")
     shown.add_argument("--out", default="report.html")
     shown.set_defaults(verb=show)
+    reached = verbs.add_parser(
+        "tainted", parents=[shared], help="search all history for the benchmarks of today"
+    )
+    reached.add_argument("--json", action="store_true")
+    reached.set_defaults(verb=tainted.show)
     return parser
 
 

@@ -22,9 +22,9 @@ from pyspark.sql import functions as F
 
 from jobs import sources
 from jobs.readers import READERS, Record
-from lakehouse import tiny_world
 from jobs.signals import Signals, observe
 from jobs.signals.language import first_fence
+from lakehouse import tiny_world
 from lakehouse.run import Counts, Run, Stage, entry
 from lakehouse.settings import Settings
 from lakehouse.tables import DOCUMENTS

@@ -3,24 +3,25 @@
     python -m jobs.mix --partition 2026-11-03 --profile tiny
 
 All published pairs up to the partition's day (phase `self_generated`) and all original
-instruction documents that are neither duplicates nor contaminated (phase `original`), each phase
-in an order drawn by hash. The set's id is a hash of its content: an equal set is the same set.
+instruction documents that are no duplicates (phase `original`), without those in which the
+benchmarks of today are found, whatever was known when they were published; each phase in an order
+drawn by hash. The set's id is a hash of its content: an equal set is the same set.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
+from collections.abc import Mapping
+from functools import reduce
 
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from jobs import contamination
+from jobs import contamination, rescan
 from jobs.scope import Scope, versions
-from lakehouse.benchmarks import load as load_benchmark
 from lakehouse.run import Counts, Run, Stage, entry
 from lakehouse.settings import Settings
-from lakehouse.tables import DOCUMENTS, DUPLICATES, PAIRS, TRAINING_EXAMPLES
+from lakehouse.tables import CONTAMINATION, DOCUMENTS, DUPLICATES, PAIRS, TRAINING_EXAMPLES
 
 RULES = "mix/1"
 
@@ -59,22 +60,17 @@ def main(run: Run) -> Counts:
     documents = run.table(DOCUMENTS).where(f"{until} AND kind = 'instruction'")
     key = ["ds", "source", "document_id"]
     originals = documents.join(run.table(DUPLICATES).select(*key), key, "leftanti")
-    hits = contamination.hits(
-        originals.select("ds", F.col("document_id").alias("row_id"),
-                         F.concat_ws("\n\n", "instruction", "content").alias("text")),
-        [load_benchmark(name) for name in run.settings.decontaminate.benchmarks],
-        kind="document", min_chars=run.settings.decontaminate.min_chars,
-    ).localCheckpoint()  # fmt: skip
-    clean = originals.join(
-        hits.select(F.col("row_id").alias("document_id")).distinct(), "document_id", "leftanti"
-    )
-    original = clean.select(
+    original = originals.select(
         F.col("document_id").alias("pair_id"), "instruction", F.col("content").alias("response")
     )
+    hits = rescan.refresh(run)
     chosen = run.settings.training
-    placed = shuffled(self_generated, "self_generated", chosen.seed).union(
-        shuffled(original, "original", chosen.seed)
-    ).localCheckpoint()  # fmt: skip
+    phases = {"self_generated": self_generated, "original": original}
+    standing = hits.select(F.col("row_id").alias("pair_id"))
+    placed = reduce(DataFrame.union, (
+        shuffled(rows.join(standing, "pair_id", "leftanti"), phase, chosen.seed)
+        for phase, rows in phases.items()
+    )).localCheckpoint()  # fmt: skip
     within = F.lit(chosen.max_examples == 0) | (F.col("position") < chosen.max_examples)
     examples = placed.where(within)
     set_id = fingerprint(examples)
@@ -83,38 +79,40 @@ def main(run: Run) -> Counts:
         f"training_set_id = '{set_id}'",
     )  # fmt: skip
     run.log.info("training set", training_set_id=set_id)
-    dropped = rejected(hits, placed.where(~within))
+    dropped = [*dirty(hits, phases), *beyond(placed.where(~within))]
     run.reject(dropped)
     total = examples.count() + len(dropped)
     return Counts(total, total - len(dropped), len(dropped), note=set_id)
 
 
-def rejected(hits: DataFrame, beyond: DataFrame) -> list[dict[str, str]]:
-    """Originals with benchmark material, and examples beyond the limit of their phase."""
-    dirty = hits.select("row_id", "benchmark", "item_id").dropDuplicates(["row_id"]).collect()
-    found = [
-        {"row_id": r["row_id"], "source": "original", "origin": r["row_id"],
-         "reason": "benchmark material in the original",
-         "remedy": "none: it must not be trained on", "rule_version": RULES,
-         "evidence": json.dumps({"benchmark": r["benchmark"], "item": r["item_id"]})}
-        for r in dirty
+def dirty(hits: DataFrame, phases: Mapping[str, DataFrame]) -> list[dict[str, str]]:
+    """Rejected rows of the pairs and originals with benchmark material."""
+    why = contamination.rejected(hits)
+    standing = hits.select(F.col("row_id").alias("pair_id"))
+    return [
+        {"row_id": r["pair_id"], "source": phase, "origin": r["pair_id"],
+         "reason": "benchmark material in the example", **why[r["pair_id"]]}
+        for phase, rows in phases.items()
+        for r in rows.join(standing, "pair_id", "leftsemi").select("pair_id").collect()
     ]  # fmt: skip
-    found += [
+
+
+def beyond(examples: DataFrame) -> list[dict[str, str]]:
+    """Rejected rows of the examples beyond the limit of their phase."""
+    return [
         {"row_id": r["pair_id"], "source": r["phase"], "origin": r["pair_id"],
          "reason": "beyond training.max_examples", "remedy": "raise training.max_examples",
          "rule_version": RULES, "evidence": "{}"}
-        for r in beyond.select("pair_id", "phase").collect()
+        for r in examples.select("pair_id", "phase").collect()
     ]  # fmt: skip
-    return found
 
 
 def _depends(settings: Settings) -> str:
-    marks = [load_benchmark(name).version for name in settings.decontaminate.benchmarks]
-    return " ".join([versions(settings), *marks])
+    return f"{versions(settings)} {contamination.version(settings)}"
 
 
 STAGE = Stage(
-    "mix", main, reads=(PAIRS, DOCUMENTS, DUPLICATES), writes=(TRAINING_EXAMPLES,),
+    "mix", main, reads=(PAIRS, DOCUMENTS, DUPLICATES), writes=(TRAINING_EXAMPLES, CONTAMINATION),
     settings=("training", "model", "decontaminate"), grain="key", depends=_depends,
 )  # fmt: skip
 

@@ -43,20 +43,22 @@ class Scope:
 
     @cached_property
     def snippets(self) -> list[dict[str, Any]]:
-        """The day's snippets to write for: of the chosen sources, clean, up to the day's budget."""
-        hit = set(
-            self.lake.read(CONTAMINATION, {"ds": self.day, "row_kind": "snippet"}, ["row_id"])[
-                "row_id"
-            ].to_pylist()
-        )
+        """The day's snippets to write for: of the chosen sources, up to the day's budget, clean.
+
+        The budget is drawn before hits are left out: a benchmark that is added later takes snippets
+        away and lets no other one in, so nothing is generated for it.
+        """
+        columns = ["row_id", "verdict"]
+        hits = self.lake.read(CONTAMINATION, {"ds": self.day, "row_kind": "snippet"}, columns)
+        dirty = {h["row_id"] for h in hits.to_pylist() if h["verdict"] != "clean"}
         wanted = set(self.settings.summarize.sources)
         rows = [
-            r
-            for r in self.lake.read(SNIPPETS, {"ds": self.day}).to_pylist()
-            if r["source"] in wanted and r["snippet_id"] not in hit
-        ]
+            r for r in self.lake.read(SNIPPETS, {"ds": self.day}).to_pylist()
+            if r["source"] in wanted
+        ]  # fmt: skip
         rows.sort(key=lambda r: r["snippet_id"])
-        return rows[: self.settings.summarize.snippets_per_day or None]
+        drawn = rows[: self.settings.summarize.snippets_per_day or None]
+        return [r for r in drawn if r["snippet_id"] not in dirty]
 
     def candidate_id(self, snippet_id: str, sample_index: int) -> str:
         """Content address of a sample: equal ids mean equal text, so none is paid for twice."""

@@ -76,6 +76,8 @@ class Stage:
     """Those of `reads` of which only a part counts, and the digests of that part."""
     depends: Callable[[Settings], str] = lambda _settings: ""
     """Anything else that changes the result, as text: prompt, benchmark and model versions."""
+    refreshes_all: bool = False
+    """Whether changed settings, versions or code, too, make days stale that are done already."""
     option: tuple[str, tuple[str, ...]] | None = None
     """An extra required argument and its choices, such as ("arm", ("inverse", "control"))."""
 
@@ -242,13 +244,15 @@ def _unchanged(stage: Stage, day: dt.date, past: History, prints: Fingerprints) 
 def _stale(stage: Stage, day: dt.date, past: History, prints: Fingerprints) -> list[dt.date]:
     """Other days, once done under the same rules, whose inputs have moved since.
 
-    One that a gate has refused is not tried again before its inputs move.
+    A stage that refreshes all takes up those done under other rules, too. One that a gate has
+    refused is not tried again before its inputs move.
     """
     if stage.grain != "partition":
         return []
     found = []
     for other, done in sorted(past.done.items()):
-        if other != day and done["fingerprint"].endswith(f"-{prints.rules}"):
+        alike = done["fingerprint"].endswith(f"-{prints.rules}")
+        if other != day and (alike or stage.refreshes_all):
             last = past.newest[other]
             settled = last["status"] in ("done", "gate_failed")
             if not settled or last["fingerprint"] != prints.of(other):

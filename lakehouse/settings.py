@@ -139,8 +139,22 @@ class Decontaminate(_Section):
     """Which benchmarks must not leak in."""
 
     benchmarks: tuple[str, ...] = ("human_eval",)
-    min_chars: Positive = 24
-    """Shorter benchmark texts are not searched for: they would hit unrelated code."""
+    methods: tuple[Literal["substring", "ngram", "ast"], ...] = ("substring", "ngram", "ast")
+    """How they are sought (docs/decontamination.md); a benchmark may be sought by fewer."""
+    min_words: Positive = 8
+    """Shorter statements are not sought: they would hit unrelated rows."""
+    min_tokens: Positive = 24
+    """Shorter code is not sought, in words and symbols."""
+    ngram: Annotated[int, Field(ge=2, le=50)] = 8
+    """Words, or words and symbols, an n-gram."""
+    min_overlap: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """Share of a benchmark text's n-grams from which a row is hit."""
+    min_nodes: Positive = 12
+    """Smaller functions are not sought by their syntax tree, in nodes."""
+    min_similarity: Annotated[float, Field(gt=0, le=1)] = 0.7
+    """Jaccard similarity of two functions' statements, by nodes, from which a row is hit."""
+    adjudications: str = ""
+    """TOML file of people's verdicts on hits; empty for none."""
 
 
 class Model(_Section):

@@ -46,7 +46,7 @@ STAGES: tuple[StageRef, ...] = (
     ),
     StageRef(
         "choose", "jobs.choose", "instructions", "spark",
-        (t.SNIPPETS, t.CANDIDATES, t.JUDGEMENTS), (t.STAGED,),
+        (t.SNIPPETS, t.CANDIDATES, t.JUDGEMENTS), (t.STAGED, t.CONTAMINATION),
     ),
     StageRef("gate", "jobs.gate", "instructions", "spark", (t.STAGED,), (t.QUALITY_RESULTS,)),
     StageRef(
@@ -55,7 +55,7 @@ STAGES: tuple[StageRef, ...] = (
     ),
     StageRef(
         "mix", "jobs.mix", "training", "spark", (t.PAIRS, t.DOCUMENTS, t.DUPLICATES),
-        (t.TRAINING_EXAMPLES,),
+        (t.TRAINING_EXAMPLES, t.CONTAMINATION),
     ),
     StageRef(
         "finetune_inverse", "training.finetune", "training", "gpu", (t.TRAINING_EXAMPLES, t.MODELS),

@@ -187,18 +187,21 @@ REJECTED = _table(
 )  # fmt: skip
 
 CONTAMINATION = _table(
-    "ops", "contamination_hits", "Rows that hold benchmark material: one row a match.",
+    "ops", "contamination_hits",
+    "The ledger of benchmark material: one row a row, benchmark item and method that found it.",
     key="row_id row_kind benchmark benchmark_version item_id method",
     columns="""
-    ds DATE -- The day of the row that was hit.
-    row_id STRING -- The snippet or pair that was hit.
-    row_kind STRING -- snippet, pair or document.
+    ds DATE -- The day of the row that was hit; of a training example without one, of its writing.
+    row_id STRING -- The snippet, pair or document that was hit.
+    row_kind STRING -- snippet; pair (chosen, before staging); published (gold.instruction_pairs); document (an original); example (in gold.training_examples alone).
     benchmark STRING -- Name of the benchmark.
     benchmark_version STRING -- sha256 of the benchmark's items, first 12 hex digits.
     item_id STRING -- The benchmark's task.
-    method STRING -- How it was found: substring of the normalised text.
-    score DOUBLE -- Strength of the match, 0 to 1; 1 for a substring.
-    evidence STRING -- The matched benchmark text, shortened.
+    method STRING -- substring, ngram or ast (docs/decontamination.md); person, where only an adjudication says so.
+    score DOUBLE -- Strength of the match, 0 to 1: the share of the item's n-grams; else 1.
+    evidence STRING -- JSON: field (instruction or code), start and end in characters, the text there, and what was counted.
+    verdict STRING -- A person's: contaminated or clean (then the row is kept); empty where nobody has judged.
+    adjudication STRING -- JSON: who judged, when and why; empty where nobody has.
     """,
 )  # fmt: skip
 

@@ -60,7 +60,7 @@ def main(run: Run) -> Counts:
         gains.append(found)
         rows.append({
             "model_id": inverse["model_id"], "arm": "inverse",
-            "control_model_id": control["model_id"], "benchmark": name,
+            "control_model_id": control["model_id"], "benchmark": benchmark.name,
             "benchmark_version": benchmark.version, "metric": METRIC, "value": found.value,
             "ci_low": found.low, "ci_high": found.high, "n": n,
         })  # fmt: skip

@@ -67,7 +67,7 @@ def main(run: Run) -> Counts:
     # where there is no isolation nothing is generated: the answers could not be tested
     with Sandbox(timeout=chosen.timeout) as box:
         for name in chosen.benchmarks:
-            benchmark = benchmarks.load(name)
+            benchmark = benchmarks.testable(name)
             tasks = benchmark.tasks[: chosen.tasks or None]
             for model in contenders:
                 fresh = answers(run, model, benchmark, tasks)

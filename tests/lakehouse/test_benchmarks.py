@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from lakehouse import benchmarks
@@ -19,7 +24,7 @@ def test_a_benchmark_has_its_tasks_and_a_stable_version(name: str, tasks: int) -
 
 @pytest.mark.parametrize("name", ["human_eval", "tiny_world"])
 def test_canonical_solutions_pass_and_wrong_ones_fail(name: str) -> None:
-    for task in benchmarks.load(name).tasks[:8]:
+    for task in benchmarks.testable(name).tasks[:8]:
         space: dict[str, object] = {}
         exec(task.canonical_solution, space)  # the benchmark's own code, not a model's
         exec(task.test, space)
@@ -28,14 +33,112 @@ def test_canonical_solutions_pass_and_wrong_ones_fail(name: str) -> None:
             exec(task.test, space)
 
 
-def test_human_eval_is_sought_by_docstring_and_solution() -> None:
+def test_human_eval_is_sought_by_docstring_its_prose_and_solution() -> None:
     task = benchmarks.load("human_eval").tasks[0]
     assert task.task_id == "HumanEval/0"
     assert task.entry_point == "has_close_elements"
-    assert task.texts[0].startswith("Check if in given list of numbers")
-    assert task.texts[1] in task.canonical_solution
+    whole, prose, code = task.texts
+    assert (whole.kind, prose.kind, code.kind) == ("statement", "statement", "code")
+    assert whole.text.startswith("Check if in given list of numbers")
+    assert ">>>" in whole.text
+    assert prose.text == whole.text.split(">>>")[0]
+    assert code.text in task.canonical_solution
 
 
-def test_an_unknown_benchmark_names_the_known_ones() -> None:
-    with pytest.raises(UserError, match="human_eval, tiny_world"):
-        benchmarks.load("mbpp")
+def write(path: Path, *records: dict[str, Any]) -> Path:
+    path.write_text("".join(json.dumps(r) + "\n" for r in records))
+    return path
+
+
+MBPP = {"text": "Write a python function to find the first odd number in a list of words.",
+        "code": "def odd(xs):\n    return xs[0]", "task_id": 11, "test_setup_code": "",
+        "test_list": ["assert odd([1]) == 1"], "challenge_test_list": []}  # fmt: skip
+
+
+def test_mbpp_is_the_users_file_and_its_test_split(tmp_path: Path) -> None:
+    ids = [1, 10, 11, 510, 511]
+    path = write(tmp_path / "mbpp.jsonl", *({**MBPP, "task_id": n} for n in ids))
+    found = benchmarks.load(f"mbpp:{path}")
+    assert found.name == "mbpp"
+    assert [t.task_id for t in found.tasks] == ["MBPP/11", "MBPP/510"]
+    statements = [t.text for t in found.tasks[0].texts if t.kind == "statement"]
+    assert statements == [MBPP["text"], "find the first odd number in a list of words."]
+    with pytest.raises(UserError, match=r"decontaminate\.benchmarks"):
+        benchmarks.testable(f"mbpp:{path}")
+
+
+def test_multipl_e_is_a_file_a_language_and_its_comments_are_the_statement(tmp_path: Path) -> None:
+    prompts = {
+        "js": "//Return the length of\n// a string\n// >>> f('')\n// 0\nfunction f(s){\n",
+        "cpp": "#include<assert.h>\n// Return the length of\n// a string\nlong f(string s) {\n",
+        "lua": "-- Return the length of\n-- a string\nlocal function f(s)\n",
+    }
+    for language, prompt in prompts.items():
+        record = {"name": "HumanEval_23_strlen", "language": language, "prompt": prompt}
+        write(tmp_path / f"m-{language}.jsonl", record)
+    found = benchmarks.load(f"multipl_e:{tmp_path}/m-*.jsonl")
+    assert [t.task_id for t in found.tasks] == [
+        f"{language}/HumanEval_23_strlen" for language in ("cpp", "js", "lua")]  # fmt: skip
+    for task in found.tasks:
+        assert task.texts[-1].text.split() == ["Return", "the", "length", "of", "a", "string"]
+
+
+def test_ds_1000_is_read_packed(tmp_path: Path) -> None:
+    path = tmp_path / "ds1000.jsonl.gz"
+    record = {"prompt": "Problem: add", "reference_code": "df = df + 1",
+              "metadata": {"library": "Pandas", "problem_id": 7}}  # fmt: skip
+    path.write_bytes(gzip.compress(json.dumps(record).encode()))
+    (task,) = benchmarks.load(f"ds_1000:{path}").tasks
+    assert (task.task_id, task.texts[-1].text) == ("Pandas/7", "df = df + 1")
+
+
+def test_a_benchmark_of_ones_own_is_a_toml(tmp_path: Path) -> None:
+    write(tmp_path / "items.jsonl", {"n": 1, "ask": "Say {hello}", "answer": "print()"})
+    own = tmp_path / "ours.toml"
+    own.write_text(
+        'reader = "jsonl"\nwhere = "items.jsonl"\nlicense = "MIT"\nid = "ours/{n}"\n'
+        '[fields]\nprompt = "{ask}"\nstatement = "{ask}"\ncode = "{answer}"\n'
+    )
+    found = benchmarks.load(str(own))
+    assert (found.name, found.tasks[0].task_id) == ("ours", "ours/1")
+    assert [t.text for t in found.tasks[0].texts] == ["Say {hello}", "print()"]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("{", "x.jsonl:2: not JSON"),
+        ('{"text": "a", "task_id": 12}', "x.jsonl:2: no usable field 'code'"),
+        ('{"text": "a", "code": "b", "task_id": "12"}', "x.jsonl:2"),
+        ("[1]", "x.jsonl:2"),
+    ],
+    ids=["json", "field", "type", "record"],
+)
+def test_a_record_that_cannot_be_used_is_named(tmp_path: Path, line: str, said: str) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_text(f"{json.dumps(MBPP)}\n{line}\n")
+    with pytest.raises(UserError) as failure:
+        benchmarks.load(f"mbpp:{path}")
+    assert said in str(failure.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("mbqp", "human_eval, mbpp, multipl_e, tiny_world"),
+        ("mbpp", "mbpp:FILE"),
+        ("mbpp:nowhere.jsonl", "there is no file nowhere.jsonl"),
+        ("human_eval:nowhere-*.jsonl", "there is no file"),
+    ],
+)
+def test_an_unknown_benchmark_or_file_is_named(name: str, said: str) -> None:
+    with pytest.raises(UserError) as failure:
+        benchmarks.load(name)
+    assert said in str(failure.value)
+
+
+def test_an_unknown_key_of_a_benchmark_is_named(tmp_path: Path) -> None:
+    own = tmp_path / "ours.toml"
+    own.write_text('reader = "jsonl"\nwhere = ""\nlicence = "MIT"\n')
+    with pytest.raises(UserError, match="licence"):
+        benchmarks.load(str(own))

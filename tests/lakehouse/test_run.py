@@ -50,9 +50,9 @@ def snippet(name: str, day: dt.date = DAY) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def run(tmp_path: Path, *argv: str) -> tuple[int, dict[str, Any], str]:
+def run(tmp_path: Path, *argv: str, more: str = "") -> tuple[int, dict[str, Any], str]:
     script = tmp_path / "halve.py"
-    script.write_text(STAGE)
+    script.write_text(STAGE.replace('settings=("local",)', f'settings=("local",){more}'))
     done = subprocess.run(
         [sys.executable, str(script), *argv], capture_output=True, text=True, check=False
     )
@@ -129,6 +129,22 @@ def test_a_day_that_cannot_be_refreshed_does_not_stop_another_days_run(
 def statuses(lake: Lake, day: dt.date) -> list[str]:
     rows: list[str] = lake.read(JOB_RUNS, {"ds": day}).sort_by("started_at")["status"].to_pylist()
     return rows
+
+
+def test_changed_rules_wake_other_days_only_where_the_stage_says_so(
+    tmp_path: Path, lake: Lake
+) -> None:
+    later = DAY + dt.timedelta(1)
+    lake.append_missing(SNIPPETS, [snippet("a"), snippet("b", later)], "r")
+    for more, runs_of_day in ((", refreshes_all=False", 1), (", refreshes_all=True", 2)):
+        lake.sync(JOB_RUNS, [], {}, "r")
+        run(tmp_path, *at(DAY), more=more)
+        run(tmp_path, *at(later, "local.path=x"), more=more)
+        days = lake.read(JOB_RUNS)["ds"].to_pylist()
+        assert (days.count(DAY), days.count(later)) == (runs_of_day, 1)
+        assert run(tmp_path, *at(DAY, "local.path=x"), more=more)[1]["status"] == (
+            "unchanged" if runs_of_day == 2 else "done"
+        )
 
 
 def test_exit_codes(tmp_path: Path, lake: Lake) -> None:

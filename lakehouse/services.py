@@ -90,8 +90,7 @@ def up(settings: Settings, until: str = "") -> None:
         if not _alive(name):
             _require_free(*place)
     if not _alive("spark"):
-        _start("spark", _spark_argv(settings), {**os.environ, "SPARK_HOME": str(_spark_home()),
-               "PYSPARK_PYTHON": sys.executable, "PYTHONPATH": str(PROJECT)})  # fmt: skip
+        _start("spark", *spark_server(settings, SPARK_PORT))
     login = _login()
     if not _alive("airflow"):
         argv = [str(Path(sys.executable).with_name("airflow")), "standalone"]
@@ -126,6 +125,27 @@ def status() -> None:
     """Say what runs."""
     for name in ("spark", "airflow"):
         sys.stdout.write(f"{name}: {'running' if _alive(name) else 'stopped'}\n")
+
+
+def spark_server(
+    settings: Settings, port: int, master: str = "local[2]"
+) -> tuple[list[str], dict[str, str]]:
+    """The command and the environment that run a Spark Connect server on a port of this machine."""
+    spec = find_spec("pyspark")
+    if spec is None or spec.origin is None:
+        raise UserError("pyspark is missing: run `make setup`")
+    home = Path(spec.origin).parent
+    confs = {
+        **conf(settings),
+        "spark.connect.grpc.binding.address": "127.0.0.1",
+        "spark.connect.grpc.binding.port": str(port),
+    }
+    flags = [part for key, value in confs.items() for part in ("--conf", f"{key}={value}")]
+    server = "org.apache.spark.sql.connect.service.SparkConnectServer"
+    argv = [str(home / "bin" / "spark-submit"), "--class", server, "--master", master,
+            "--jars", jars.paths(), *flags, "spark-internal"]  # fmt: skip
+    env = {"SPARK_HOME": str(home), "PYSPARK_PYTHON": sys.executable, "PYTHONPATH": str(PROJECT)}
+    return argv, {**os.environ, **env}
 
 
 def call(method: str, path: str, body: dict[str, Any] | None = None) -> Any:
@@ -181,25 +201,6 @@ def _login() -> str:
         path.write_text(json.dumps({"admin": secrets.token_urlsafe(9)}))
     password: str = json.loads(path.read_text())["admin"]
     return password
-
-
-def _spark_home() -> Path:
-    spec = find_spec("pyspark")
-    if spec is None or spec.origin is None:
-        raise UserError("pyspark is missing: run `make setup`")
-    return Path(spec.origin).parent
-
-
-def _spark_argv(settings: Settings) -> list[str]:
-    server = "org.apache.spark.sql.connect.service.SparkConnectServer"
-    confs = {
-        **conf(settings),
-        "spark.connect.grpc.binding.address": "127.0.0.1",
-        "spark.connect.grpc.binding.port": str(SPARK_PORT),
-    }  # fmt: skip
-    flags = [part for key, value in confs.items() for part in ("--conf", f"{key}={value}")]
-    return [str(_spark_home() / "bin" / "spark-submit"), "--class", server, "--master", "local[2]",
-            "--jars", jars.paths(), *flags, "spark-internal"]  # fmt: skip
 
 
 def _start(name: str, argv: list[str], env: dict[str, str]) -> None:

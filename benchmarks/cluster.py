@@ -14,7 +14,7 @@ import shutil
 import sys
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -40,7 +40,7 @@ def cluster(work: Path, profile: str, sets: Sequence[str]) -> Iterator[str]:
     # without SPARK_LOCAL_IP the pages of master and workers would listen on every address
     env |= {"SPARK_LOCAL_IP": "127.0.0.1", "SPARK_LOCAL_DIRS": str(work)}
     start = [f"{env['SPARK_HOME']}/bin/spark-class"]
-    processes = [
+    processes: list[tuple[str, list[str], Callable[[], bool]]] = [
         ("master", [*start, "org.apache.spark.deploy.master.Master", "--host", "127.0.0.1",
                     "--port", str(master), "--webui-port", str(page)],
          lambda: background.listens(page)),

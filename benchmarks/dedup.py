@@ -35,6 +35,7 @@ STEPS = (16, 4, 1)
 """Growth: the corpus divided by these."""
 HISTORY_DAYS = 10
 NEW_SHARE = 0.01
+WARM, COLD = OURS = "ours, warm server", "ours, cold session"
 
 
 @dataclass
@@ -115,7 +116,7 @@ def compare(bench: Benchmark, peers: Mapping[str, list[str]]) -> None:
     with bench.stage.server() as server:
         bench.note("warm-up", "ours", bench.documents, bench.on(bench.documents, "warm-up", server))
         for place in range(bench.rounds):
-            for name, used in (("ours, warm server", server), ("ours, cold session", None)):
+            for name, used in zip(OURS, (server, None), strict=True):
                 done = bench.on(bench.documents, root.name, used)
                 bench.note("compare", name, bench.documents, done, round=place,
                            **bench.scored(ours.result(root)))  # fmt: skip
@@ -132,7 +133,7 @@ def growth(bench: Benchmark) -> None:
         for place in range(bench.rounds):
             for size in (1, *(bench.documents // step for step in STEPS)):
                 done = bench.on(size, "growth", server)
-                bench.note("growth", "ours, warm server", size, done, round=place)
+                bench.note("growth", WARM, size, done, round=place)
 
 
 def increment(bench: Benchmark) -> None:
@@ -185,16 +186,21 @@ def _comparison(rows: list[dict[str, Any]]) -> list[str]:
         "(ideal) | planted near found | planted exact found |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
+    seconds: dict[str, float] = {}
     for name in dict.fromkeys(row["contender"] for row in rows):
         runs = [row for row in rows if row["contender"] == name]
-        seconds, last = _median(runs, "seconds"), runs[-1]
+        seconds[name], last = _median(runs, "seconds"), runs[-1]
         lines.append(
-            f"| {name} | {seconds:.1f} | {last['documents'] / seconds:,.0f} "
+            f"| {name} | {seconds[name]:.1f} | {last['documents'] / seconds[name]:,.0f} "
             f"| {_median(runs, 'cpu_seconds'):.1f} | {_median(runs, 'peak_mb'):,.0f} "
             f"| {last['recall']:.4f} | {last['precision']:.4f} "
             f"| {last['removed']:,} ({last['ideal']:,}) "
             f"| {last['near_found']:.4f} | {last['copies_found']:.4f} |"
         )
+    peers = {name: s for name, s in seconds.items() if name in contenders.PEERS}
+    for name in OURS:
+        ratios = (f"{s / seconds[name]:.2f} ({peer})" for peer, s in peers.items())
+        lines += ["", f"Speed of {name}, in that of: {', '.join(ratios)}."] if peers else []
     return lines
 
 
@@ -238,7 +244,7 @@ def _memory(rows: list[dict[str, Any]]) -> list[str]:
 
 
 def _median(rows: Iterable[Mapping[str, Any]], column: str) -> float:
-    return statistics.median(row[column] for row in rows)
+    return statistics.median(float(row[column]) for row in rows)
 
 
 def _exponent(sizes: Sequence[int], seconds: Sequence[float]) -> float:

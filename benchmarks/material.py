@@ -23,7 +23,6 @@ class Code:
     """A piece of code as it stands in a package."""
 
     kind: Literal["function", "file"]
-    origin: str
     text: str
 
 
@@ -42,34 +41,31 @@ def code(seed: int) -> Iterator[Code]:
             continue
         if "\0" in text:
             continue
-        found = [Code("file", str(path), text)]
-        found += [c for c in functions(text, str(path)) if len(c.text) in FUNCTION_CHARS]
-        for piece in found:
+        pieces = [Code("function", found) for found in functions(text)]
+        for piece in (Code("file", text), *pieces):
             digest = hashlib.blake2b(piece.text.encode(), digest_size=12).digest()
             if digest not in seen:
                 seen.add(digest)
                 yield piece
 
 
-def functions(text: str, origin: str) -> Iterator[Code]:
+def functions(text: str) -> Iterator[str]:
     """Functions and methods with their decorators, dedented; none where the file does not parse."""
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError):
         return
     lines = text.splitlines(keepends=True)
-    scopes: list[tuple[ast.AST, str]] = [(tree, "")]
+    scopes: list[ast.AST] = [tree]
     while scopes:
-        scope, prefix = scopes.pop()
-        for node in ast.iter_child_nodes(scope):
+        for node in ast.iter_child_nodes(scopes.pop()):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 first = min([node.lineno, *(d.lineno for d in node.decorator_list)]) - 1
-                yield Code("function", f"{origin}:{prefix}{node.name}",
-                           _dedented(lines[first : node.end_lineno]))  # fmt: skip
-            elif isinstance(node, ast.ClassDef):
-                scopes.append((node, f"{prefix}{node.name}."))
-            elif isinstance(node, ast.If | ast.Try | ast.With):
-                scopes.append((node, prefix))
+                function = _dedented(lines[first : node.end_lineno])
+                if len(function) in FUNCTION_CHARS:
+                    yield function
+            elif isinstance(node, ast.ClassDef | ast.If | ast.Try | ast.With):
+                scopes.append(node)
 
 
 def _dedented(lines: list[str]) -> str:
@@ -81,6 +77,8 @@ def _dedented(lines: list[str]) -> str:
 def _modules() -> list[Path]:
     """Python files of the standard library and the installed packages, in a fixed order."""
     paths = sysconfig.get_paths()
-    standard = [p for p in Path(paths["stdlib"]).rglob("*.py") if "site-packages" not in p.parts]
-    installed = Path(paths["purelib"]).rglob("*.py")
-    return sorted(p for p in {*standard, *installed} if p.stat().st_size in FILE_BYTES)
+    found = []
+    for root in (Path(paths["stdlib"]), Path(paths["purelib"])):
+        inside = sorted(p.relative_to(root) for p in root.rglob("*.py"))
+        found += [root / p for p in inside if "site-packages" not in p.parts]
+    return [path for path in found if path.stat().st_size in FILE_BYTES]

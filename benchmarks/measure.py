@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-SAMPLE_SECONDS = 0.1
+SAMPLE_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,13 +66,6 @@ def build(folder: Path, documents: int, seed: int = SEED) -> None:
     done.write_text(json.dumps(chosen))
 
 
-def subset(folder: Path, smaller: Path, documents: int) -> None:
-    """The first documents of a corpus, as a corpus of their own."""
-    smaller.mkdir(parents=True, exist_ok=True)
-    rows = pq.read_table(folder / "corpus.parquet").slice(0, documents)
-    pq.write_table(rows, smaller / "corpus.parquet", compression="zstd")
-
-
 def _copies(size: int) -> dict[tuple[str, float], int]:
     """How many copies of each sort go into that many documents."""
     near = {("near", level): round(size * NEAR_SHARE) for level in LEVELS}

@@ -80,10 +80,10 @@ def test_a_corpus_is_what_its_plan_says_and_the_same_each_time(tmp_path: Path) -
 
 
 def test_methods_are_found_with_their_decorators_and_dedented() -> None:
-    text = "class A:\n    if True:\n        @cached\n        def f(self):\n            '''x\ny'''"
-    (found,) = material.functions(text, "a.py")
-    assert found.origin == "a.py:A.f"
-    assert found.text == "@cached\ndef f(self):\n    '''x\ny'''"
+    body = "a = 1\n        b = 2\n        return [a, b] * 40 + [a] * 100 + [b] * 1000 + [a, b]"
+    text = f"class A:\n    @cached\n    def f(self):\n        {body}\n\n    x = 1\n"
+    expected = f"@cached\ndef f(self):\n        {body}\n".replace("\n        ", "\n    ")
+    assert list(material.functions(text)) == [expected]
 
 
 def test_scores_count_pairs_and_removals() -> None:

@@ -116,7 +116,7 @@ def up(settings: Settings, until: str = "", *, restart: bool = False) -> None:
             _require_free(*place)
     if not _alive("spark"):
         require_java()
-        _start("spark", _spark_argv(settings), _spark_environment(), wanted["spark"])
+        _start("spark", *spark_server(settings, SPARK_PORT), wanted["spark"])
     login = _login()
     if not _alive("airflow"):
         argv = [str(Path(sys.executable).with_name("airflow")), "standalone"]
@@ -184,6 +184,29 @@ def status() -> None:
         sys.stdout.write(f"{name}: {'running' if _alive(name) else 'stopped'}\n")
 
 
+def spark_server(
+    settings: Settings, port: int, master: str = "local[2]"
+) -> tuple[list[str], dict[str, str]]:
+    """The command and the environment that run a Spark Connect server on a port of this machine."""
+    spec = find_spec("pyspark")
+    if spec is None or spec.origin is None:
+        raise UserError("pyspark is missing: run `make setup`")
+    home = Path(spec.origin).parent
+    confs = {
+        **conf(settings),
+        "spark.connect.grpc.binding.address": "127.0.0.1",
+        "spark.connect.grpc.binding.port": str(port),
+    }
+    flags = [part for key, value in confs.items() for part in ("--conf", f"{key}={value}")]
+    server = "org.apache.spark.sql.connect.service.SparkConnectServer"
+    argv = [str(home / "bin" / "spark-submit"), "--class", server, "--master", master,
+            "--jars", jars.paths(), *flags, "spark-internal"]  # fmt: skip
+    # spark-submit will not start a server where the environment names one
+    env = {name: value for name, value in os.environ.items() if name != "SPARK_REMOTE"}
+    return argv, {**env, "SPARK_HOME": str(home), "PYSPARK_PYTHON": sys.executable,
+                  "PYTHONPATH": str(PROJECT)}  # fmt: skip
+
+
 def call(method: str, path: str, body: dict[str, Any] | None = None) -> Any:
     """Airflow's REST API as the admin; ServiceError with its answer where it refuses."""
     try:
@@ -237,32 +260,6 @@ def _login() -> str:
         path.write_text(json.dumps({"admin": secrets.token_urlsafe(9)}))
     password: str = json.loads(path.read_text())["admin"]
     return password
-
-
-def _spark_home() -> Path:
-    spec = find_spec("pyspark")
-    if spec is None or spec.origin is None:
-        raise UserError("pyspark is missing: run `make setup`")
-    return Path(spec.origin).parent
-
-
-def _spark_environment() -> dict[str, str]:
-    # spark-submit will not start a server where the environment names one
-    env = {name: value for name, value in os.environ.items() if name != "SPARK_REMOTE"}
-    return {**env, "SPARK_HOME": str(_spark_home()), "PYSPARK_PYTHON": sys.executable,
-            "PYTHONPATH": str(PROJECT)}  # fmt: skip
-
-
-def _spark_argv(settings: Settings) -> list[str]:
-    server = "org.apache.spark.sql.connect.service.SparkConnectServer"
-    confs = {
-        **conf(settings),
-        "spark.connect.grpc.binding.address": "127.0.0.1",
-        "spark.connect.grpc.binding.port": str(SPARK_PORT),
-    }  # fmt: skip
-    flags = [part for key, value in confs.items() for part in ("--conf", f"{key}={value}")]
-    return [str(_spark_home() / "bin" / "spark-submit"), "--class", server, "--master", "local[2]",
-            "--jars", jars.paths(), *flags, "spark-internal"]  # fmt: skip
 
 
 def _start(name: str, argv: list[str], env: dict[str, str], serving: dict[str, Any]) -> None:

@@ -1,0 +1,110 @@
+"""Run a command as its own process on one core, and say what it and its children took."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+SAMPLE_SECONDS = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a command took, and the last line it printed.
+
+    `peak_mb` is the resident memory of all processes, summed; `server_mb` that of the server's
+    first process alone (Spark's driver), 0 where there is no server.
+    """
+
+    seconds: float
+    cpu_seconds: float
+    peak_mb: float
+    server_mb: float
+    answer: str
+
+
+class CommandFailed(Exception):
+    """A measured command ended with an error; its log's end is the message."""
+
+
+def run(
+    argv: Sequence[str], log: Path, *, cores: Sequence[int], env: Mapping[str, str] | None = None,
+    server: int | None = None,
+) -> Measured:  # fmt: skip
+    """Run to the end, pinned to `cores`; `server`'s tree counts too, for what it does meanwhile."""
+    before = cpu_seconds(server) if server else 0.0
+    started = time.monotonic()
+    with log.open("ab") as stderr:
+        process = subprocess.Popen(
+            argv, env=dict(env or os.environ), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=stderr, preexec_fn=lambda: os.sched_setaffinity(0, cores),
+        )  # fmt: skip
+    memory = _Peak(process.pid, server)
+    assert process.stdout is not None
+    lines = process.stdout.read().decode(errors="replace").splitlines()
+    _, status, usage = os.wait4(process.pid, 0)  # the usage of the process and all it waited for
+    seconds = time.monotonic() - started
+    process.returncode = os.waitstatus_to_exitcode(status)
+    memory.stop()
+    if process.returncode:
+        tail = log.read_text(errors="replace")[-3000:]
+        raise CommandFailed(f"{' '.join(argv)}: exit code {process.returncode}\n{tail}")
+    cpu = usage.ru_utime + usage.ru_stime + (cpu_seconds(server) - before if server else 0.0)
+    return Measured(seconds, cpu, memory.all_mb, memory.server_mb, lines[-1] if lines else "")
+
+
+def tree(pid: int) -> list[psutil.Process]:
+    """The process and all below it that are alive."""
+    with suppress(psutil.NoSuchProcess):
+        root = psutil.Process(pid)
+        return [root, *root.children(recursive=True)]
+    return []
+
+
+def cpu_seconds(pid: int) -> float:
+    """CPU seconds of the tree so far, those of ended children that were waited for included."""
+    total = 0.0
+    for process in tree(pid):
+        with suppress(psutil.NoSuchProcess):
+            t = process.cpu_times()
+            total += t.user + t.system + t.children_user + t.children_system
+    return total
+
+
+def resident_mb(processes: Sequence[psutil.Process]) -> float:
+    """Resident memory, summed; pages that processes share count in each."""
+    total = 0
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            total += process.memory_info().rss
+    return total / 1e6
+
+
+class _Peak:
+    """The highest resident memory of a command's tree and a server's, sampled by a thread."""
+
+    def __init__(self, command: int, server: int | None) -> None:
+        self.all_mb = self.server_mb = 0.0
+        self._command, self._server = command, server
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._end.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._end.is_set():
+            server = tree(self._server) if self._server else []
+            self.all_mb = max(self.all_mb, resident_mb([*tree(self._command), *server]))
+            self.server_mb = max(self.server_mb, resident_mb(server[:1]))
+            self._end.wait(SAMPLE_SECONDS)

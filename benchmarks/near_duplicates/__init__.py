@@ -1,0 +1,1 @@
+"""The near-duplicate benchmark's parts: corpus, truth, contenders, scores."""

@@ -2,11 +2,12 @@
 
     python -m jobs.deduplicate --partition 2026-11-01 --profile tiny
 
-Grain: one row a repeating document. Exact duplicates are equal but for white space; near ones meet
-in a MinHash band and have a true Jaccard similarity of token 5-grams at or above the threshold.
-Clusters chain; the original is the first of the cluster by (day, source, id). So the table is a
-function of the set of documents alone: days may come in any order, and a late older day that
-becomes an original changes the newer days' rows, visibly: in this table's history and in
+Grain: one row a repeating document. What the profile's filters hold back (`filters`) is left out
+first, so that an original may always be used. Exact duplicates are equal but for white space; near
+ones meet in a MinHash band and have a true Jaccard similarity of token 5-grams at or above the
+threshold. Clusters chain; the original is the first of the cluster by (day, source, id). So
+the table is a function of the set of documents alone: days may come in any order, and a late older
+day that becomes an original changes the newer days' rows, visibly: in this table's history and in
 ops.takeovers.
 
 Only what moved is computed. silver.minhash_bands holds what was kept of every document,
@@ -27,7 +28,7 @@ from functools import reduce
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from jobs import similarity
+from jobs import filters, similarity
 from jobs.similarity import DOCUMENT
 from lakehouse.run import Counts, Run, Stage, entry
 from lakehouse.settings import Deduplicate
@@ -55,8 +56,13 @@ def main(run: Run) -> dict[dt.date, Counts]:
 
 
 def _rules(run: Run) -> str:
-    """Hash of what decides which documents are duplicates."""
-    return _hash(RULES, repr(run.settings.deduplicate))
+    """Hash of what decides which documents are compared, and which are duplicates."""
+    return _hash(RULES, filters.RULES, repr((run.settings.filters, run.settings.deduplicate)))
+
+
+def _judged(run: Run, days: Iterable[dt.date]) -> DataFrame:
+    """The documents of these days, with the reason for which one is held back, if any."""
+    return filters.transform(run.table(DOCUMENTS).where(_on(days)), run.settings.filters)
 
 
 def _sketch(run: Run) -> None:
@@ -71,7 +77,7 @@ def _sketch(run: Run) -> None:
     days = [d for d in wanted.keys() | held.keys() if wanted.get(d) != held.get(d)]
     if not days:
         return
-    texts = run.table(DOCUMENTS).where(_on(days)).select(
+    texts = _judged(run, days).where("reason = ''").select(
         *DOCUMENT, F.concat_ws("\n", "instruction", "content").alias("text")
     )  # fmt: skip
     made_from = F.create_map(*(F.lit(x) for pair in wanted.items() for x in pair))[F.col("ds")]
@@ -217,8 +223,9 @@ def _rewrite(
     if touched is None or days is None:
         found = transform(documents, pairs).localCheckpoint()
         run.write(DUPLICATES, found)
-        run.reject_all(_rejected(found))
-        return sorted(r["ds"] for r in sketches.select("ds").distinct().collect())
+        every = [r["ds"] for r in run.table(DOCUMENTS).select("ds").distinct().collect()]
+        run.reject_all(_rejected(found, _judged(run, every)))
+        return every
     clusters = touched.join(labels, "content", "left").select(cluster).distinct()
     documents = documents.join(F.broadcast(clusters), "cluster", "left_semi").localCheckpoint()
     found = transform(documents, pairs).localCheckpoint()
@@ -233,7 +240,7 @@ def _rewrite(
     stay = held.where(_on(others)).join(documents.select(*DOCUMENT), [*DOCUMENT], "left_anti")
     rows = stay.union(found.where(_on([*days, *others]))).localCheckpoint()
     run.write(DUPLICATES, rows, _scope([*days, *others]))
-    run.reject_all(_rejected(rows), [*days, *others])
+    run.reject_all(_rejected(rows, _judged(run, [*days, *others])), [*days, *others])
     return [*days, *others]
 
 
@@ -247,9 +254,13 @@ def _log_takeovers(run: Run, found: DataFrame, held: DataFrame) -> None:
     )  # fmt: skip
 
 
-def _rejected(duplicates: DataFrame) -> DataFrame:
-    """The rows of ops.rejected_rows for these duplicates."""
-    return duplicates.select(
+def _rejected(duplicates: DataFrame, judged: DataFrame) -> DataFrame:
+    """The rows of ops.rejected_rows for these duplicates, and for what filters hold back."""
+    held_back = judged.where("reason <> ''").select(
+        "ds", F.col("document_id").alias("row_id"), "source", "origin", "reason", "remedy",
+        F.lit(filters.RULES).alias("rule_version"), "evidence",
+    )  # fmt: skip
+    repeated = duplicates.select(
         "ds", F.col("document_id").alias("row_id"), "source",
         F.col("duplicate_of").alias("origin"),
         F.expr("IF(method = 'exact', 'exact duplicate', 'near duplicate')").alias("reason"),
@@ -258,18 +269,17 @@ def _rejected(duplicates: DataFrame) -> DataFrame:
         F.to_json(F.struct("duplicate_of", "original_ds", "similarity", "similar_to"))
          .alias("evidence"),
     )  # fmt: skip
+    return held_back.unionByName(repeated)
 
 
 def _counts(run: Run, days: Iterable[dt.date]) -> dict[dt.date, Counts]:
-    """The books of these days."""
-    total, bad = (
+    """The books of these days: documents, and of those compared the ones that repeat none."""
+    total, compared, repeated = (
         {r["ds"]: r["count"] for r in rows.where(_on(days)).groupBy("ds").count().collect()}
-        for rows in (run.table(DOCUMENTS), run.current(DUPLICATES))
+        for rows in (run.table(DOCUMENTS), run.current(SKETCHES), run.current(DUPLICATES))
     )
-    return {
-        d: Counts(n, n - bad.get(d, 0), bad.get(d, 0))
-        for d in days if (n := total.get(d, 0)) or d == run.partition
-    }  # fmt: skip
+    kept = {d: compared.get(d, 0) - repeated.get(d, 0) for d in days}
+    return {d: Counts(total.get(d, 0), kept[d], total.get(d, 0) - kept[d]) for d in days}
 
 
 def _hash(*parts: str) -> str:
@@ -286,7 +296,8 @@ def _scope(days: Iterable[dt.date]) -> str:
 
 STAGE = Stage(
     "deduplicate", main, reads=(DOCUMENTS,),
-    writes=(SKETCHES, DUPLICATES, SIMILAR, TAKEOVERS), settings=("deduplicate",), grain="corpus",
+    writes=(SKETCHES, DUPLICATES, SIMILAR, TAKEOVERS), settings=("deduplicate", "filters"),
+    grain="corpus",
 )  # fmt: skip
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
     python -m jobs.mix --partition 2026-11-03 --profile tiny
 
 All published pairs up to the partition's day (phase `self_generated`) and all original
-instruction documents that are no duplicates (phase `original`), without those in which the
+instruction documents that deduplication kept (phase `original`), without those in which the
 benchmarks of today are found, whatever was known when they were published; each phase in an order
 drawn by hash. The set's id is a hash of its content: an equal set is the same set.
 """
@@ -17,11 +17,11 @@ from functools import reduce
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from jobs import contamination, rescan
+from jobs import contamination, kept, rescan
 from jobs.scope import Scope, versions
 from lakehouse.run import Counts, Run, Stage, entry
 from lakehouse.settings import Settings
-from lakehouse.tables import CONTAMINATION, DOCUMENTS, DUPLICATES, PAIRS, TRAINING_EXAMPLES
+from lakehouse.tables import CONTAMINATION, PAIRS, TRAINING_EXAMPLES
 
 RULES = "mix/1"
 
@@ -57,9 +57,7 @@ def main(run: Run) -> Counts:
     if scope.prompts.fenced:
         response = F.concat(F.lit("```"), "language", F.lit("\n"), "response", F.lit("\n```"))
     self_generated = published.select("pair_id", "instruction", response.alias("response"))
-    documents = run.table(DOCUMENTS).where(f"{until} AND kind = 'instruction'")
-    key = ["ds", "source", "document_id"]
-    originals = documents.join(run.table(DUPLICATES).select(*key), key, "leftanti")
+    originals = kept.documents(run).where(f"{until} AND kind = 'instruction'")
     original = originals.select(
         F.col("document_id").alias("pair_id"), "instruction", F.col("content").alias("response")
     )
@@ -112,7 +110,7 @@ def _depends(settings: Settings) -> str:
 
 
 STAGE = Stage(
-    "mix", main, reads=(PAIRS, DOCUMENTS, DUPLICATES), writes=(TRAINING_EXAMPLES, CONTAMINATION),
+    "mix", main, reads=(PAIRS, *kept.READS), writes=(TRAINING_EXAMPLES, CONTAMINATION),
     settings=("training", "model", "decontaminate"), grain="key", depends=_depends,
 )  # fmt: skip
 

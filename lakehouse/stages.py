@@ -32,9 +32,13 @@ class StageRef:
 
 STAGES: tuple[StageRef, ...] = (
     StageRef("ingest", "jobs.ingest", "corpus", "spark", (), (t.DOCUMENTS,)),
-    StageRef("deduplicate", "jobs.deduplicate", "corpus", "spark", (t.DOCUMENTS,), (t.DUPLICATES,)),
     StageRef(
-        "extract", "jobs.extract", "corpus", "spark", (t.DOCUMENTS, t.DUPLICATES), (t.SNIPPETS,)
+        "deduplicate", "jobs.deduplicate", "corpus", "spark", (t.DOCUMENTS,),
+        (t.SKETCHES, t.DUPLICATES, t.SIMILAR, t.TAKEOVERS),
+    ),
+    StageRef(
+        "extract", "jobs.extract", "corpus", "spark", (t.DOCUMENTS, t.SKETCHES, t.DUPLICATES),
+        (t.SNIPPETS,),
     ),
     StageRef(
         "decontaminate", "jobs.decontaminate", "corpus", "spark", (t.SNIPPETS,), (t.CONTAMINATION,)
@@ -54,7 +58,7 @@ STAGES: tuple[StageRef, ...] = (
         (t.STAGED, t.QUALITY_RESULTS), (t.PAIRS,),
     ),
     StageRef(
-        "mix", "jobs.mix", "training", "spark", (t.PAIRS, t.DOCUMENTS, t.DUPLICATES),
+        "mix", "jobs.mix", "training", "spark", (t.PAIRS, t.DOCUMENTS, t.SKETCHES, t.DUPLICATES),
         (t.TRAINING_EXAMPLES, t.CONTAMINATION),
     ),
     StageRef(

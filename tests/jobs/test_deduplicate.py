@@ -34,6 +34,8 @@ def write(root: Path, documents: Iterable[Document]) -> None:
     for ds, source, text in documents:
         row = {c.name: "" if c.type == "STRING" else None for c in DOCUMENTS.columns}
         row |= {"ds": ds, "source": source, "kind": "code", "content": text, "language": "python",
+                "license": "MIT", "generated": False, "minified": False, "vendored": False,
+                "longest_line": 1, "alphanumeric_fraction": 1.0,
                 "document_id": ingest.document_id("code", "", text),
                 "ingested_at": dt.datetime.now(dt.UTC)}  # fmt: skip
         rows.append(row)
@@ -191,6 +193,22 @@ def test_skew_leaves_the_rest_as_it_is(spark: Any, tmp_path: Path) -> None:
     near = [r for r in found if r["source"] == "s"]
     assert len(near) == 2999 + 1
     assert {r["method"] for r in near} == {"minhash"}
+
+
+def test_what_filters_hold_back_is_no_original(spark: Any, tmp_path: Path) -> None:
+    write(tmp_path, [(START, "s", text("a")), (START, "t", text("a", changed=2))])
+    lake = Lake(str(tmp_path))
+    rows = lake.read(DOCUMENTS).drop(["run_id"]).to_pylist()
+    lake.sync(DOCUMENTS, [r | {"license": "MIT" if r["source"] == "t" else "GPL-3.0-only"}
+                          for r in rows], {}, "r")  # fmt: skip
+    done = run(tmp_path)
+    assert (done["rows_in"], done["rows_kept"], done["rows_rejected"]) == (2, 1, 1)
+    assert lake.read(DUPLICATES).num_rows == 0
+    (rejected,) = lake.read(REJECTED).to_pylist()
+    assert (rejected["reason"], rejected["source"]) == ("licence not allowed", "s")
+    done = run(tmp_path, "filters.licenses=MIT,GPL-3.0-only")
+    assert (done["rows_in"], done["rows_kept"], done["rows_rejected"]) == (2, 1, 1)
+    assert lake.read(DUPLICATES)["source"].to_pylist() == ["t"]
 
 
 def test_bands_must_divide_permutations(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ stays in staging, where it can be queried, and gold does not move.
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from typing import Any
 
@@ -18,7 +19,7 @@ from pyspark.sql import functions as F
 from expectations.check import Finding, check, suite
 from expectations.structural import of_table
 from lakehouse.books import rejected_by
-from lakehouse.errors import GateError
+from lakehouse.errors import GateError, ServiceError
 from lakehouse.run import Counts, Run, Stage, entry
 from lakehouse.tables import JOB_RUNS, QUALITY_RESULTS, STAGED, Table
 
@@ -31,11 +32,28 @@ def books(run: Run) -> list[dict[str, Any]]:
         if held is None or row["finished_at"] > held["finished_at"]:
             newest[row["stage"]] = row
     held_by = rejected_by(run.lake, "stage", {"ds": run.partition})
+    for stage, row in newest.items():
+        if row["rows_rejected"] != held_by.get(stage, 0):
+            _require_finished(run, stage, row["finished_at"])
     names = ("stage", "rows_in", "rows_kept", "rows_rejected")
     return [
         {**{n: row[n] for n in names}, "held": held_by.get(stage, 0)}
         for stage, row in sorted(newest.items())
     ]
+
+
+def _require_finished(run: Run, stage: str, since: dt.datetime) -> None:
+    """ServiceError if a run of the stage, of whatever day, broke off after this day's last one."""
+    later = [
+        r for r in run.lake.read(JOB_RUNS, {"stage": stage}).to_pylist()
+        if r["status"] != "done" and r["started_at"] > since
+    ]  # fmt: skip
+    if later:
+        day = max(later, key=lambda r: r["started_at"])["ds"]
+        raise ServiceError(
+            f"{stage} {day} has not finished: its rejected rows of {run.partition} are written, "
+            f"their count is not. Run {stage} for {day} again, then the gate. Gold is unchanged"
+        )
 
 
 def main(run: Run) -> Counts:

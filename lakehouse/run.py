@@ -21,7 +21,6 @@ import json
 import os
 import signal
 import sys
-import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -57,6 +56,9 @@ class Counts:
 
 Narrow = Callable[[Lake, Settings, dt.date], Mapping[str, str]]
 """Digests by partition, and of the whole under `*`, as of `Lake.digests`; for a run of that day."""
+
+
+NOTHING = Counts(0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,42 +171,36 @@ def _run_one(
     stage: Stage, label: str, day: dt.date, settings: Settings, lake: Lake, option: str,
     past: History, prints: Fingerprints,
 ) -> dict[str, Any]:  # fmt: skip
-    """One partition, with its job_runs row whatever happens short of a kill."""
+    """One partition, with its entry in the books whatever happens."""
     run = Run(stage, label, day, settings, lake, uuid.uuid4().hex[:16], option)
-    for table in (*stage.reads, *stage.writes):
+    for table in (*stage.reads, *stage.writes, REJECTED):
         lake.create(table)
     run.versions = {t.full_name: v for t in stage.reads if (v := lake.version(t)) is not None}
-    before = {t.full_name: lake.version(t) for t in stage.writes}
-    fingerprint = prints.of(day)
-    started, clock = dt.datetime.now(dt.UTC), time.monotonic()
     run.log.info("start", run_id=run.run_id, reads=run.versions)
-    book = Book(run, fingerprint, started, clock)
+    book = Book(run, prints.of(day), past)
+    book.enter({day: NOTHING}, "running")
     try:
         counted = stage.main(run)
         by_day = dict(counted) if isinstance(counted, Mapping) else {day: counted}
-        by_day.setdefault(day, Counts(0, 0, 0))
+        counts = by_day.setdefault(day, NOTHING)
         balance(lake, label, by_day)
+        written = book.trace()
     except BaseException as error:
         status = "gate_failed" if isinstance(error, GateError) else "failed"
-        book.enter({day: Counts(0, 0, 0)}, status, f"{type(error).__name__}: {error}"[:2000])
+        book.trace()
+        book.enter({day: NOTHING}, status, f"{type(error).__name__}: {error}"[:2000])
         if isinstance(error, Exception) and run.lost_spark():
             raise ServiceError(
                 f"{label} {day}: Spark ended in the middle of the work. Run it again, nothing is "
                 f"lost; if it happens again, see the log above for the reason ({error})"[:2000]
             ) from error
         raise
-    written = {
-        t.full_name: v for t in stage.writes
-        if (v := lake.version(t)) is not None and v != before[t.full_name]
-    }  # fmt: skip
-    book.trace(written)
-    changed = {d: c for d, c in by_day.items() if d == day or moved(past.newest.get(d), c)}
-    seconds = book.enter(changed, "done", "")
-    counts = by_day[day]
+    moved_too = {d: c for d, c in by_day.items() if d == day or moved(past.newest.get(d), c)}
+    book.enter(moved_too, "done")
     run.log.info("done", rows_in=counts.rows_in, kept=counts.rows_kept,
-                 rejected=counts.rows_rejected, seconds=round(seconds, 1))  # fmt: skip
-    return _report(label, day, run.run_id, "done", counts, run.versions, written, seconds,
-                   seconds / 3600 * settings.cost.usd_per_hour)  # fmt: skip
+                 rejected=counts.rows_rejected, seconds=round(book.seconds, 1))  # fmt: skip
+    return _report(label, day, run.run_id, "done", counts, run.versions, written, book.seconds,
+                   book.seconds / 3600 * settings.cost.usd_per_hour)  # fmt: skip
 
 
 def _unchanged(stage: Stage, day: dt.date, past: History, prints: Fingerprints) -> bool:

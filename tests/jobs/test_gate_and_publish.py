@@ -13,7 +13,7 @@ import pytest
 
 from jobs import gate, publish
 from lakehouse.delta import Lake, _content
-from lakehouse.errors import GateError
+from lakehouse.errors import GateError, ServiceError
 from lakehouse.run import Run, execute
 from lakehouse.settings import Settings
 from lakehouse.tables import JOB_RUNS, PAIRS, QUALITY_RESULTS, STAGED
@@ -50,7 +50,7 @@ def ran(lake: Lake, counts: tuple[int, int, int]) -> None:
         "stage": "extract", "ds": DAY, "status": "done", "fingerprint": "", "rows_in": rows_in,
         "rows_kept": kept, "rows_rejected": rejected, "prompt_tokens": 0, "completion_tokens": 0,
         "seconds": 0.0, "cost": 0.0, "message": "", "git_sha": "", "started_at": now,
-        "finished_at": now, "run_id": "extracted",
+        "finished_at": now, "run_id": f"extracted {now}",
     }], "extracted")  # fmt: skip
 
 
@@ -187,6 +187,23 @@ def test_books_that_do_not_balance_fail_the_gate(
     ran(lake, counts)
     with pytest.raises(GateError, match="extract"):
         execute(gate.STAGE, DAY, settings)
+
+
+def test_a_stage_that_broke_off_before_it_wrote_its_counts_is_waited_for(
+    spark: Any, lake: Lake, settings: Settings
+) -> None:
+    """It rejects rows of every day; their counts come with its last commit."""
+    stage(lake, [pair(1)])
+    ran(lake, (5, 4, 1))  # of this day: one rejected row, which the later run has taken away
+    began = dt.datetime.now(dt.UTC)
+    (done,) = lake.read(JOB_RUNS, {"stage": "extract"}).to_pylist()
+    lake.append_missing(JOB_RUNS, [{
+        **{c: done[c] for c in JOB_RUNS.content}, "ds": DAY + dt.timedelta(1), "status": "running",
+        "started_at": began, "finished_at": None, "run_id": "killed"}], "killed")  # fmt: skip
+    with pytest.raises(ServiceError, match="extract 2026-11-02 has not finished"):
+        execute(gate.STAGE, DAY, settings)
+    ran(lake, (5, 5, 0))  # it was run again, to its end
+    assert execute(gate.STAGE, DAY, settings)["status"] == "done"
 
 
 def test_a_failed_gate_is_exit_code_3_and_a_json_line(lake: Lake) -> None:

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from lakehouse.delta import Lake
-from lakehouse.tables import JOB_RUNS, LINEAGE, REJECTED, SNIPPETS
+from lakehouse.run import Counts, Run, Stage, execute
+from lakehouse.settings import Settings
+from lakehouse.tables import JOB_RUNS, LINEAGE, MODELS, REJECTED, SNIPPETS
 
 STAGE = '''
 """A stage that rejects every second snippet of its day."""
-import sys
+import os
 from lakehouse.errors import GateError, ServiceError, UserError
 from lakehouse.run import Counts, Stage, entry
 from lakehouse.tables import SNIPPETS, QUALITY_RESULTS, MODELS
@@ -34,6 +36,7 @@ def main(run):
     run.lake.upsert(MODELS, [{"model_id": name, "arm": "base", "base_model_id": "m",
         "training_run_id": "", "spec": "", "path": "p", "sha256": "0", "promoted": False}],
         run.run_id)
+    if fault == "kill": os.kill(os.getpid(), 9)
     kept = len(rows) - len(bad) + (1 if fault == "unbalanced" else 0)
     return Counts(len(rows), kept, len(bad))
 
@@ -71,11 +74,49 @@ def test_a_run_writes_its_books_and_its_last_line(tmp_path: Path, lake: Lake) ->
     assert (line["stage"], line["partition"], line["status"]) == ("halve", str(DAY), "done")
     assert (line["rows_in"], line["rows_kept"], line["rows_rejected"]) == (5, 2, 3)
     assert line["versions_read"] == {"silver.snippets": 1}
-    assert line["versions_written"] == {"ops.models": 1}
+    assert line["versions_written"] == {"ops.models": 1, "ops.rejected_rows": 1}
     (job,) = lake.read(JOB_RUNS).to_pylist()
     assert (job["run_id"], job["status"], job["rows_rejected"]) == (line["run_id"], "done", 3)
-    (edge,) = lake.read(LINEAGE).to_pylist()
-    assert (edge["input_table"], edge["output_table"]) == ("silver.snippets", "ops.models")
+    assert edges(lake) == [("silver.snippets", 1, "ops.models", 1),
+                           ("silver.snippets", 1, "ops.rejected_rows", 1)]  # fmt: skip
+
+
+def edges(lake: Lake) -> list[tuple[str, int | None, str, int]]:
+    return sorted(
+        (r["input_table"], r["input_version"], r["output_table"], r["output_version"])
+        for r in lake.read(LINEAGE).to_pylist()
+    )
+
+
+def test_a_killed_try_is_seen_as_open_and_its_data_get_their_lineage(
+    tmp_path: Path, lake: Lake
+) -> None:
+    lake.append_missing(SNIPPETS, [snippet("a")], "r")
+    code, line, _ = run(tmp_path, *at(DAY, "local.path=kill"))
+    assert (code, line) == (-9, {})
+    (job,) = lake.read(JOB_RUNS).to_pylist()
+    assert (job["status"], job["finished_at"]) == ("running", None)
+    code, line, _ = run(tmp_path, *at(DAY))
+    assert (code, line["versions_written"]) == (0, {})  # it was all there
+    assert edges(lake) == [("silver.snippets", 1, "ops.models", 1),
+                           ("silver.snippets", 1, "ops.rejected_rows", 1)]  # fmt: skip
+    assert {r["run_id"] for r in lake.read(LINEAGE).to_pylist()} == {job["run_id"]}
+    assert statuses(lake, DAY) == ["killed", "done"]
+    run(tmp_path, *at(DAY), "--force")
+    assert len(edges(lake)) == 2
+
+
+def outside(stage_run: Run) -> Counts:
+    """Bring in a model from outside the lake."""
+    stage_run.lake.upsert(MODELS, [{
+        "model_id": "m", "arm": "base", "base_model_id": "m", "training_run_id": "", "spec": "",
+        "path": "p", "sha256": "0", "promoted": False}], stage_run.run_id)  # fmt: skip
+    return Counts(1, 1, 0)
+
+
+def test_what_comes_from_outside_has_an_edge_too(lake: Lake, settings: Settings) -> None:
+    execute(Stage("outside", outside, writes=(MODELS,)), DAY, settings)
+    assert edges(lake) == [("", None, "ops.models", 1)]
 
 
 def test_twice_is_once_until_the_input_moves(tmp_path: Path, lake: Lake) -> None:

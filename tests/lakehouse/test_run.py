@@ -37,6 +37,7 @@ def main(run):
         "training_run_id": "", "spec": "", "path": "p", "sha256": "0", "promoted": False}],
         run.run_id)
     if fault == "kill": os.kill(os.getpid(), 9)
+    if fault == "terminate": os.kill(os.getpid(), 15)
     kept = len(rows) - len(bad) + (1 if fault == "unbalanced" else 0)
     return Counts(len(rows), kept, len(bad))
 
@@ -53,11 +54,11 @@ def snippet(name: str, day: dt.date = DAY) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def run(tmp_path: Path, *argv: str) -> tuple[int, dict[str, Any], str]:
-    script = tmp_path / "halve.py"
-    script.write_text(STAGE)
+def run(tmp_path: Path, *argv: str, script: str = STAGE) -> tuple[int, dict[str, Any], str]:
+    path = tmp_path / "halve.py"
+    path.write_text(script)
     done = subprocess.run(
-        [sys.executable, str(script), *argv], capture_output=True, text=True, check=False
+        [sys.executable, str(path), *argv], capture_output=True, text=True, check=False
     )
     lines = done.stdout.splitlines()
     return done.returncode, json.loads(lines[-1]) if lines else {}, done.stderr
@@ -180,6 +181,52 @@ def test_exit_codes(tmp_path: Path, lake: Lake) -> None:
         assert ("Traceback" in stderr) == (fault == "defect")
     statuses = lake.read(JOB_RUNS)["status"].to_pylist()
     assert sorted(statuses) == ["failed", "failed", "failed", "gate_failed"]
+
+
+FIELDS = {
+    "stage", "partition", "run_id", "status", "rows_in", "rows_kept", "rows_rejected",
+    "versions_read", "versions_written", "seconds", "prompt_tokens", "completion_tokens", "tokens",
+    "cost",
+}  # fmt: skip
+
+
+def test_a_failure_tells_as_much_as_a_success(tmp_path: Path, lake: Lake) -> None:
+    lake.append_missing(SNIPPETS, [snippet("a")], "r")
+    assert run(tmp_path, *at(DAY))[1].keys() == FIELDS
+    for fault in ("gate", "defect"):
+        _, line, _ = run(tmp_path, *at(DAY, f"local.path={fault}"))
+        assert FIELDS | {"error"} == line.keys()
+        assert line["versions_read"] == {"silver.snippets": 1}
+        assert line["run_id"] in lake.read(JOB_RUNS)["run_id"].to_pylist()
+    _, line, _ = run(tmp_path, *at(DAY, "local.path=unbalanced"))
+    assert (line["rows_in"], line["rows_rejected"]) == (1, 1)
+
+
+def test_sigterm_closes_the_books_and_prints_the_line(tmp_path: Path, lake: Lake) -> None:
+    lake.append_missing(SNIPPETS, [snippet("a")], "r")
+    code, line, _ = run(tmp_path, *at(DAY, "local.path=terminate"))
+    assert (code, line["status"], line["error"]) == (143, "failed", "ended by SIGTERM")
+    assert line.keys() >= FIELDS
+    assert line["versions_written"].keys() == {"ops.models", "ops.rejected_rows"}
+    assert statuses(lake, DAY) == ["failed"]
+
+
+def test_stages_of_one_process_are_told_of_together(tmp_path: Path, lake: Lake) -> None:
+    lake.append_missing(SNIPPETS, [snippet(n) for n in "abc"], "r")
+    both = STAGE.replace("    entry(Stage(", "    import dataclasses\n    first = Stage(").replace(
+        'settings=("local",)))', 'settings=("local",))\n    '
+        "entry(first, dataclasses.replace(first, name='again', settings=()))",
+    )  # fmt: skip
+    code, line, _ = run(tmp_path, *at(DAY), script=both)
+    assert (code, line["stage"], [s["stage"] for s in line["stages"]]) == (
+        0, "again", ["halve", "again"])  # fmt: skip
+    assert line["rows_rejected"] == sum(s["rows_rejected"] for s in line["stages"]) == 4
+    assert line["seconds"] == sum(s["seconds"] for s in line["stages"])
+    failing = both.replace("    rows = run.lake", "    if run.label == 'again': fault = 1 / 0\n"
+                           "    rows = run.lake")  # fmt: skip
+    code, line, _ = run(tmp_path, *at(DAY), script=failing)
+    assert (code, line["stage"], line["status"]) == (1, "again", "failed")
+    assert [s["status"] for s in line["stages"]] == ["done", "failed"]
 
 
 def test_books_that_do_not_balance_are_a_defect(tmp_path: Path, lake: Lake) -> None:

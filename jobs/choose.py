@@ -87,7 +87,7 @@ def main(run: Run) -> Counts:
     run.write(CONTAMINATION, hits, f"row_kind = 'pair' AND ds = '{run.partition}'")
     clean = staged.join(hits.select(F.col("row_id").alias("pair_id")), "pair_id", "leftanti")
     kept = clean.where(F.col("score") >= floor)
-    run.write(STAGED, kept, f"ds = '{run.partition}'")
+    run.write(STAGED, kept, scope.pairs)
     return _close(run, scope, staged, hits, floor)
 
 

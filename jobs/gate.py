@@ -2,7 +2,8 @@
 
     python -m jobs.gate --partition 2026-11-01 --profile tiny
 
-Great Expectations over exactly the staged version of the day: structure (from the table's
+Great Expectations over exactly the staged version of the day, the pairs of the profile's teacher
+and prompts: structure (from the table's
 declaration), meaning (expectations/staging.instruction_pairs.json) and the books of every earlier
 stage (expectations/ops.job_runs.json). A failing critical expectation is exit code 3: the batch
 stays in staging, where it can be queried, and gold does not move.
@@ -14,10 +15,9 @@ import datetime as dt
 import json
 from typing import Any
 
-from pyspark.sql import functions as F
-
 from expectations.check import Finding, check, suite
 from expectations.structural import of_table
+from jobs.scope import Scope, versions
 from lakehouse.books import rejected_by
 from lakehouse.errors import GateError, ServiceError
 from lakehouse.run import Counts, Run, Stage, entry
@@ -60,8 +60,8 @@ def main(run: Run) -> Counts:
     """Check the day's staged pairs; GateError names what failed and on which rows."""
     version = run.versions[STAGED.full_name]
     digest = run.lake.digest(STAGED, run.partition, version)
-    staged = run.table(STAGED).where(F.col("ds") == F.lit(str(run.partition)).cast("date"))
-    staged = staged.localCheckpoint()
+    scope = Scope(run.settings, run.lake, run.partition)
+    staged = run.table(STAGED).where(scope.pairs).localCheckpoint()
     total = staged.count()
     checked: list[tuple[str, Table, Finding]] = []
     if total:
@@ -73,7 +73,9 @@ def main(run: Run) -> Counts:
     checked += [(JOB_RUNS.full_name, JOB_RUNS, f) for f in check(ledger, suite(JOB_RUNS), "stage")]
     run.lake.append_missing(QUALITY_RESULTS, [
         {"ds": run.partition, "suite": name, "table_name": STAGED.full_name,
-         "table_version": version, "table_digest": digest, "expectation": f.expectation,
+         "table_version": version, "table_digest": digest,
+         "model_id": scope.teacher["model_id"], "prompt_version": scope.prompts.version,
+         "expectation": f.expectation,
          "column": f.column, "success": f.success, "severity": f.severity,
          "observed": f.observed, "threshold": f.threshold, "run_id": run.run_id}
         for name, _, f in checked
@@ -94,8 +96,8 @@ def main(run: Run) -> Counts:
 
 
 STAGE = Stage(
-    "gate", main, reads=(STAGED,), writes=(QUALITY_RESULTS,),
-    depends=lambda _settings: json.dumps([suite(STAGED), suite(JOB_RUNS)]),
+    "gate", main, reads=(STAGED,), writes=(QUALITY_RESULTS,), settings=("model",),
+    depends=lambda settings: json.dumps([versions(settings), suite(STAGED), suite(JOB_RUNS)]),
 )  # fmt: skip
 
 if __name__ == "__main__":

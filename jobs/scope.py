@@ -33,6 +33,14 @@ class Scope:
         """The prompt profile."""
         return prompts.load(self.settings.model.prompts)
 
+    @property
+    def pairs(self) -> str:
+        """The day's pairs by this teacher and prompt, as SQL: another profile's are not ours."""
+        return (
+            f"ds = '{self.day}' AND model_id = '{self.teacher['model_id']}' "
+            f"AND prompt_version = '{self.prompts.version}'"
+        )
+
     @cached_property
     def sampling(self) -> str:
         """The sampling parameters as JSON, part of every candidate's identity."""
@@ -42,21 +50,30 @@ class Scope:
         return json.dumps({**chosen, "stop": self.prompts.stop}, sort_keys=True)
 
     @cached_property
-    def snippets(self) -> list[dict[str, Any]]:
-        """The day's snippets to write for: of the chosen sources, clean, up to the day's budget."""
+    def clean(self) -> list[dict[str, Any]]:
+        """The day's snippets without benchmark material, lowest id first."""
         hit = set(
             self.lake.read(CONTAMINATION, {"ds": self.day, "row_kind": "snippet"}, ["row_id"])[
                 "row_id"
             ].to_pylist()
         )
-        wanted = set(self.settings.summarize.sources)
-        rows = [
-            r
-            for r in self.lake.read(SNIPPETS, {"ds": self.day}).to_pylist()
-            if r["source"] in wanted and r["snippet_id"] not in hit
-        ]
-        rows.sort(key=lambda r: r["snippet_id"])
-        return rows[: self.settings.summarize.snippets_per_day or None]
+        rows = self.lake.read(SNIPPETS, {"ds": self.day}).to_pylist()
+        return sorted(
+            (r for r in rows if r["snippet_id"] not in hit), key=lambda r: r["snippet_id"]
+        )
+
+    @cached_property
+    def snippets(self) -> list[dict[str, Any]]:
+        """Those of them to write for: of the chosen sources, up to the day's budget."""
+        wanted = self.settings.summarize
+        rows = [r for r in self.clean if r["source"] in wanted.sources]
+        return rows[: wanted.snippets_per_day or None]
+
+    @property
+    def left_out(self) -> list[dict[str, Any]]:
+        """The others of them."""
+        chosen = {r["snippet_id"] for r in self.snippets}
+        return [r for r in self.clean if r["snippet_id"] not in chosen]
 
     def candidate_id(self, snippet_id: str, sample_index: int) -> str:
         """Content address of a sample: equal ids mean equal text, so none is paid for twice."""

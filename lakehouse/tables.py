@@ -323,6 +323,8 @@ QUALITY_RESULTS = _table(
     table_name STRING -- layer.name of the table.
     table_version BIGINT -- Delta version that was checked.
     table_digest STRING -- Digest of the partition's files that were checked.
+    model_id STRING -- The teacher whose pairs were checked.
+    prompt_version STRING -- The prompt profile of those pairs.
     expectation STRING -- Type of the expectation.
     column STRING -- The column, or the rule's name; empty for a table-wide one.
     success BOOLEAN -- Whether it held.

@@ -352,7 +352,7 @@ JOB_RUNS = _table(
     message STRING -- What failed; when done, what the run made (a training set's id), if it says.
     git_sha STRING -- Commit of the code; empty outside a checkout.
     started_at TIMESTAMP -- UTC.
-    finished_at TIMESTAMP? -- UTC; null while it runs, or if it was killed.
+    finished_at TIMESTAMP? -- UTC; null while it runs; of a killed run, when that was found out.
     """,
 )  # fmt: skip
 

@@ -85,7 +85,7 @@ def main(run: Run) -> Counts:
     standing = hits.where(contamination.STANDING).select(F.col("row_id").alias("pair_id"))
     clean = staged.join(standing, "pair_id", "leftanti")
     kept = clean.where(F.col("score") >= floor)
-    run.write(STAGED, kept, f"ds = '{run.partition}'")
+    run.write(STAGED, kept, scope.pairs)
     return _close(run, scope, staged, hits, floor)
 
 

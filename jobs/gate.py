@@ -2,7 +2,8 @@
 
     python -m jobs.gate --partition 2026-11-01 --profile tiny
 
-Great Expectations over exactly the staged version of the day: structure (from the table's
+Great Expectations over exactly the staged version of the day, the pairs of the profile's teacher
+and prompts: structure (from the table's
 declaration), meaning (expectations/staging.instruction_pairs.json) and the books of every earlier
 stage (expectations/ops.job_runs.json). A failing critical expectation is exit code 3: the batch
 stays in staging, where it can be queried, and gold does not move.
@@ -10,15 +11,15 @@ stays in staging, where it can be queried, and gold does not move.
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from typing import Any
 
-from pyspark.sql import functions as F
-
 from expectations.check import Finding, check, suite
 from expectations.structural import of_table
+from jobs.scope import Scope, versions
 from lakehouse.books import rejected_by
-from lakehouse.errors import GateError
+from lakehouse.errors import GateError, ServiceError
 from lakehouse.run import Counts, Run, Stage, entry
 from lakehouse.tables import JOB_RUNS, QUALITY_RESULTS, STAGED, Table
 
@@ -31,6 +32,9 @@ def books(run: Run) -> list[dict[str, Any]]:
         if held is None or row["finished_at"] > held["finished_at"]:
             newest[row["stage"]] = row
     held_by = rejected_by(run.lake, "stage", {"ds": run.partition})
+    for stage, row in newest.items():
+        if row["rows_rejected"] != held_by.get(stage, 0):
+            _require_finished(run, stage, row["finished_at"])
     names = ("stage", "rows_in", "rows_kept", "rows_rejected")
     return [
         {**{n: row[n] for n in names}, "held": held_by.get(stage, 0)}
@@ -38,12 +42,26 @@ def books(run: Run) -> list[dict[str, Any]]:
     ]
 
 
+def _require_finished(run: Run, stage: str, since: dt.datetime) -> None:
+    """ServiceError if a run of the stage, of whatever day, broke off after this day's last one."""
+    later = [
+        r for r in run.lake.read(JOB_RUNS, {"stage": stage}).to_pylist()
+        if r["status"] != "done" and r["started_at"] > since
+    ]  # fmt: skip
+    if later:
+        day = max(later, key=lambda r: r["started_at"])["ds"]
+        raise ServiceError(
+            f"{stage} {day} has not finished: its rejected rows of {run.partition} are written, "
+            f"their count is not. Run {stage} for {day} again, then the gate. Gold is unchanged"
+        )
+
+
 def main(run: Run) -> Counts:
     """Check the day's staged pairs; GateError names what failed and on which rows."""
     version = run.versions[STAGED.full_name]
     digest = run.lake.digest(STAGED, run.partition, version)
-    staged = run.table(STAGED).where(F.col("ds") == F.lit(str(run.partition)).cast("date"))
-    staged = staged.localCheckpoint()
+    scope = Scope(run.settings, run.lake, run.partition)
+    staged = run.table(STAGED).where(scope.pairs).localCheckpoint()
     total = staged.count()
     checked: list[tuple[str, Table, Finding]] = []
     if total:
@@ -55,7 +73,9 @@ def main(run: Run) -> Counts:
     checked += [(JOB_RUNS.full_name, JOB_RUNS, f) for f in check(ledger, suite(JOB_RUNS), "stage")]
     run.lake.append_missing(QUALITY_RESULTS, [
         {"ds": run.partition, "suite": name, "table_name": STAGED.full_name,
-         "table_version": version, "table_digest": digest, "expectation": f.expectation,
+         "table_version": version, "table_digest": digest,
+         "model_id": scope.teacher["model_id"], "prompt_version": scope.prompts.version,
+         "expectation": f.expectation,
          "column": f.column, "success": f.success, "severity": f.severity,
          "observed": f.observed, "threshold": f.threshold, "run_id": run.run_id}
         for name, _, f in checked
@@ -76,8 +96,8 @@ def main(run: Run) -> Counts:
 
 
 STAGE = Stage(
-    "gate", main, reads=(STAGED,), writes=(QUALITY_RESULTS,),
-    depends=lambda _settings: json.dumps([suite(STAGED), suite(JOB_RUNS)]),
+    "gate", main, reads=(STAGED,), writes=(QUALITY_RESULTS,), settings=("model",),
+    depends=lambda settings: json.dumps([versions(settings), suite(STAGED), suite(JOB_RUNS)]),
 )  # fmt: skip
 
 if __name__ == "__main__":

@@ -8,17 +8,18 @@ staged files must be one that the gate passed.
 
 from __future__ import annotations
 
-from pyspark.sql import functions as F
-
+from jobs.scope import Scope, versions
 from lakehouse.errors import GateError
 from lakehouse.run import Counts, Run, Stage, entry
 from lakehouse.tables import PAIRS, QUALITY_RESULTS, STAGED
 
 
-def require_gate(run: Run) -> None:
+def require_gate(run: Run, scope: Scope) -> None:
     """GateError unless the newest gate on the very files that this run reads passed."""
     digest = run.lake.digest(STAGED, run.partition, run.versions[STAGED.full_name])
-    where = {"ds": run.partition, "table_name": STAGED.full_name, "table_digest": digest}
+    where = {"ds": run.partition, "table_name": STAGED.full_name, "table_digest": digest,
+             "model_id": scope.teacher["model_id"],
+             "prompt_version": scope.prompts.version}  # fmt: skip
     results = run.lake.read(QUALITY_RESULTS, where).to_pylist()
     newest = max(results, key=lambda r: r["written_at"], default=None)
     if newest is None:
@@ -38,15 +39,19 @@ def require_gate(run: Run) -> None:
 
 
 def main(run: Run) -> Counts:
-    """Publish the day's staged pairs."""
-    require_gate(run)
-    staged = run.table(STAGED).where(F.col("ds") == F.lit(str(run.partition)).cast("date"))
-    run.write(PAIRS, staged, f"ds = '{run.partition}'")
+    """Publish the day's staged pairs of the profile's teacher and prompts."""
+    scope = Scope(run.settings, run.lake, run.partition)
+    require_gate(run, scope)
+    staged = run.table(STAGED).where(scope.pairs)
+    run.write(PAIRS, staged, scope.pairs)
     total = staged.count()
     return Counts(total, total, 0)
 
 
-STAGE = Stage("publish", main, reads=(STAGED, QUALITY_RESULTS), writes=(PAIRS,))
+STAGE = Stage(
+    "publish", main, reads=(STAGED, QUALITY_RESULTS), writes=(PAIRS,), settings=("model",),
+    depends=versions,
+)  # fmt: skip
 
 if __name__ == "__main__":
     entry(STAGE)

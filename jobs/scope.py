@@ -33,6 +33,14 @@ class Scope:
         """The prompt profile."""
         return prompts.load(self.settings.model.prompts)
 
+    @property
+    def pairs(self) -> str:
+        """The day's pairs by this teacher and prompt, as SQL: another profile's are not ours."""
+        return (
+            f"ds = '{self.day}' AND model_id = '{self.teacher['model_id']}' "
+            f"AND prompt_version = '{self.prompts.version}'"
+        )
+
     @cached_property
     def sampling(self) -> str:
         """The sampling parameters as JSON, part of every candidate's identity."""
@@ -42,23 +50,35 @@ class Scope:
         return json.dumps({**chosen, "stop": self.prompts.stop}, sort_keys=True)
 
     @cached_property
+    def clean(self) -> list[dict[str, Any]]:
+        """The day's snippets without benchmark material, lowest id first."""
+        columns = ["row_id", "verdict"]
+        hits = self.lake.read(CONTAMINATION, {"ds": self.day, "row_kind": "snippet"}, columns)
+        dirty = {h["row_id"] for h in hits.to_pylist() if h["verdict"] != "clean"}
+        return [r for r in self._all if r["snippet_id"] not in dirty]
+
+    @cached_property
     def snippets(self) -> list[dict[str, Any]]:
-        """The day's snippets to write for: of the chosen sources, up to the day's budget, clean.
+        """Those of them to write for: of the chosen sources, up to the day's budget.
 
         The budget is drawn before hits are left out: a benchmark that is added later takes snippets
         away and lets no other one in, so nothing is generated for it.
         """
-        columns = ["row_id", "verdict"]
-        hits = self.lake.read(CONTAMINATION, {"ds": self.day, "row_kind": "snippet"}, columns)
-        dirty = {h["row_id"] for h in hits.to_pylist() if h["verdict"] != "clean"}
-        wanted = set(self.settings.summarize.sources)
-        rows = [
-            r for r in self.lake.read(SNIPPETS, {"ds": self.day}).to_pylist()
-            if r["source"] in wanted
-        ]  # fmt: skip
-        rows.sort(key=lambda r: r["snippet_id"])
-        drawn = rows[: self.settings.summarize.snippets_per_day or None]
-        return [r for r in drawn if r["snippet_id"] not in dirty]
+        wanted = self.settings.summarize
+        rows = [r["snippet_id"] for r in self._all if r["source"] in wanted.sources]
+        drawn = set(rows[: wanted.snippets_per_day or None])
+        return [r for r in self.clean if r["snippet_id"] in drawn]
+
+    @cached_property
+    def _all(self) -> list[dict[str, Any]]:
+        rows = self.lake.read(SNIPPETS, {"ds": self.day}).to_pylist()
+        return sorted(rows, key=lambda r: r["snippet_id"])
+
+    @property
+    def left_out(self) -> list[dict[str, Any]]:
+        """The clean ones that are not written for."""
+        chosen = {r["snippet_id"] for r in self.snippets}
+        return [r for r in self.clean if r["snippet_id"] not in chosen]
 
     def candidate_id(self, snippet_id: str, sample_index: int) -> str:
         """Content address of a sample: equal ids mean equal text, so none is paid for twice."""

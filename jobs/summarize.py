@@ -5,7 +5,8 @@
 Grain: one row a sample. A content-addressed cache: only ids that are missing are generated, and
 each micro-batch is one commit, so a kill costs at most one batch (paper: section 3, step 1). What
 the cache holds is kept true: a row lies at the day that its snippet lies at now, its status goes by
-the settings of now, and a prompt that was too long is sent once it fits.
+the settings of now, and a prompt that was too long is sent once it fits. The books count samples,
+and a snippet that none is asked for as one row.
 """
 
 from __future__ import annotations
@@ -150,13 +151,32 @@ def main(run: Run) -> Counts:
             seconds_left=round((len(missing) - done) / rate),
         )  # fmt: skip
     bad = [r for r in brought_home(run, scope, ids) if r["status"] != "ok"]
-    run.reject([
+    left_out = not_written_for(scope)
+    run.reject(left_out + [
         {"row_id": r["candidate_id"], "source": "teacher", "origin": r["snippet_id"],
          "reason": f"instruction {r['status']}", "remedy": REMEDY[r["status"]],
          "rule_version": RULES, "evidence": json.dumps({"instruction": r["instruction"][:200]})}
         for r in bad
     ])  # fmt: skip
-    return Counts(len(wanted), len(wanted) - len(bad), len(bad), prompt_tokens, completion_tokens)
+    return Counts(len(wanted) + len(left_out), len(wanted) - len(bad), len(bad) + len(left_out),
+                  prompt_tokens, completion_tokens)  # fmt: skip
+
+
+def not_written_for(scope: Scope) -> list[dict[str, Any]]:
+    """Rejected rows of the day's snippets that no instruction is asked for."""
+    sources = scope.settings.summarize.sources
+    rows = []
+    for snippet in scope.left_out:
+        reason, remedy = "source not chosen", "add the source to summarize.sources"
+        if snippet["source"] in sources:
+            reason = "beyond summarize.snippets_per_day"
+            remedy = "raise summarize.snippets_per_day"
+        rows.append({
+            "row_id": snippet["snippet_id"], "source": snippet["source"],
+            "origin": snippet["document_id"], "reason": reason, "remedy": remedy,
+            "rule_version": RULES, "evidence": "{}",
+        })  # fmt: skip
+    return rows
 
 
 def batched_list(rows: Sequence[dict[str, Any]], size: int) -> Iterator[list[dict[str, Any]]]:

@@ -19,52 +19,13 @@ if TYPE_CHECKING:
     from lakehouse.run import Counts, Run
 
 
-@dataclass
-class Book:
-    """Writes a run's rows of ops.job_runs and ops.lineage_edges."""
-
-    run: Run
-    fingerprint: str
-    started: dt.datetime
-    clock: float
-
-    def enter(self, by_day: Mapping[dt.date, Counts], status: str, message: str) -> float:
-        """Enter how a run ended, for every day it tells of; its wall seconds."""
-        seconds = time.monotonic() - self.clock
-        price = self.run.settings.cost.usd_per_hour
-        rows = []
-        for day, counts in by_day.items():
-            share = seconds if day == self.run.partition else 0.0
-            rows.append({
-                "stage": self.run.label, "ds": day, "status": status,
-                "fingerprint": self.fingerprint, "rows_in": counts.rows_in,
-                "rows_kept": counts.rows_kept, "rows_rejected": counts.rows_rejected,
-                "prompt_tokens": counts.prompt_tokens,
-                "completion_tokens": counts.completion_tokens, "seconds": share,
-                "cost": share / 3600 * price, "message": message or counts.note,
-                "git_sha": git_sha(), "started_at": self.started,
-                "finished_at": dt.datetime.now(dt.UTC), "run_id": self.run.run_id,
-            })  # fmt: skip
-        self.run.lake.append_missing(JOB_RUNS, rows, self.run.run_id)
-        return seconds
-
-    def trace(self, written: Mapping[str, int]) -> None:
-        """Enter from which versions these were made."""
-        edges = [
-            {"output_table": out, "output_version": v, "input_table": source,
-             "input_version": at, "run_id": self.run.run_id}
-            for out, v in written.items() for source, at in self.run.versions.items()
-        ]  # fmt: skip
-        if edges:
-            self.run.lake.append_missing(LINEAGE, edges, self.run.run_id)
-
-
 @dataclass(frozen=True, slots=True)
 class History:
-    """A stage's rows of ops.job_runs by day: the newest, and the newest that was done."""
+    """A stage's rows of ops.job_runs: by day the newest and the newest done, and all left open."""
 
     newest: dict[dt.date, dict[str, Any]]
     done: dict[dt.date, dict[str, Any]]
+    left_open: list[dict[str, Any]]
 
 
 def history(lake: Lake, label: str) -> History:
@@ -73,7 +34,72 @@ def history(lake: Lake, label: str) -> History:
     return History(
         newest={r["ds"]: r for r in rows},
         done={r["ds"]: r for r in rows if r["status"] == "done"},
+        left_open=[r for r in rows if r["status"] == "running"],
     )
+
+
+class Book:
+    """Writes a run's rows of ops.job_runs and ops.lineage_edges.
+
+    A run is entered when it begins. An entry that is still open when the same is run again is that
+    of a killed try: what it had written is traced then, and the entry is closed as killed.
+    """
+
+    def __init__(self, run: Run, fingerprint: str, past: History) -> None:
+        self.run, self.fingerprint = run, fingerprint
+        whole = run.stage.grain == "corpus"
+        self.killed = [r for r in past.left_open if whole or r["ds"] == run.partition]
+        self._outputs = (*run.stage.writes, REJECTED)
+        self._before = {t: run.lake.version(t) for t in self._outputs}
+        self._started, self._clock = dt.datetime.now(dt.UTC), time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Wall seconds since the run began."""
+        return time.monotonic() - self._clock
+
+    def enter(self, by_day: Mapping[dt.date, Counts], status: str, message: str = "") -> None:
+        """Enter how the run stands, for every day that it tells of."""
+        price = self.run.settings.cost.usd_per_hour
+        now = None if status == "running" else dt.datetime.now(dt.UTC)
+        rows = []
+        for day, counts in by_day.items():
+            share = self.seconds if now and day == self.run.partition else 0.0
+            rows.append({
+                "stage": self.run.label, "ds": day, "status": status,
+                "fingerprint": self.fingerprint, "rows_in": counts.rows_in,
+                "rows_kept": counts.rows_kept, "rows_rejected": counts.rows_rejected,
+                "prompt_tokens": counts.prompt_tokens,
+                "completion_tokens": counts.completion_tokens, "seconds": share,
+                "cost": share / 3600 * price, "message": message or counts.note,
+                "git_sha": git_sha(), "started_at": self._started,
+                "finished_at": now, "run_id": self.run.run_id,
+            })  # fmt: skip
+        if status == "done":
+            names = [n for n in JOB_RUNS.column_names if n != JOB_RUNS.stamp]
+            rows += [{**{n: r[n] for n in names}, "status": "killed"} for r in self.killed]
+        self.run.lake.upsert(JOB_RUNS, rows, self.run.run_id)
+
+    def trace(self) -> dict[str, int]:
+        """Enter from what each version was made; the newest that this run made of each table."""
+        runs = {self.run.run_id, *(r["run_id"] for r in self.killed)}
+        read: list[tuple[str, int | None]] = [*self.run.versions.items()] or [("", None)]
+        edges: list[dict[str, Any]] = []
+        written: dict[str, int] = {}
+        for table in self._outputs:
+            before = self._before[table]
+            after = -1 if self.killed or before is None else before
+            for version, run_id in self.run.lake.commits(table, runs, after).items():
+                edges += [
+                    {"output_table": table.full_name, "output_version": version,
+                     "input_table": source, "input_version": at, "run_id": run_id}
+                    for source, at in read
+                ]  # fmt: skip
+                if run_id == self.run.run_id:
+                    written[table.full_name] = max(version, written.get(table.full_name, 0))
+        if edges:
+            self.run.lake.append_missing(LINEAGE, edges, self.run.run_id)
+        return written
 
 
 def moved(last: Mapping[str, Any] | None, counts: Counts) -> bool:

@@ -108,6 +108,17 @@ class Lake:
         """Digest of one partition's files, or of the whole table; empty where there is nothing."""
         return self.digests(table, version).get(str(partition), "")
 
+    def commits(self, table: Table, run_ids: Collection[str], after: int = -1) -> dict[int, str]:
+        """Versions that these runs have made, each with its run, of those after a version."""
+        found = self.open(table)
+        if found is None or found.version() <= after:
+            return {}
+        made = {
+            int(c["version"]): str(c.get("run_id") or c.get("userMetadata"))
+            for c in found.history(found.version() - after)
+        }  # delta-rs and Spark keep a run's id under different names
+        return {version: run_id for version, run_id in made.items() if run_id in run_ids}
+
     # -- reading --------------------------------------------------------------------------------
 
     def read(
@@ -120,8 +131,11 @@ class Lake:
         if found is None or any(_is_many(v) and not v for v in where.values()):
             empty = arrow_schema(table).empty_table()
             return empty.select(list(columns)) if columns else empty
-        many = {k: v for k, v in where.items() if _is_many(v)}
-        filters = [(k, "=", v) for k, v in where.items() if k not in many]
+        many = {k: v for k, v in where.items() if _is_many(v) and k != table.partition}
+        filters = [
+            (k, "in", list(v)) if _is_many(v) else (k, "=", v)
+            for k, v in where.items() if k not in many
+        ]  # fmt: skip
         if not many:
             rows: pa.Table = found.to_pyarrow_table(
                 columns=list(columns) if columns else None, filters=filters or None

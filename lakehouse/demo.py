@@ -146,12 +146,12 @@ class Demo:
             rows = self.lake.read(JOB_RUNS, where).to_pylist()
             if not rows:
                 continue
-            r = max(rows, key=lambda row: row["finished_at"])
+            r = max(rows, key=lambda row: row["started_at"])
             text = f"{r['rows_in']} in, {r['rows_kept']} kept, {r['rows_rejected']} rejected"
             tokens = r["prompt_tokens"] + r["completion_tokens"]
             if tokens and r["seconds"]:
                 text += f", {tokens / r['seconds']:.0f} tokens/s"
-            fresh = r["finished_at"] >= self.began
+            fresh = r["started_at"] >= self.began
             parts.append(text + (f", {r['seconds']:.1f} s" if fresh else " (unchanged)"))
         return "; ".join(parts)
 
@@ -160,7 +160,7 @@ class Demo:
         bad = [t["task_id"] for t in self._tasks(dag, run) if t["state"] == "failed"]
         where = {"ds": dt.date.fromisoformat(day)}
         rows = [r for r in self.lake.read(JOB_RUNS, where).to_pylist() if r["status"] != "done"]
-        newest = max(rows, key=lambda r: r["finished_at"], default={"message": "see its log"})
+        newest = max(rows, key=lambda r: r["started_at"], default={"message": "see its log"})
         return (f"{', '.join(bad)} of {day} failed: {newest['message']}. Its log: "
                 f"{services.base_url()}/dags/{dag}/runs/{run['dag_run_id']}")  # fmt: skip
 

@@ -21,7 +21,6 @@ import json
 import os
 import signal
 import sys
-import time
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -57,6 +56,11 @@ class Counts:
 
 Narrow = Callable[[Lake, Settings, dt.date], Mapping[str, str]]
 """Digests by partition, and of the whole under `*`, as of `Lake.digests`; for a run of that day."""
+
+
+NOTHING = Counts(0, 0, 0)
+TERMINATED = 143
+"""Exit code of a job that was ended by SIGTERM."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,15 +173,21 @@ def execute(
     *,
     option: str = "",
     force: bool = False,
+    report: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Run a stage for a partition, and for those it must refresh; the contract's JSON object."""
+    """Run a stage for a partition, and for those it must refresh; the contract's JSON object.
+
+    A `report` that is given is filled in as the run goes on, so that it also tells of a failure.
+    """
+    report = {} if report is None else report
     lake = Lake(settings.lake.root)
     label = f"{stage.name}_{option}" if option else stage.name
+    report.update(_report(label, partition, "", "failed", NOTHING))
     past = history(lake, label)
     prints = Fingerprints(stage, settings, lake, partition, option)
     for day in _stale(stage, partition, past, prints):
         try:
-            _run_one(stage, label, day, settings, lake, option, past, prints)
+            _run_one(stage, label, day, settings, lake, option, past, prints, {})
         except Exception as error:  # that day's own task is for that; this one goes on
             structlog.get_logger().warning(
                 "a day that had to be refreshed failed; run it by itself", stage=label,
@@ -186,50 +196,52 @@ def execute(
     if not force and _unchanged(stage, partition, past, prints):
         last = past.newest[partition]
         counts = Counts(last["rows_in"], last["rows_kept"], last["rows_rejected"])
-        return _report(label, partition, last["run_id"], "unchanged", counts, {}, {}, 0.0, 0.0)
-    return _run_one(stage, label, partition, settings, lake, option, past, prints)
+        report.update(_report(label, partition, last["run_id"], "unchanged", counts))
+    else:
+        _run_one(stage, label, partition, settings, lake, option, past, prints, report)
+    return report
 
 
 def _run_one(
     stage: Stage, label: str, day: dt.date, settings: Settings, lake: Lake, option: str,
-    past: History, prints: Fingerprints,
-) -> dict[str, Any]:  # fmt: skip
-    """One partition, with its job_runs row whatever happens short of a kill."""
+    past: History, prints: Fingerprints, report: dict[str, Any],
+) -> None:  # fmt: skip
+    """One partition, with its entry in the books and its report whatever happens."""
     run = Run(stage, label, day, settings, lake, uuid.uuid4().hex[:16], option)
-    for table in (*stage.reads, *stage.writes):
+    for table in (*stage.reads, *stage.writes, REJECTED):
         lake.create(table)
     run.versions = {t.full_name: v for t in stage.reads if (v := lake.version(t)) is not None}
-    before = {t.full_name: lake.version(t) for t in stage.writes}
-    fingerprint = prints.of(day)
-    started, clock = dt.datetime.now(dt.UTC), time.monotonic()
     run.log.info("start", run_id=run.run_id, reads=run.versions)
-    book = Book(run, fingerprint, started, clock)
+    book = Book(run, prints.of(day), past)
+    book.enter({day: NOTHING}, "running")
+    counts = NOTHING
+
+    def close(status: str) -> None:
+        written = book.trace()
+        cost = book.seconds / 3600 * settings.cost.usd_per_hour
+        report.update(_report(label, day, run.run_id, status, counts, run.versions, written,
+                              book.seconds, cost))  # fmt: skip
+
     try:
         counted = stage.main(run)
         by_day = dict(counted) if isinstance(counted, Mapping) else {day: counted}
-        by_day.setdefault(day, Counts(0, 0, 0))
+        counts = by_day.setdefault(day, NOTHING)
         balance(lake, label, by_day)
     except BaseException as error:
+        close("failed")
         status = "gate_failed" if isinstance(error, GateError) else "failed"
-        book.enter({day: Counts(0, 0, 0)}, status, f"{type(error).__name__}: {error}"[:2000])
+        book.enter({day: NOTHING}, status, f"{type(error).__name__}: {error}"[:2000])
         if isinstance(error, Exception) and run.lost_spark():
             raise ServiceError(
                 f"{label} {day}: Spark ended in the middle of the work. Run it again, nothing is "
                 f"lost; if it happens again, see the log above for the reason ({error})"[:2000]
             ) from error
         raise
-    written = {
-        t.full_name: v for t in stage.writes
-        if (v := lake.version(t)) is not None and v != before[t.full_name]
-    }  # fmt: skip
-    book.trace(written)
-    changed = {d: c for d, c in by_day.items() if d == day or moved(past.newest.get(d), c)}
-    seconds = book.enter(changed, "done", "")
-    counts = by_day[day]
+    close("done")
+    moved_too = {d: c for d, c in by_day.items() if d == day or moved(past.newest.get(d), c)}
+    book.enter(moved_too, "done")
     run.log.info("done", rows_in=counts.rows_in, kept=counts.rows_kept,
-                 rejected=counts.rows_rejected, seconds=round(seconds, 1))  # fmt: skip
-    return _report(label, day, run.run_id, "done", counts, run.versions, written, seconds,
-                   seconds / 3600 * settings.cost.usd_per_hour)  # fmt: skip
+                 rejected=counts.rows_rejected, seconds=round(book.seconds, 1))  # fmt: skip
 
 
 def _unchanged(stage: Stage, day: dt.date, past: History, prints: Fingerprints) -> bool:
@@ -262,13 +274,14 @@ def _stale(stage: Stage, day: dt.date, past: History, prints: Fingerprints) -> l
 
 def _report(
     label: str, day: dt.date, run_id: str, status: str, counts: Counts,
-    read: Mapping[str, int], written: Mapping[str, int], seconds: float, cost: float,
+    read: Mapping[str, int] | None = None, written: Mapping[str, int] | None = None,
+    seconds: float = 0.0, cost: float = 0.0,
 ) -> dict[str, Any]:  # fmt: skip
     return {
         "stage": label, "partition": str(day), "run_id": run_id, "status": status,
         "rows_in": counts.rows_in, "rows_kept": counts.rows_kept,
-        "rows_rejected": counts.rows_rejected, "versions_read": dict(read),
-        "versions_written": dict(written), "seconds": round(seconds, 3),
+        "rows_rejected": counts.rows_rejected, "versions_read": dict(read or {}),
+        "versions_written": dict(written or {}), "seconds": round(seconds, 3),
         "prompt_tokens": counts.prompt_tokens, "completion_tokens": counts.completion_tokens,
         "tokens": counts.prompt_tokens + counts.completion_tokens, "cost": round(cost, 6),
     }  # fmt: skip
@@ -278,39 +291,59 @@ def entry(stage: Stage, *more: Stage, argv: Sequence[str] | None = None) -> NoRe
     """The command line of a stage: the contract's argv, JSON line and exit codes.
 
     Several stages run one after the other in one process, where they share a model's engine; the
-    JSON object is then the last one's, with all of them under `stages`.
+    JSON object is then the last one's with the sums of all, and each by itself under `stages`.
     """
     configure_logging()
     out = os.dup(1)
     os.dup2(2, 1)  # libraries print to stdout; its last line must be ours
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGTERM, _terminated)
     result: dict[str, Any] = {"stage": stage.name}
-    code = 0
+    reports: list[dict[str, Any]] = []
+    code, fault = 0, ""
     try:
         args = _parse(stage, argv)
         result["partition"] = str(args.partition)
         chosen = settings_module.load(args.profile, args.set)
-        done = [
-            execute(each, args.partition, chosen, option=args.option, force=args.force)
-            for each in (stage, *more)
-        ]
-        result = {**done[-1], "stages": done} if more else done[0]
+        for each in (stage, *more):
+            reports.append({})
+            execute(each, args.partition, chosen, option=args.option, force=args.force,
+                    report=reports[-1])  # fmt: skip
     except LakeError as error:
         structlog.get_logger().error(str(error), stage=stage.name)
-        code, result = (
-            error.exit_code,
-            {**result, "status": "failed", "error": str(error)},
-        )
+        code, fault = error.exit_code, str(error)
+    except SystemExit as end:
+        if end.code != TERMINATED:
+            raise  # --help
+        code, fault = TERMINATED, "ended by SIGTERM"
     except Exception as error:
         structlog.get_logger().exception("a defect of ours; please report it", stage=stage.name)
-        code, result = (
-            1,
-            {**result, "status": "failed", "error": f"{type(error).__name__}: {error}"},
-        )
+        code, fault = 1, f"{type(error).__name__}: {error}"
+    if reports:
+        result = {**_together(reports), "stages": reports} if more else reports[0]
+    if fault:
+        result.update(status="failed", error=fault)
     os.write(out, (json.dumps(result) + "\n").encode())
     # Engines leave threads and servers' clients behind whose exit handlers can hang a finished job.
     sys.stderr.flush()
     os._exit(code)
+
+
+def _terminated(*_: object) -> NoReturn:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the books are closed in peace
+    sys.exit(TERMINATED)
+
+
+def _together(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """One report of stages that ran one after the other, each on what the one before it kept."""
+    sums = ("rows_rejected", "seconds", "prompt_tokens", "completion_tokens", "tokens", "cost")
+    merged = ("versions_read", "versions_written")
+    states = {r["status"] for r in reports}
+    return {
+        **reports[-1], "rows_in": reports[0]["rows_in"],
+        **{k: sum(r[k] for r in reports) for k in sums},
+        **{k: {name: v for r in reports for name, v in r[k].items()} for k in merged},
+        "status": "done" if states == {"done", "unchanged"} else reports[-1]["status"],
+    }  # fmt: skip
 
 
 class _Parser(argparse.ArgumentParser):

@@ -374,6 +374,8 @@ QUALITY_RESULTS = _table(
     table_name STRING -- layer.name of the table.
     table_version BIGINT -- Delta version that was checked.
     table_digest STRING -- Digest of the partition's files that were checked.
+    model_id STRING -- The teacher whose pairs were checked.
+    prompt_version STRING -- The prompt profile of those pairs.
     expectation STRING -- Type of the expectation.
     column STRING -- The column, or the rule's name; empty for a table-wide one.
     success BOOLEAN -- Whether it held.
@@ -389,7 +391,7 @@ JOB_RUNS = _table(
     columns="""
     stage STRING -- The stage.
     ds DATE -- The day.
-    status STRING -- done, failed (a defect, a service or the user) or gate_failed.
+    status STRING -- running, done, failed (a defect, a service or the user), gate_failed or killed.
     fingerprint STRING -- Hash of inputs, settings and code: an equal one means nothing to do.
     rows_in BIGINT -- Rows read; always kept plus rejected.
     rows_kept BIGINT -- Rows that went on.
@@ -401,7 +403,7 @@ JOB_RUNS = _table(
     message STRING -- What failed; when done, what the run made (a training set's id), if it says.
     git_sha STRING -- Commit of the code; empty outside a checkout.
     started_at TIMESTAMP -- UTC.
-    finished_at TIMESTAMP -- UTC.
+    finished_at TIMESTAMP? -- UTC; null while it runs; of a killed run, when that was found out.
     """,
 )  # fmt: skip
 
@@ -411,8 +413,8 @@ LINEAGE = _table(
     columns="""
     output_table STRING -- layer.name of what was written.
     output_version BIGINT -- Its Delta version.
-    input_table STRING -- layer.name of what was read.
-    input_version BIGINT -- Its Delta version.
+    input_table STRING -- layer.name of what was read; empty where it came from outside the lake.
+    input_version BIGINT? -- Its Delta version; null where it came from outside the lake.
     """,
 )  # fmt: skip
 

@@ -12,15 +12,29 @@ from typing import Any
 import pytest
 
 from jobs import gate, publish
+from lakehouse import prompts
 from lakehouse.delta import Lake, _content
-from lakehouse.errors import GateError
+from lakehouse.errors import GateError, ServiceError
 from lakehouse.run import Run, execute
-from lakehouse.settings import Settings
-from lakehouse.tables import JOB_RUNS, PAIRS, QUALITY_RESULTS, STAGED
+from lakehouse.settings import Settings, load
+from lakehouse.tables import JOB_RUNS, MODELS, PAIRS, QUALITY_RESULTS, STAGED
 
 pytestmark = pytest.mark.spark
 DAY = dt.date(2026, 11, 1)
 Row = dict[str, Any]
+
+
+@pytest.fixture
+def settings(lake: Lake) -> Settings:
+    return taught_by(lake, "t")
+
+
+def taught_by(lake: Lake, teacher: str) -> Settings:
+    """The settings of a profile with that teacher, which is in the lake."""
+    lake.upsert(MODELS, [{"model_id": teacher, "arm": "teacher", "base_model_id": teacher,
+                          "spec": f"/{teacher}", "training_run_id": "", "path": "p",
+                          "sha256": "0", "promoted": False}], "run")  # fmt: skip
+    return load("tiny", [f"lake.root={lake.root}", f"model.teacher=/{teacher}"])
 
 
 def pair(n: int, day: dt.date = DAY) -> Row:
@@ -29,7 +43,7 @@ def pair(n: int, day: dt.date = DAY) -> Row:
         "ds": day, "source": "stdlib", "language": "python", "license": "PSF-2.0",
         "instruction": f"add {n}", "response": f"def f(x):\n    return x + {n}", "score": 0.5,
         "scorer": "yes_no", "yes_no_score": 0.5, "n_candidates": 3, "model_id": "t",
-        "prompt_version": "v",
+        "prompt_version": prompts.load("tiny").version,
     }  # fmt: skip
 
 
@@ -50,7 +64,7 @@ def ran(lake: Lake, counts: tuple[int, int, int]) -> None:
         "stage": "extract", "ds": DAY, "status": "done", "fingerprint": "", "rows_in": rows_in,
         "rows_kept": kept, "rows_rejected": rejected, "prompt_tokens": 0, "completion_tokens": 0,
         "seconds": 0.0, "cost": 0.0, "message": "", "git_sha": "", "started_at": now,
-        "finished_at": now, "run_id": "extracted",
+        "finished_at": now, "run_id": f"extracted {now}",
     }], "extracted")  # fmt: skip
 
 
@@ -189,11 +203,49 @@ def test_books_that_do_not_balance_fail_the_gate(
         execute(gate.STAGE, DAY, settings)
 
 
-def test_a_failed_gate_is_exit_code_3_and_a_json_line(lake: Lake) -> None:
+def test_a_stage_that_broke_off_before_it_wrote_its_counts_is_waited_for(
+    spark: Any, lake: Lake, settings: Settings
+) -> None:
+    """It rejects rows of every day; their counts come with its last commit."""
+    stage(lake, [pair(1)])
+    ran(lake, (5, 4, 1))  # of this day: one rejected row, which the later run has taken away
+    began = dt.datetime.now(dt.UTC)
+    (done,) = lake.read(JOB_RUNS, {"stage": "extract"}).to_pylist()
+    lake.append_missing(JOB_RUNS, [{
+        **{c: done[c] for c in JOB_RUNS.content}, "ds": DAY + dt.timedelta(1), "status": "running",
+        "started_at": began, "finished_at": None, "run_id": "killed"}], "killed")  # fmt: skip
+    with pytest.raises(ServiceError, match="extract 2026-11-02 has not finished"):
+        execute(gate.STAGE, DAY, settings)
+    ran(lake, (5, 5, 0))  # it was run again, to its end
+    assert execute(gate.STAGE, DAY, settings)["status"] == "done"
+
+
+def test_two_teachers_pairs_of_a_day_stand_side_by_side(
+    spark: Any, lake: Lake, settings: Settings
+) -> None:
+    others = taught_by(lake, "other")
+    stage(lake, [pair(1)])
+    for job in (gate, publish):
+        execute(job.STAGE, DAY, settings)
+    stage(lake, [pair(1), {**pair(2), "model_id": "other", "score": 1.5}])
+    with pytest.raises(GateError, match="p2"):
+        execute(gate.STAGE, DAY, others)
+    for job in (gate, publish):  # the other's bad batch is the other's
+        execute(job.STAGE, DAY, settings)
+    stage(lake, [pair(1), {**pair(2), "model_id": "other"}])
+    with pytest.raises(GateError, match="no gate has checked"):
+        execute(publish.STAGE, DAY, others)
+    for job in (gate, publish):
+        execute(job.STAGE, DAY, others)
+    held = {(r["pair_id"], r["model_id"]) for r in lake.read(PAIRS).to_pylist()}
+    assert held == {("p1", "t"), ("p2", "other")}
+
+
+def test_a_failed_gate_is_exit_code_3_and_a_json_line(lake: Lake, settings: Settings) -> None:
     stage(lake, [{**pair(1), "score": -1.0}])
     done = subprocess.run(
         [sys.executable, "-m", "jobs.gate", "--partition", str(DAY), "--set",
-         f"lake.root={lake.root}"],
+         f"lake.root={lake.root}", "model.teacher=/t"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 3

@@ -9,12 +9,20 @@ from typing import Any
 
 import pytest
 
-from jobs import judge, summarize
+from jobs import choose, judge, summarize
 from lakehouse import engine
 from lakehouse.delta import Lake, _content
 from lakehouse.run import execute
 from lakehouse.settings import Engine, load
-from lakehouse.tables import CANDIDATES, CONTAMINATION, JUDGEMENTS, MODELS, REJECTED, SNIPPETS
+from lakehouse.tables import (
+    CANDIDATES,
+    CONTAMINATION,
+    JUDGEMENTS,
+    MODELS,
+    REJECTED,
+    SNIPPETS,
+    STAGED,
+)
 
 DAY = dt.date(2026, 11, 1)
 LATER = dt.date(2026, 11, 2)
@@ -210,3 +218,31 @@ def test_hits_of_pairs_and_other_models_wake_nothing_hits_of_snippets_do(
     assert [r["status"] for r in generate(lake, DAY)] == ["unchanged", "unchanged"]
     lake.append_missing(CONTAMINATION, [hit("old", "snippet")], "decontaminate")
     assert [(r["status"], r["rows_in"]) for r in generate(lake, DAY)] == [("done", 0)] * 2
+
+
+def test_snippets_that_are_not_written_for_are_in_the_books(lake: Lake, asked: list[str]) -> None:
+    place(filled(lake), DAY, "a", "b", "c")
+    (done, judged) = generate(lake, DAY, "summarize.snippets_per_day=1")
+    assert (done["rows_in"], done["rows_kept"], done["rows_rejected"]) == (4, 2, 2)
+    assert judged["rows_in"] == 2
+    left = lake.read(REJECTED, {"ds": DAY, "stage": "summarize"}).to_pylist()
+    assert {r["row_id"] for r in left} == {"b", "c"}  # lowest id first
+    assert reasons(lake, DAY) == {"beyond summarize.snippets_per_day"}
+    (done, _) = generate(lake, DAY, "summarize.sources=local")
+    assert (done["rows_in"], done["rows_kept"], done["rows_rejected"]) == (3, 0, 3)
+    assert reasons(lake, DAY) == {"source not chosen"}
+
+
+@pytest.mark.spark
+def test_two_teachers_pairs_are_staged_side_by_side(
+    spark: Any, lake: Lake, asked: list[str]
+) -> None:
+    filled(lake)
+    (teacher,) = lake.read(MODELS).to_pylist()
+    lake.upsert(MODELS, [{**{c: teacher[c] for c in MODELS.content}, "model_id": "u",
+                          "spec": "/elsewhere"}], "run")  # fmt: skip
+    for more in ((), ("model.teacher=/elsewhere",)):
+        generate(lake, DAY, *more)
+        execute(choose.STAGE, DAY, settings(lake, *more))
+    staged = lake.read(STAGED).to_pylist()
+    assert {(r["snippet_id"], r["model_id"]) for r in staged} == {("old", "t"), ("old", "u")}

@@ -97,11 +97,17 @@ def test_it_takes_no_time_that_a_no_op_run_would_notice(copy: Any) -> None:
     assert time.process_time() - began < 0.25  # measured: 0.02 s
 
 
+@pytest.fixture
+def _teacher(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lakehouse.models.teacher", lambda _settings: {"model_id": "t"})
+
+
 def rules(module: str, settings: Settings) -> str:
     stage = dataclasses.replace(importlib.import_module(module).STAGE, reads=())
     return Fingerprints(stage, settings, Lake(settings.lake.root), DAY, "").rules
 
 
+@pytest.mark.usefixtures("_teacher")
 def test_the_gate_is_ruled_by_its_suites(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,6 +142,7 @@ def test_ingest_is_ruled_by_python_whose_library_it_reads(
     assert rules("jobs.ingest", settings) != before
 
 
+@pytest.mark.usefixtures("_teacher")
 def test_settings_that_a_stage_does_not_read_do_not_wake_it(settings: Settings) -> None:
     other = load("tiny", [f"lake.root={settings.lake.root}", "evaluation.timeout=9"])
     assert rules("jobs.gate", other) == rules("jobs.gate", settings)

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from lakehouse.delta import Lake
-from lakehouse.tables import JOB_RUNS, LINEAGE, REJECTED, SNIPPETS
+from lakehouse.run import Counts, Run, Stage, execute
+from lakehouse.settings import Settings
+from lakehouse.tables import JOB_RUNS, LINEAGE, MODELS, REJECTED, SNIPPETS
 
 STAGE = '''
 """A stage that rejects every second snippet of its day."""
-import sys
+import os
 from lakehouse.errors import GateError, ServiceError, UserError
 from lakehouse.run import Counts, Stage, entry
 from lakehouse.tables import SNIPPETS, QUALITY_RESULTS, MODELS
@@ -34,6 +36,8 @@ def main(run):
     run.lake.upsert(MODELS, [{"model_id": name, "arm": "base", "base_model_id": "m",
         "training_run_id": "", "spec": "", "path": "p", "sha256": "0", "promoted": False}],
         run.run_id)
+    if fault == "kill": os.kill(os.getpid(), 9)
+    if fault == "terminate": os.kill(os.getpid(), 15)
     kept = len(rows) - len(bad) + (1 if fault == "unbalanced" else 0)
     return Counts(len(rows), kept, len(bad))
 
@@ -50,11 +54,13 @@ def snippet(name: str, day: dt.date = DAY) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def run(tmp_path: Path, *argv: str, more: str = "") -> tuple[int, dict[str, Any], str]:
-    script = tmp_path / "halve.py"
-    script.write_text(STAGE.replace('settings=("local",)', f'settings=("local",){more}'))
+def run(
+    tmp_path: Path, *argv: str, script: str = STAGE, more: str = ""
+) -> tuple[int, dict[str, Any], str]:
+    path = tmp_path / "halve.py"
+    path.write_text(script.replace('settings=("local",)', f'settings=("local",){more}'))
     done = subprocess.run(
-        [sys.executable, str(script), *argv], capture_output=True, text=True, check=False
+        [sys.executable, str(path), *argv], capture_output=True, text=True, check=False
     )
     lines = done.stdout.splitlines()
     return done.returncode, json.loads(lines[-1]) if lines else {}, done.stderr
@@ -71,11 +77,49 @@ def test_a_run_writes_its_books_and_its_last_line(tmp_path: Path, lake: Lake) ->
     assert (line["stage"], line["partition"], line["status"]) == ("halve", str(DAY), "done")
     assert (line["rows_in"], line["rows_kept"], line["rows_rejected"]) == (5, 2, 3)
     assert line["versions_read"] == {"silver.snippets": 1}
-    assert line["versions_written"] == {"ops.models": 1}
+    assert line["versions_written"] == {"ops.models": 1, "ops.rejected_rows": 1}
     (job,) = lake.read(JOB_RUNS).to_pylist()
     assert (job["run_id"], job["status"], job["rows_rejected"]) == (line["run_id"], "done", 3)
-    (edge,) = lake.read(LINEAGE).to_pylist()
-    assert (edge["input_table"], edge["output_table"]) == ("silver.snippets", "ops.models")
+    assert edges(lake) == [("silver.snippets", 1, "ops.models", 1),
+                           ("silver.snippets", 1, "ops.rejected_rows", 1)]  # fmt: skip
+
+
+def edges(lake: Lake) -> list[tuple[str, int | None, str, int]]:
+    return sorted(
+        (r["input_table"], r["input_version"], r["output_table"], r["output_version"])
+        for r in lake.read(LINEAGE).to_pylist()
+    )
+
+
+def test_a_killed_try_is_seen_as_open_and_its_data_get_their_lineage(
+    tmp_path: Path, lake: Lake
+) -> None:
+    lake.append_missing(SNIPPETS, [snippet("a")], "r")
+    code, line, _ = run(tmp_path, *at(DAY, "local.path=kill"))
+    assert (code, line) == (-9, {})
+    (job,) = lake.read(JOB_RUNS).to_pylist()
+    assert (job["status"], job["finished_at"]) == ("running", None)
+    code, line, _ = run(tmp_path, *at(DAY))
+    assert (code, line["versions_written"]) == (0, {})  # it was all there
+    assert edges(lake) == [("silver.snippets", 1, "ops.models", 1),
+                           ("silver.snippets", 1, "ops.rejected_rows", 1)]  # fmt: skip
+    assert {r["run_id"] for r in lake.read(LINEAGE).to_pylist()} == {job["run_id"]}
+    assert statuses(lake, DAY) == ["killed", "done"]
+    run(tmp_path, *at(DAY), "--force")
+    assert len(edges(lake)) == 2
+
+
+def outside(stage_run: Run) -> Counts:
+    """Bring in a model from outside the lake."""
+    stage_run.lake.upsert(MODELS, [{
+        "model_id": "m", "arm": "base", "base_model_id": "m", "training_run_id": "", "spec": "",
+        "path": "p", "sha256": "0", "promoted": False}], stage_run.run_id)  # fmt: skip
+    return Counts(1, 1, 0)
+
+
+def test_what_comes_from_outside_has_an_edge_too(lake: Lake, settings: Settings) -> None:
+    execute(Stage("outside", outside, writes=(MODELS,)), DAY, settings)
+    assert edges(lake) == [("", None, "ops.models", 1)]
 
 
 def test_twice_is_once_until_the_input_moves(tmp_path: Path, lake: Lake) -> None:
@@ -155,6 +199,52 @@ def test_exit_codes(tmp_path: Path, lake: Lake) -> None:
         assert ("Traceback" in stderr) == (fault == "defect")
     statuses = lake.read(JOB_RUNS)["status"].to_pylist()
     assert sorted(statuses) == ["failed", "failed", "failed", "gate_failed"]
+
+
+FIELDS = {
+    "stage", "partition", "run_id", "status", "rows_in", "rows_kept", "rows_rejected",
+    "versions_read", "versions_written", "seconds", "prompt_tokens", "completion_tokens", "tokens",
+    "cost",
+}  # fmt: skip
+
+
+def test_a_failure_tells_as_much_as_a_success(tmp_path: Path, lake: Lake) -> None:
+    lake.append_missing(SNIPPETS, [snippet("a")], "r")
+    assert run(tmp_path, *at(DAY))[1].keys() == FIELDS
+    for fault in ("gate", "defect"):
+        _, line, _ = run(tmp_path, *at(DAY, f"local.path={fault}"))
+        assert FIELDS | {"error"} == line.keys()
+        assert line["versions_read"] == {"silver.snippets": 1}
+        assert line["run_id"] in lake.read(JOB_RUNS)["run_id"].to_pylist()
+    _, line, _ = run(tmp_path, *at(DAY, "local.path=unbalanced"))
+    assert (line["rows_in"], line["rows_rejected"]) == (1, 1)
+
+
+def test_sigterm_closes_the_books_and_prints_the_line(tmp_path: Path, lake: Lake) -> None:
+    lake.append_missing(SNIPPETS, [snippet("a")], "r")
+    code, line, _ = run(tmp_path, *at(DAY, "local.path=terminate"))
+    assert (code, line["status"], line["error"]) == (143, "failed", "ended by SIGTERM")
+    assert line.keys() >= FIELDS
+    assert line["versions_written"].keys() == {"ops.models", "ops.rejected_rows"}
+    assert statuses(lake, DAY) == ["failed"]
+
+
+def test_stages_of_one_process_are_told_of_together(tmp_path: Path, lake: Lake) -> None:
+    lake.append_missing(SNIPPETS, [snippet(n) for n in "abc"], "r")
+    both = STAGE.replace("    entry(Stage(", "    import dataclasses\n    first = Stage(").replace(
+        'settings=("local",)))', 'settings=("local",))\n    '
+        "entry(first, dataclasses.replace(first, name='again', settings=()))",
+    )  # fmt: skip
+    code, line, _ = run(tmp_path, *at(DAY), script=both)
+    assert (code, line["stage"], [s["stage"] for s in line["stages"]]) == (
+        0, "again", ["halve", "again"])  # fmt: skip
+    assert line["rows_rejected"] == sum(s["rows_rejected"] for s in line["stages"]) == 4
+    assert line["seconds"] == sum(s["seconds"] for s in line["stages"])
+    failing = both.replace("    rows = run.lake", "    if run.label == 'again': fault = 1 / 0\n"
+                           "    rows = run.lake")  # fmt: skip
+    code, line, _ = run(tmp_path, *at(DAY), script=failing)
+    assert (code, line["stage"], line["status"]) == (1, "again", "failed")
+    assert [s["status"] for s in line["stages"]] == ["done", "failed"]
 
 
 def test_books_that_do_not_balance_are_a_defect(tmp_path: Path, lake: Lake) -> None:

@@ -6,13 +6,15 @@ import csv
 import datetime as dt
 import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from jobs.cli import chain, main
+from jobs import queries
+from jobs.cli import _spread, chain, main
 from lakehouse.delta import Lake
 from lakehouse.tables import PAIRS, TABLES
 
@@ -58,6 +60,23 @@ def test_sql_answers_in_three_formats(filled: Lake) -> None:
     assert list(csv.reader(io.StringIO(out)))[1] == ["p2", "0.2"]
     _, out, _ = lake_command(filled, "sql", query)
     assert out.split()[:3] == ["pair_id", "score", "p2"]
+
+
+def test_a_tables_name_may_be_written_as_sql_allows(filled: Lake) -> None:
+    names, found = queries.rows(filled, "SELECT count(*) AS n FROM Gold.INSTRUCTION_PAIRS")
+    assert (names, found) == (["n"], [(3,)])
+
+
+def test_set_takes_several_values_and_leaves_the_query_alone(filled: Lake) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "jobs.cli", "sql", "--set", "choose.min_score=0.5",
+         f"lake.root={filled.root}", "SELECT count(*) AS n FROM gold.instruction_pairs",
+         "--format", "csv"],
+        capture_output=True, text=True, check=False, env={**os.environ, "LAKE_ROOT": "/nowhere"},
+    )  # fmt: skip
+    assert done.stdout.split() == ["n", "3"], done.stderr
+    assert _spread(["run", "--set", "a.b=1", "c.d=x=y", "--to", "x"]) == [
+        "run", "--set", "a.b=1", "--set", "c.d=x=y", "--to", "x"]  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -89,11 +89,12 @@ class StageJob(BaseOperator):
         result = _result(last)
         if code == 0:
             return result
-        message = f"{self.task_id} {self.partition}: {result.get('error', f'exit code {code}')}"
+        error = result.get("error", f"exit code {code}")
         retried = code == SERVICE_FAILED or code < 0 or code > 128  # a service, or a kill
-        left = {"exit_code": SERVICE_FAILED if retried else code, "error": message}
+        left = {"exit_code": SERVICE_FAILED if retried else code, "error": error}
         context["ti"].xcom_push(key=FAILURE, value=left)
-        raise (AirflowException if retried else AirflowFailException)(message)
+        kind = AirflowException if retried else AirflowFailException
+        raise kind(f"{self.task_id} {self.partition}: {error}")
 
     def on_kill(self) -> None:
         """Pass the end on: the job interrupts what it runs on a Spark server, or is killed."""

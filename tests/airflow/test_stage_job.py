@@ -70,7 +70,7 @@ def test_a_defect_a_users_mistake_and_a_failed_gate_are_not_tried_again(
     job.code, seen = code, context()
     with pytest.raises(AirflowFailException, match="score out of range on p7"):
         job.execute(seen)
-    error = "ingest 2026-11-01: score out of range on p7"
+    error = "score out of range on p7"
     assert seen["ti"].left[FAILURE] == {"exit_code": code, "error": error}
 
 

@@ -7,6 +7,8 @@ import datetime as dt
 import io
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -14,11 +16,13 @@ from pathlib import Path
 import pytest
 
 from jobs import queries
-from jobs.cli import _spread, chain, main
+from jobs.cli import _parser, _spread, chain, main
 from lakehouse.delta import Lake
+from lakehouse.settings import load
 from lakehouse.tables import PAIRS, TABLES
 
 DAY = dt.date(2026, 11, 1)
+README = (Path(__file__).resolve().parents[2] / "README.md").read_text()
 SCRIPT = "<script>alert(1)</script>"
 
 
@@ -139,6 +143,24 @@ def test_the_report_is_one_page_that_loads_nothing_and_runs_nothing(
     assert "&lt;script&gt;" in text
     assert not any(mark in text for mark in ('src="http', 'href="http', "@import", "url(http"))
     assert text.count("data:image/png;base64,") == 3
+
+
+def commands() -> list[tuple[str, list[str]]]:
+    """The README's `lake` commands: (the lake's root, argv)."""
+    found = re.findall(r"^(?:LAKE_ROOT=(\S+) )?\.venv/bin/lake (.+)$", README, re.MULTILINE)
+    return [(root, shlex.split(line)) for root, line in found]
+
+
+def test_the_readmes_commands_are_taken_and_spare_the_demos_lake() -> None:
+    own = 0
+    for root, argv in commands():
+        args = _parser().parse_args(_spread(argv))
+        settings = load(args.profile, args.set, environ={"LAKE_ROOT": root})
+        if "local" in settings.corpus.sources:
+            own += 1
+            assert settings.lake.root not in {"", load("tiny", environ={}).lake.root}
+    assert own == 1
+    assert len(commands()) >= 6
 
 
 def test_the_chain_publishes_day_by_day_and_trains_once() -> None:

@@ -12,6 +12,7 @@ import datetime as dt
 import importlib
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -43,12 +44,13 @@ JUDGES = (
 )
 """Parts of `generate` that can be asked for by themselves."""
 TRIES = 3
+_SETTING = re.compile(r"\w+\.\w+=")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command line: exit codes as of the jobs."""
     configure_logging()
-    args = _parser().parse_args(argv)
+    args = _parser().parse_args(_spread(sys.argv[1:] if argv is None else argv))
     code = 0
     try:
         with translated():
@@ -171,6 +173,16 @@ def show(args: argparse.Namespace, settings: Settings) -> None:
             f"--out {args.out}: {error.strerror}; name a file in a folder that you may write to"
         ) from None
     sys.stdout.write(f"The same with plots: {page}\n")
+
+
+def _spread(argv: Sequence[str]) -> list[str]:
+    """`--set a.b=1 c.d=2` as `--set a.b=1 --set c.d=2`: what follows may be a query instead."""
+    spread: list[str] = []
+    for word in argv:
+        if spread[-2:-1] == ["--set"] and _SETTING.match(word):
+            spread.append("--set")
+        spread.append(word)
+    return spread
 
 
 def _parser() -> argparse.ArgumentParser:

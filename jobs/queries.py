@@ -21,7 +21,7 @@ def connect(lake: Lake, query: str) -> duckdb.DuckDBPyConnection:
     for schema in sorted({t.layer for t in TABLES.values()}):
         connection.execute(f"CREATE SCHEMA {schema}")
     for full_name, table in TABLES.items():
-        if re.search(rf"\b{table.name}\b", query):
+        if re.search(rf"\b{table.name}\b", query, re.IGNORECASE):
             found = lake.open(table)
             rows: Any = found.to_pyarrow_dataset() if found else arrow_schema(table).empty_table()
             connection.register(f"_{table.layer}_{table.name}", rows)

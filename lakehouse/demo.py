@@ -8,17 +8,19 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import os
+import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from lakehouse import services
 from lakehouse.delta import Lake
-from lakehouse.errors import LakeError, ServiceError
+from lakehouse.errors import LakeError, ServiceError, of_exit_code
 from lakehouse.settings import Settings, load
-from lakehouse.stages import STAGES
+from lakehouse.stages import FAILURE, STAGES
 from lakehouse.tables import JOB_RUNS
 
 POLL = 1.0
@@ -26,6 +28,7 @@ QUIET = 15.0
 """Seconds without news after which the running tasks are named."""
 PATIENCE = 3600.0
 ENDED = {"success", "failed"}
+FLOWS = ("corpus", "instructions", "training")
 
 
 def say(text: str) -> None:
@@ -64,24 +67,32 @@ class Demo:
         self.follow("training", self.days[-1:])
 
     def _cancel_unfinished(self) -> None:
-        """End what an interrupted demo left: Airflow runs one backfill of a DAG at a time."""
+        """End what an interrupted demo left: Airflow runs one backfill of a DAG at a time, and
+        starts no run of a day that has one under way."""
         for held in services.call("GET", "/api/v2/backfills?dag_id=corpus")["backfills"]:
             if held["completed_at"] is None:
                 services.call("PUT", f"/api/v2/backfills/{held['id']}/cancel")
+        days = {str(d) for d in self.days}
+        for dag in FLOWS:
+            runs = f"/api/v2/dags/{dag}/dagRuns"
+            under_way = services.call("GET", f"{runs}?state=queued&state=running&limit=100")
+            for run in under_way["dag_runs"]:
+                if run["partition_key"] in days:
+                    services.call("PATCH", f"{runs}/{run['dag_run_id']}", {"state": "failed"})
 
     def follow(self, dag: str, days: list[dt.date]) -> None:
-        """Wait until the newest run of each day has ended; ServiceError for a failed one."""
+        """Wait until the newest run of each day has ended; what failed is raised."""
         deadline = time.monotonic() + PATIENCE
         wanted = {str(d) for d in days}
         while True:
             runs = self._runs(dag)
-            for other in ("corpus", "instructions", "training"):
+            for other in FLOWS:
                 for run in self._runs(other).values():
                     self._tell(other, run)
             self._reassure()
             failed = [r for r in runs.values() if r["state"] == "failed"]
             if failed:
-                raise ServiceError(self._why(dag, failed[0]))
+                raise self._failure(dag, failed[0])
             if wanted <= {k for k, r in runs.items() if r["state"] == "success"}:
                 return
             if time.monotonic() > deadline:
@@ -155,14 +166,21 @@ class Demo:
             parts.append(text + (f", {r['seconds']:.1f} s" if fresh else " (unchanged)"))
         return "; ".join(parts)
 
-    def _why(self, dag: str, run: dict[str, Any]) -> str:
-        day = run["partition_key"]
+    def _failure(self, dag: str, run: dict[str, Any]) -> LakeError:
+        """The failure of a run, as the kind of error that the task's exit code stands for."""
+        where = f"/dags/{dag}/dagRuns/{run['dag_run_id']}"
         bad = [t["task_id"] for t in self._tasks(dag, run) if t["state"] == "failed"]
-        where = {"ds": dt.date.fromisoformat(day)}
-        rows = [r for r in self.lake.read(JOB_RUNS, where).to_pylist() if r["status"] != "done"]
-        newest = max(rows, key=lambda r: r["started_at"], default={"message": "see its log"})
-        return (f"{', '.join(bad)} of {day} failed: {newest['message']}. Its log: "
-                f"{services.base_url()}/dags/{dag}/runs/{run['dag_run_id']}")  # fmt: skip
+        left: dict[str, Any] = {
+            "exit_code": ServiceError.exit_code,
+            "error": "it ended without a word",
+        }
+        with suppress(ServiceError):  # nothing was left by a task that was killed
+            path = f"/api/v2{where}/taskInstances/{bad[0]}/xcomEntries/{FAILURE}"
+            left = services.call("GET", path)["value"]
+        return of_exit_code(left["exit_code"])(
+            f"{', '.join(bad)} of {run['partition_key']} failed: {left['error']}. Its log: "
+            f"{services.base_url()}{where.replace('dagRuns', 'runs')}"
+        )
 
 
 def main() -> None:
@@ -174,6 +192,7 @@ def main() -> None:
     args = parser.parse_args()
     code = 0
     clock = time.monotonic()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         settings = load(args.profile, services.overrides())
         say("starting the Spark Connect server and Airflow")
@@ -189,6 +208,8 @@ def main() -> None:
     except LakeError as error:
         sys.stderr.write(f"demo: {error}\n")
         code = error.exit_code
+    except KeyboardInterrupt:
+        code = 130
     finally:
         if os.environ.get("KEEP") != "1":
             services.down()

@@ -156,7 +156,8 @@ def down() -> None:
 
 def _stop(name: str) -> None:
     """End a service's processes: in order, and by force what is left after that."""
-    members, seconds = _members(name), min(10.0, DOWN_SECONDS)
+    seen: dict[int, _Stat] = {}
+    members, seconds = _left(name, seen), min(10.0, DOWN_SECONDS)
     if _alive(name):
         leader, seconds = _note(name)["pid"], DOWN_SECONDS
         # Airflow's children outlive a SIGTERM of their parent; SIGINT ends them in order. It would
@@ -165,11 +166,18 @@ def _stop(name: str) -> None:
         members = {pid for pid in members if _stat(pid).session != leader}
     _signal(members, signal.SIGTERM)
     deadline = time.monotonic() + seconds
-    while _members(name) and time.monotonic() < deadline:
+    while _left(name, seen) and time.monotonic() < deadline:
         time.sleep(0.2)
-    while left := _members(name):
+    while left := _left(name, seen):
         _signal(left, signal.SIGKILL)
         time.sleep(0.1)
+
+
+def _left(name: str, seen: dict[int, _Stat]) -> set[int]:
+    """The service's live processes, those once `seen` included: one that is about to end has no
+    environment any more, but may still have its port."""
+    seen.update({pid: _stat(pid) for pid in _members(name) - seen.keys()})
+    return {pid for pid, held in seen.items() if held.born and _stat(pid) == held}
 
 
 def _signal(pids: Iterable[int], number: signal.Signals) -> None:

@@ -13,6 +13,9 @@ from lakehouse.tables import Table
 
 Flow = Literal["corpus", "instructions", "training"]
 
+FAILURE = "failure"
+"""XCom key under which a failed task of Airflow leaves its `exit_code` and `error`."""
+
 
 @dataclass(frozen=True, slots=True)
 class StageRef:

@@ -23,7 +23,7 @@ from typing import Any
 from airflow.sdk import Asset, BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from lakehouse.stages import StageRef
+from lakehouse.stages import FAILURE, StageRef
 
 PROJECT = Path(__file__).resolve().parents[2]
 SNIPPETS_READY = Asset(name="silver.snippets", uri="file:///lake/silver/snippets")
@@ -38,7 +38,7 @@ RETRY_SECONDS = float(os.environ.get("LAKE_RETRY_SECONDS", "10"))
 DEFAULT_ARGS = {
     "retries": 2, "retry_delay": dt.timedelta(seconds=RETRY_SECONDS), "owner": "lake",
 }  # fmt: skip
-RETRIED = {4}
+SERVICE_FAILED = 4
 GRACE_SECONDS = 3.0
 """What a job has to end its work; Airflow kills the task 5 s after it has asked it to end."""
 PR_SET_PDEATHSIG = 1
@@ -89,10 +89,12 @@ class StageJob(BaseOperator):
         result = _result(last)
         if code == 0:
             return result
-        message = f"{self.task_id} {self.partition}: {result.get('error', f'exit code {code}')}"
-        if code in RETRIED or code < 0 or code > 128:  # a service, or a kill: try again
-            raise AirflowException(message)
-        raise AirflowFailException(message)
+        error = result.get("error", f"exit code {code}")
+        retried = code == SERVICE_FAILED or code < 0 or code > 128  # a service, or a kill
+        left = {"exit_code": SERVICE_FAILED if retried else code, "error": error}
+        context["ti"].xcom_push(key=FAILURE, value=left)
+        kind = AirflowException if retried else AirflowFailException
+        raise kind(f"{self.task_id} {self.partition}: {error}")
 
     def on_kill(self) -> None:
         """Pass the end on: the job interrupts what it runs on a Spark server, or is killed."""

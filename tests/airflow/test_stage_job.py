@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from lakehouse.stages import STAGES
+from lakehouse.stages import FAILURE, STAGES
 
 pytestmark = pytest.mark.airflow
 JOB = """
@@ -24,6 +24,20 @@ sys.stdout.flush()
 code = int(sys.argv[1])
 os.kill(os.getpid(), -code) if code < 0 else sys.exit(code)
 """
+
+
+class Task:
+    """What a task leaves for others to read."""
+
+    def __init__(self) -> None:
+        self.left: dict[str, Any] = {}
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        self.left[key] = value
+
+
+def context() -> dict[str, Any]:
+    return {"ti": Task()}
 
 
 @pytest.fixture
@@ -44,7 +58,7 @@ def job(tmp_path: Path) -> Any:
 
 
 def test_the_json_line_is_the_result(job: Any) -> None:
-    assert job.execute({})["rows_in"] == 3
+    assert job.execute(context())["rows_in"] == 3
 
 
 @pytest.mark.parametrize("code", [1, 2, 3])
@@ -53,18 +67,21 @@ def test_a_defect_a_users_mistake_and_a_failed_gate_are_not_tried_again(
 ) -> None:
     from airflow.sdk.exceptions import AirflowFailException
 
-    job.code = code
+    job.code, seen = code, context()
     with pytest.raises(AirflowFailException, match="score out of range on p7"):
-        job.execute({})
+        job.execute(seen)
+    error = "score out of range on p7"
+    assert seen["ti"].left[FAILURE] == {"exit_code": code, "error": error}
 
 
 @pytest.mark.parametrize("code", [4, -signal.SIGKILL])
 def test_a_failed_service_and_a_kill_are(job: Any, code: int) -> None:
     from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-    job.code = code
+    job.code, seen = code, context()
     with pytest.raises(AirflowException) as failure:
-        job.execute({})
+        job.execute(seen)
+    assert seen["ti"].left[FAILURE]["exit_code"] == 4
     assert not isinstance(failure.value, AirflowFailException)
 
 
@@ -73,7 +90,7 @@ def test_a_run_without_a_key_says_what_to_do(job: Any) -> None:
 
     job.partition = ""
     with pytest.raises(AirflowFailException, match="trigger it with one"):
-        job.execute({})
+        job.execute(context())
 
 
 def test_the_command_is_what_a_person_would_type(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,7 +118,7 @@ def test_the_end_of_a_task_ends_its_job(job: Any, tmp_path: Path) -> None:
     thread = threading.Thread(target=kill)
     thread.start()
     with pytest.raises(Exception, match="exit code -15"):
-        job.execute({})
+        job.execute(context())
     thread.join()
     with pytest.raises(ProcessLookupError):
         os.kill(job._process.pid, 0)
@@ -124,7 +141,7 @@ def test_a_job_that_does_not_end_when_asked_is_killed(
     thread = threading.Thread(target=kill)
     thread.start()
     with pytest.raises(Exception, match="exit code -9"):
-        job.execute({})
+        job.execute(context())
     thread.join()
 
 

@@ -6,17 +6,23 @@ import csv
 import datetime as dt
 import io
 import json
+import os
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from jobs.cli import chain, main
+from jobs import queries
+from jobs.cli import _parser, _spread, chain, main
 from lakehouse.delta import Lake
+from lakehouse.settings import load
 from lakehouse.tables import PAIRS, TABLES
 
 DAY = dt.date(2026, 11, 1)
+README = (Path(__file__).resolve().parents[2] / "README.md").read_text()
 SCRIPT = "<script>alert(1)</script>"
 
 
@@ -58,6 +64,23 @@ def test_sql_answers_in_three_formats(filled: Lake) -> None:
     assert list(csv.reader(io.StringIO(out)))[1] == ["p2", "0.2"]
     _, out, _ = lake_command(filled, "sql", query)
     assert out.split()[:3] == ["pair_id", "score", "p2"]
+
+
+def test_a_tables_name_may_be_written_as_sql_allows(filled: Lake) -> None:
+    names, found = queries.rows(filled, "SELECT count(*) AS n FROM Gold.INSTRUCTION_PAIRS")
+    assert (names, found) == (["n"], [(3,)])
+
+
+def test_set_takes_several_values_and_leaves_the_query_alone(filled: Lake) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "jobs.cli", "sql", "--set", "choose.min_score=0.5",
+         f"lake.root={filled.root}", "SELECT count(*) AS n FROM gold.instruction_pairs",
+         "--format", "csv"],
+        capture_output=True, text=True, check=False, env={**os.environ, "LAKE_ROOT": "/nowhere"},
+    )  # fmt: skip
+    assert done.stdout.split() == ["n", "3"], done.stderr
+    assert _spread(["run", "--set", "a.b=1", "c.d=x=y", "--to", "x"]) == [
+        "run", "--set", "a.b=1", "--set", "c.d=x=y", "--to", "x"]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -120,6 +143,24 @@ def test_the_report_is_one_page_that_loads_nothing_and_runs_nothing(
     assert "&lt;script&gt;" in text
     assert not any(mark in text for mark in ('src="http', 'href="http', "@import", "url(http"))
     assert text.count("data:image/png;base64,") == 3
+
+
+def commands() -> list[tuple[str, list[str]]]:
+    """The README's `lake` commands: (the lake's root, argv)."""
+    found = re.findall(r"^(?:LAKE_ROOT=(\S+) )?\.venv/bin/lake (.+)$", README, re.MULTILINE)
+    return [(root, shlex.split(line)) for root, line in found]
+
+
+def test_the_readmes_commands_are_taken_and_spare_the_demos_lake() -> None:
+    own = 0
+    for root, argv in commands():
+        args = _parser().parse_args(_spread(argv))
+        settings = load(args.profile, args.set, environ={"LAKE_ROOT": root})
+        if "local" in settings.corpus.sources:
+            own += 1
+            assert settings.lake.root not in {"", load("tiny", environ={}).lake.root}
+    assert own == 1
+    assert len(commands()) >= 6
 
 
 def test_the_chain_publishes_day_by_day_and_trains_once() -> None:

@@ -86,5 +86,11 @@ def test_publish_leaves_nothing_half_written(tmp_path: Path) -> None:
     assert models.verified(folder) is None
 
 
+def test_a_manifest_that_was_cut_short_vouches_for_nothing(tmp_path: Path) -> None:
+    models.publish(tmp_path / "model", write_one)
+    (tmp_path / "model" / models.MANIFEST).write_text("{")
+    assert models.verified(tmp_path / "model") is None
+
+
 def write_one(scratch: Path) -> None:
     (scratch / "a").write_text("1")

@@ -40,6 +40,9 @@ SECTIONS: tuple[tuple[str, str], ...] = (
         GROUP BY ALL ORDER BY ALL"""),
     ("Rejected rows by reason", """SELECT stage, reason, count(*) AS "rows", any_value(remedy)
         AS remedy FROM ops.rejected_rows GROUP BY stage, reason ORDER BY stage, "rows" DESC"""),
+    ("Benchmark material", """SELECT benchmark, method, row_kind, count(DISTINCT row_id) AS "rows",
+        count(DISTINCT row_id) FILTER (WHERE verdict = 'clean') AS judged_clean
+        FROM ops.contamination_hits GROUP BY ALL ORDER BY ALL"""),
     ("Published pairs", """SELECT ds, source, count(*) AS pairs, round(avg(score), 3) AS mean_score,
         round(avg(yes_no_score), 3) AS mean_yes_no FROM gold.instruction_pairs
         GROUP BY ALL ORDER BY ALL"""),

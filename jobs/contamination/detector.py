@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
@@ -170,7 +170,7 @@ class _Shapes:
 
     def __init__(self, benchmarks: Sequence[Benchmark], chosen: Decontaminate) -> None:
         self._least_similarity = chosen.min_similarity
-        self._outlines: set[fingerprint.Outline] = set()
+        self._outlines: set[str] = set()
         self._shapes: dict[str, list[_Shape]] = defaultdict(list)
         for b in benchmarks:
             if "ast" in {*chosen.methods} & {*b.rules.methods}:
@@ -187,8 +187,16 @@ class _Shapes:
                 self._shapes[largest[0]].append(_Shape(item, dict([*written])))
 
     def matches(self, field: str, text: str) -> Iterator[Match]:
-        """Matches among the text's functions."""
-        for found in fingerprint.functions(text) if self._shapes else ():
+        """Matches among the text's functions; code nested beyond Python's limit is given up."""
+        try:
+            yield from self._among(fingerprint.functions(text) if self._shapes else (), field, text)
+        except RecursionError:
+            return
+
+    def _among(
+        self, functions: Iterable[fingerprint.Found], field: str, text: str
+    ) -> Iterator[Match]:
+        for found in functions:
             statements = fingerprint.body(found.node)
             if not any(fingerprint.outline(s) in self._outlines for s in statements):
                 continue

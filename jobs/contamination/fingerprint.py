@@ -26,7 +26,6 @@ _NAMES = {
     (ast.ExceptHandler, "name"), (ast.Global, "names"), (ast.Nonlocal, "names"),
 }  # fmt: skip
 """Where a name stands that the function may have bound; attributes and keywords are not its own."""
-Outline = str
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +64,7 @@ def own_names(function: Function) -> frozenset[str]:
     return frozenset(own)
 
 
-def outline(statement: ast.AST) -> Outline:
+def outline(statement: ast.AST) -> str:
     """The kinds of nodes at its top: must be equal before a fingerprint is worth its time."""
     held = [
         outline(inner) if isinstance(inner, ast.stmt) else type(inner).__name__
@@ -75,14 +74,11 @@ def outline(statement: ast.AST) -> Outline:
 
 
 def fingerprint(statement: ast.AST, own: frozenset[str]) -> tuple[str, int]:
-    """(the fingerprint, its number of nodes); an empty one for code nested beyond all reason."""
+    """(the fingerprint, its number of nodes); RecursionError for code nested beyond all reason."""
     written: list[str] = []
     places: dict[str, str] = {}
-    try:
-        nodes = _write(statement, written, lambda n: places.setdefault(n, f"${len(places)}")
-                       if n in own else n)  # fmt: skip
-    except RecursionError:
-        return "", 0
+    nodes = _write(statement, written, lambda n: places.setdefault(n, f"${len(places)}")
+                   if n in own else n)  # fmt: skip
     return " ".join(written), nodes
 
 

@@ -189,7 +189,8 @@ def test_no_text_makes_it_fail(instruction: str, code: str, language: str) -> No
 @pytest.mark.parametrize(
     "text", ["def f(x):\n    return " + "(" * 5000, "def f(x):\n    return x" + " + x" * 3000,
              "def f():\n" + "".join(" " * k + "if x:\n" for k in range(1, 90)), "def f(): \x00",
-             "```\ndef f(:\n```\n" * 50], ids=["brackets", "deep", "nested", "nul", "fences"],
+             "def f(x):\n    if x:\n        pass\n" + "    elif x:\n        pass\n" * 900,
+     "```\ndef f(:\n```\n" * 50], ids=["brackets", "deep", "nested", "nul", "elif", "fences"],
 )  # fmt: skip
 def test_hostile_code_makes_nothing_fail(text: str) -> None:
     assert found(text) == set()

@@ -38,6 +38,9 @@ SECTIONS: tuple[tuple[str, str], ...] = (
     ("Duplicates", """SELECT source, method, count(*) AS documents,
         round(min(similarity), 3) AS least_similarity FROM silver.duplicates
         GROUP BY ALL ORDER BY ALL"""),
+    ("Originals that became duplicates of an older document", """SELECT taken_over_ds AS older_day,
+        ds AS day, count(*) AS documents, max(noticed_at) AS noticed_at FROM ops.takeovers
+        GROUP BY ALL ORDER BY ALL"""),
     ("Rejected rows by reason", """SELECT stage, reason, count(*) AS "rows", any_value(remedy)
         AS remedy FROM ops.rejected_rows GROUP BY stage, reason ORDER BY stage, "rows" DESC"""),
     ("Benchmark material", """SELECT benchmark, method, row_kind, count(DISTINCT row_id) AS "rows",

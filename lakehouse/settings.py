@@ -24,6 +24,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 PROFILES = PROJECT / "lakehouse" / "profiles"
 SOURCES = PROJECT / "jobs" / "sources"
 RECIPES = PROJECT / "training" / "recipes"
+BENCHMARKS = PROJECT / "lakehouse" / "benchmarks"
 QUESTION = {"yes_no": "correct", "likelihood": "likelihood"}
 """The judge's question that each of choose's scorers goes by."""
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -345,11 +346,11 @@ def _require_named(settings: Settings) -> None:
     trained = [m for m in (settings.model.base, settings.model.teacher) if m.startswith("train:")]
     for recipe in (settings.training.recipe, *(m.removeprefix("train:") for m in trained)):
         data_file(RECIPES, "recipe", recipe)
-    # Imported by name: prompts and benchmarks are rules of the stages that import them, and what
-    # the runner imports (this module) is not counted among a stage's rules.
-    import_module("lakehouse.prompts").load(settings.model.prompts)
     for benchmark in (*settings.decontaminate.benchmarks, *settings.evaluation.benchmarks):
-        import_module("lakehouse.benchmarks").load(benchmark)
+        data_file(BENCHMARKS, "benchmark", benchmark.partition(":")[0])
+    # Imported by name: prompts are a rule of the stages that import them, and what the runner
+    # imports (this module) is not counted among a stage's rules.
+    import_module("lakehouse.prompts").load(settings.model.prompts)
 
 
 def data_file(folder: Path, kind: str, name: str) -> Path:

@@ -71,8 +71,9 @@ def test_sql_answers_in_three_formats(filled: Lake) -> None:
         (("run", "--from", "2026-11-02", "--to", "2026-11-01"), "before"),
         (("run", "--from", "yesterday", "--to", "2026-11-01"), "YYYY-MM-DD"),
         (("run", "--from", "2026-11-01", "--to", "2026-11-01", "--stages", "ingst"), "ingest"),
+        (("tainted",), "lake run --from DAY --to DAY --stages corpus"),
     ],
-    ids=["table", "syntax", "column", "profile", "value", "order", "day", "stage"],
+    ids=["table", "syntax", "column", "profile", "value", "order", "day", "stage", "empty"],
 )
 def test_a_mistake_is_exit_code_2_and_names_what_is_allowed(
     filled: Lake, argv: tuple[str, ...], said: str

@@ -142,7 +142,8 @@ def fill(lake: Lake) -> None:
 def asked(capsys: pytest.CaptureFixture[str], chosen: Settings) -> dict[str, list[dict[str, Any]]]:
     capsys.readouterr()
     tainted.show(argparse.Namespace(json=True), chosen)
-    found: dict[str, list[dict[str, Any]]] = json.loads(capsys.readouterr().out)
+    out = "\n" + capsys.readouterr().out  # an unconfigured log goes to stdout, too
+    found: dict[str, list[dict[str, Any]]] = json.loads(out[out.rindex("\n{\n") :])
     return found
 
 

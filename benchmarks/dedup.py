@@ -282,7 +282,7 @@ def _parse() -> argparse.Namespace:
     parts, peers = ("compare", *PARTS), tuple(contenders.PEERS)
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--work", type=Path, required=True, metavar="FOLDER",
-                        help="corpus, lakes, logs and results are kept here; 10 GB")  # fmt: skip
+                        help="corpus, lakes, logs and results are kept here")  # fmt: skip
     parser.add_argument("--documents", type=int, default=DOCUMENTS, help=f"default {DOCUMENTS:,}")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"default {ROUNDS}")
     parser.add_argument("--parts", type=_names(parts), default=parts, help=",".join(parts))

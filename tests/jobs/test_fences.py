@@ -86,7 +86,7 @@ def test_defect_3_tildes_and_code_without_a_fence_are_code(text: str, language: 
 @pytest.mark.parametrize(
     ("info", "language"),
     [
-        ("x=1", "python"), ("{r}", "python"), ("html+erb", "python"), ("Python title=a.py", "python"),
+        ("x=1", "python"), ("{r}", "python"), ("html+erb", "python"), ("Python x=a", "python"),
         ("C++", "cpp"), ("js {1,3}", "javascript"),
     ],
 )  # fmt: skip

@@ -129,11 +129,22 @@ class Deduplicate(_Section):
 class Extract(_Section):
     """Which code becomes a snippet."""
 
-    min_chars: Count = 16
+    kinds: tuple[Literal["function", "method", "class"], ...] = ("function", "method", "class")
+    """What is taken from source files; answers give their first block whatever this says."""
+    overlap: bool = True
+    """Whether the methods of a class that is a snippet are snippets too; else the largest unit
+    that fits is taken, and no line twice."""
+    tokenizer: str = ""
+    """What sizes are counted in: as model.teacher, whose tokenizer it is where this is empty."""
+    min_tokens: Count = 8
     """Shorter code is dropped."""
-    max_chars: Positive = 4000
-    """Longer code is dropped: it would not fit the model's context."""
+    max_tokens: Positive = 2048
+    """Longer code is dropped: it would not fit the teacher's context."""
     min_lines: Positive = 2
+    max_chars: Positive = 100_000
+    """Longer code is dropped uncounted: no teacher's context holds it."""
+    max_file_chars: Positive = 1_000_000
+    """Longer files are dropped unparsed: they are data or generated (The Stack: 1 MB)."""
 
 
 class Decontaminate(_Section):
@@ -288,10 +299,10 @@ class Settings(_Section):
                 f"choose.scorer = {self.choose.scorer!r} goes by the question {question!r}, which "
                 f"judge.questions = {list(self.judge.questions)} does not ask; add it there"
             )
-        if self.extract.min_chars > self.extract.max_chars:
+        if self.extract.min_tokens > self.extract.max_tokens:
             faults.append(
-                f"extract.min_chars = {self.extract.min_chars} is above extract.max_chars = "
-                f"{self.extract.max_chars}: no code would be kept"
+                f"extract.min_tokens = {self.extract.min_tokens} is above extract.max_tokens = "
+                f"{self.extract.max_tokens}: no code would be kept"
             )
         for name in ("summarize", "evaluation"):
             if (answer := getattr(self, name).max_tokens) >= room:

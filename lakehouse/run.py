@@ -123,15 +123,12 @@ class Run:
         stamped = [{"ds": self.partition, "stage": self.label, **row} for row in rows]
         self.lake.sync(REJECTED, stamped, {"ds": self.partition, "stage": self.label}, self.run_id)
 
-    def reject_all(self, rows: DataFrame) -> None:
-        """The same from Spark, for every day in `rows` (which then bears `ds`)."""
+    def reject_all(self, rows: DataFrame, day: dt.date | None = None) -> None:
+        """The same from Spark, for every day in `rows` (which bears `ds`), or for one day only."""
         from pyspark.sql import functions as F
 
-        self.write(
-            REJECTED,
-            rows.withColumn("stage", F.lit(self.label)),
-            f"stage = '{self.label}'",
-        )
+        scope = f"stage = '{self.label}'" + (f" AND ds = '{day}'" if day else "")
+        self.write(REJECTED, rows.withColumn("stage", F.lit(self.label)), scope)
 
 
 def execute(

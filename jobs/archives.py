@@ -108,7 +108,7 @@ def _zipped(raw: IO[bytes], size: int) -> _Inside:
     with zipfile.ZipFile(raw) as archive:
         for info in archive.infolist():
             name = printable(info.filename)
-            if info.is_dir():
+            if name.endswith("/") and not info.file_size:
                 continue
             if stat.S_ISLNK(info.external_attr >> 16):
                 yield name, _LINK
@@ -126,6 +126,20 @@ def _zipped(raw: IO[bytes], size: int) -> _Inside:
                     budget = _Budget(info.compress_size)
                     plain = io.BufferedReader(_Limited(stream, budget, whole))
                     yield name, _unpacked(_suffix(name), plain, budget)
+        if (count := _zip_count(raw)) not in (_ZIP64, len(archive.infolist())):
+            raise zipfile.BadZipFile(f"of {count} files, {len(archive.infolist())} are listed")
+
+
+_ZIP64 = 0xFFFF
+
+
+def _zip_count(raw: IO[bytes]) -> int:
+    """How many files the archive says it has: damage can make its reader pass one over."""
+    size = raw.seek(0, io.SEEK_END)
+    raw.seek(max(0, size - (22 + 0xFFFF)))  # the record at the end, and the longest comment
+    tail = raw.read()
+    at = tail.rfind(b"PK\x05\x06") + 10
+    return int.from_bytes(tail[at : at + 2], "little")
 
 
 def _tarred(stream: IO[bytes]) -> _Inside:

@@ -30,6 +30,8 @@ MAX_RECORD = 8 * 2**20
 """Characters of one line, cell or source file: no snippet needs more, and memory is bounded."""
 SPLIT = 64 * 2**20
 """Bytes from which a file is read in parts, by several workers."""
+BLOCK = 2**20
+"""Bytes that are looked through at a time for where lines begin."""
 _ROWS = 256
 """Rows of Parquet that are in memory at a time."""
 
@@ -137,7 +139,7 @@ def parts(name: str, raw: IO[bytes], source: Source) -> list[Part | None]:
 
 def _line_parts(raw: IO[bytes]) -> Iterator[Part]:
     at = start = first = count = 0
-    while block := raw.read(1 << 20):
+    while block := raw.read(BLOCK):
         at += len(block)
         count += block.count(b"\n")
         end = block.rfind(b"\n") + 1
@@ -263,19 +265,21 @@ def _csv_rows(text: io.TextIOWrapper, delimiter: str) -> Iterator[tuple[int, lis
     number = 1
     while taken := _csv_record(fresh, held):
         row: list[str] | Unusable
+        used = 1
         try:
-            record = [_checked(line, text.encoding) for line in taken]
-            row = next(csv.reader(record, delimiter=delimiter, strict=True))
+            reader = csv.reader(
+                [_checked(line, text.encoding) for line in taken], delimiter=delimiter, strict=True
+            )
+            row = next(reader)
+            used = reader.line_num  # a quote in an unquoted cell opens nothing
         except Unusable as fault:
             row = fault
         except csv.Error as error:
             row = Unusable("invalid CSV", f"mend the row, quotes are doubled: {error}", taken[0])
-        if isinstance(row, Unusable):
-            held.extendleft(reversed(taken[1:]))
-            taken = taken[:1]
+        held.extendleft(reversed(taken[used:]))
         if row:
             yield number, row
-        number += len(taken)
+        number += used
 
 
 def _csv_record(fresh: Iterator[str], held: deque[str]) -> list[str]:
@@ -315,9 +319,13 @@ def _parquet(member: Member, wanted: Sequence[str], part: Part | None) -> Iterat
                         # a row without any such column shows which ones there are
                         yield f"{member.name}#{number}", value if known else dict.fromkeys(names)
                         number += 1
+                if number < end:
+                    raise EOFError("there are fewer rows than the file says")
             except DAMAGED as error:
                 yield f"{member.name}#{number} to #{end - 1}", damaged(error)
             number = end
+        if part is None and number != file.metadata.num_rows:
+            raise EOFError(f"of {file.metadata.num_rows} rows, {number} are there")
 
 
 def _rows(batch: pa.RecordBatch) -> list[Any]:

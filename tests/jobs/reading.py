@@ -18,3 +18,17 @@ def read(path: Path | str) -> list[Record]:
     source = sources.load(str(path) if own else "local", settings)
     items, reader = READERS[source.reader]
     return [r for i in items(source, settings, DAY) for r in reader(i, source, settings, DAY)]
+
+
+def kept(path: Path | str) -> dict[str, str]:
+    """Origin and content of what can be used; nothing may be rejected."""
+    found = read(path)
+    assert not [r for r in found if r.reason]
+    return {r.origin: r.content for r in found}
+
+
+def toml(folder: Path, text: str, name: str = "mine") -> Path:
+    """A source of the user's own."""
+    path = folder / f"{name}.toml"
+    path.write_text(f'owner = "me"\n{text}')
+    return path

@@ -13,14 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
 
-from jobs import archives, formats
 from jobs.records import Record
+from tests.jobs.making import parquet, tarred, zipped, zst
 from tests.jobs.reading import read
 
 Files = dict[str, bytes]
@@ -33,45 +29,6 @@ CSV = b"code,note\na = 1,x\n"
 
 def packed(module: object, data: bytes = LINES) -> bytes:
     return bytes(module.compress(data))  # type: ignore[attr-defined]
-
-
-def zst(data: bytes = LINES) -> bytes:
-    sink = io.BytesIO()
-    with pa.CompressedOutputStream(sink, "zstd") as stream:
-        stream.write(data)
-        stream.flush()
-        return sink.getvalue() if stream.closed else _closed(stream, sink)
-
-
-def _closed(stream: pa.CompressedOutputStream, sink: io.BytesIO) -> bytes:
-    keep: list[bytes] = []
-    sink.close = lambda: keep.append(sink.getvalue())  # type: ignore[method-assign]
-    stream.close()
-    return keep[0]
-
-
-def zipped(files: Files, compression: int = zipfile.ZIP_DEFLATED) -> bytes:
-    sink = io.BytesIO()
-    with zipfile.ZipFile(sink, "w", compression) as archive:
-        for name, data in files.items():
-            archive.writestr(name, data)
-    return sink.getvalue()
-
-
-def tarred(files: Files, mode: str = "w") -> bytes:
-    sink = io.BytesIO()
-    with tarfile.open(fileobj=sink, mode=mode) as archive:  # type: ignore[call-overload]
-        for name, data in files.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            archive.addfile(info, io.BytesIO(data))
-    return sink.getvalue()
-
-
-def parquet(table: pa.Table, **how: object) -> bytes:
-    sink = io.BytesIO()
-    pq.write_table(table, sink, **how)
-    return sink.getvalue()
 
 
 def column(*values: object) -> pa.Table:
@@ -297,14 +254,15 @@ CASES: list[tuple[str, Files, dict[str, str], list[str]]] = [
     ("xz that is cut", {"f.jsonl.xz": packed(lzma)[:-9]},
      {"f.jsonl.xz:2 and what follows": "file is damaged or cut short"},
      ["f.jsonl.xz:1", "f.jsonl.xz:2"]),
-    ("zstd that is cut", {"f.jsonl.zst": zst()[:-3]},
+    ("zstd that is cut", {"f.jsonl.zst": zst(LINES)[:-3]},
      {"f.jsonl.zst and what follows": "file is damaged or cut short"}, []),
     ("a thousandfold", {"f.zip": zipped({"a.jsonl": b" " * 40_000_000, "b.jsonl": LINES})},
      {"f.zip!a.jsonl and what follows": "expands too much"},
      ["f.zip!b.jsonl:1", "f.zip!b.jsonl:2"]),
     ("a thousandfold, gzip", {"f.py.gz": packed(gzip, b" " * 40_000_000)},
      {"f.py.gz": "expands too much"}, []),
-    ("a tar of many", {"f.tgz": packed(gzip, tarred({f"{n}.bin": bytes(2**20) for n in range(20)}))},
+    ("a tar of many",
+     {"f.tgz": packed(gzip, tarred({f"{n}.bin": bytes(2**20) for n in range(20)}))},
      {**{f"f.tgz!{n}.bin": "unknown ending" for n in range(8)},
       "f.tgz and what follows": "expands too much"}, []),
     ("encrypted", {"f.zip": encrypted(zipped({"a.jsonl": A, "b.jsonl": B}))},
@@ -330,7 +288,8 @@ CASES: list[tuple[str, Files, dict[str, str], list[str]]] = [
     ("tar that is cut", {"f.tar": tarred({"a.jsonl": LINES, "b.jsonl": LINES})[:1400]},
      {"f.tar and what follows": "file is damaged or cut short"},
      ["f.tar!a.jsonl:1", "f.tar!a.jsonl:2"]),
-    ("tar with a bad header", {"f.tar": flipped(tarred({"a.jsonl": LINES, "b.jsonl": LINES}), 1030)},
+    ("tar with a bad header",
+     {"f.tar": flipped(tarred({"a.jsonl": LINES, "b.jsonl": LINES}), 1030)},
      {"f.tar and what follows": "file is damaged or cut short"},
      ["f.tar!a.jsonl:1", "f.tar!a.jsonl:2"]),
     ("two tars in one", {"f.tar": tarred({"a.jsonl": A}) + tarred({"b.jsonl": B})},

@@ -58,8 +58,8 @@ class Source(_Data):
     """The TOML's name without its ending; the column `source` of every row."""
     owner: str
     """Who answers for it."""
-    reader: str = "files"
-    """A reader of jobs/readers.py; `files` is the one for all that lies in files."""
+    reader: Literal["files", "stdlib", "docstrings", "tiny_world"] = "files"
+    """Who reads it (jobs/readers.py); `files` is the one for all that lies in files."""
     where: str = ""
     """A file, a folder, a glob or a URI; relative to the TOML's folder."""
     format: Format = "auto"

@@ -157,7 +157,7 @@ def test_own_columns_bear_language_license_and_path(tmp_path: Path) -> None:
     end=st.sampled_from([b"", b"\n", b"\n\n"]),
     split=st.integers(1, 400),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_a_file_in_parts_is_the_file(
     tmp_path_factory: pytest.TempPathFactory, lines: list[bytes], end: bytes, split: int
 ) -> None:
@@ -250,7 +250,7 @@ class Dripping:
 
 
 @given(values=st.lists(VALUES, max_size=6), size=st.integers(1, 30), indent=st.none() | st.just(1))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_elements_of_an_array_in_any_pieces(
     values: list[Any], size: int, indent: int | None
 ) -> None:

@@ -47,7 +47,7 @@ class Corpus(_Section):
     """What comes in, and when."""
 
     sources: tuple[str, ...]
-    """Names of jobs/sources/*.toml."""
+    """Names of jobs/sources/*.toml, or paths of TOML files of your own."""
     start: dt.date = dt.date(2026, 11, 1)
     """The first day: the one on which labelled pairs come in."""
     days: Positive = 3
@@ -58,7 +58,7 @@ class Local(_Section):
     """The `local` source: what the user points at."""
 
     path: str = ""
-    """File or folder that the `local` source reads."""
+    """File, folder, glob or URI that the `local` source reads."""
     license: str = "unknown"
     """SPDX identifier of what is read; `unknown` where it is not known."""
 

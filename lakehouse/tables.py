@@ -80,7 +80,7 @@ DOCUMENTS = _table(
     key="ds source document_id",
     columns="""
     ds DATE -- The day (partition) on which the document came in.
-    source STRING -- Name of the source, a file of jobs/sources.
+    source STRING -- Name of the source: that of its TOML.
     document_id STRING -- sha256 of kind, instruction and content, hex.
     kind STRING -- instruction (instruction and response) or code (code without an instruction).
     language STRING -- Programming language of the content, lower case; empty where unknown.

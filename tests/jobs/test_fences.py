@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs import fences, units
-from jobs.readers import Unusable, _strict_json
+from jobs import fences, jsons, units
+from jobs.records import Unusable
 
 
 @pytest.mark.parametrize(
@@ -33,11 +33,11 @@ def test_the_first_usable_block(answer: str, language: str, text: str) -> None:
 
 def test_defect_1_no_record_is_run_and_no_escape_is_torn(tmp_path: Path) -> None:
     """It read records with eval: null was an error, an emoji two surrogates, and code ran."""
-    assert _strict_json('{"a": null, "b": true}') == {"a": None, "b": True}
-    assert _strict_json('{"a": "\\ud83d\\ude00"}') == {"a": "\U0001f600"}
+    assert jsons.strict('{"a": null, "b": true}') == {"a": None, "b": True}
+    assert jsons.strict('{"a": "\\ud83d\\ude00"}') == {"a": "\U0001f600"}
     marker = tmp_path / "ran"
     with pytest.raises(Unusable, match="invalid JSON"):
-        _strict_json(f"open({str(marker)!r}, 'w').write('x')")
+        jsons.strict(f"open({str(marker)!r}, 'w').write('x')")
     assert not marker.exists()
     emoji = fences.of_answer('```python\nx = "\U0001f600"\n```')
     assert emoji is not None

@@ -213,7 +213,8 @@ class _Reading:
         line, counted = 1, 0
         for start, end in gaps.values():
             text = self._raw[start:end].strip()
-            start = self._raw.find(text, start)
+            # what is missing at the end lies on the last line, not after its line feed
+            start = min(self._raw.find(text, start), len(self._raw) - 1)
             line, counted = line + self._raw.count(b"\n", counted, start), start
             yield Unit("block", self._language, text.decode(errors="replace"), line,
                        line + text.count(b"\n"), damaged=True)  # fmt: skip

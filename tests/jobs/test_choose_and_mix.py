@@ -16,7 +16,16 @@ from lakehouse import prompts
 from lakehouse.delta import Lake
 from lakehouse.run import execute
 from lakehouse.settings import load
-from lakehouse.tables import DOCUMENTS, DUPLICATES, MODELS, PAIRS, REJECTED, TRAINING_EXAMPLES
+from lakehouse.tables import (
+    DOCUMENTS,
+    DUPLICATES,
+    MODELS,
+    PAIRS,
+    REJECTED,
+    SKETCHES,
+    TRAINING_EXAMPLES,
+)
+from tests.rows import row, sketch
 
 pytestmark = pytest.mark.spark
 DAY = dt.date(2026, 11, 1)
@@ -85,10 +94,10 @@ def fill(lake: Lake, order: random.Random) -> None:
     order.shuffle(documents)
     lake.append_missing(PAIRS, pairs, "run")
     lake.append_missing(DOCUMENTS, documents, "run")
-    lake.append_missing(DUPLICATES, [{
-        "ds": DAY, "source": "s", "document_id": "o4", "duplicate_of": "o3", "original_ds": DAY,
-        "similarity": 1.0, "method": "exact",
-    }], "run")  # fmt: skip
+    lake.append_missing(SKETCHES, [sketch(d) for d in documents], "run")
+    lake.append_missing(DUPLICATES, [
+        row(DUPLICATES, ds=DAY, source="s", document_id="o4", duplicate_of="o3", original_ds=DAY)
+    ], "run")  # fmt: skip
 
 
 def examples(lake: Lake) -> dict[str, list[str]]:

@@ -20,6 +20,7 @@ from lakehouse.delta import Lake, _content, arrow_schema
 from lakehouse.run import execute
 from lakehouse.settings import load
 from lakehouse.tables import DOCUMENTS, DUPLICATES, REJECTED, SIMILAR, SKETCHES, TAKEOVERS
+from tests.rows import document
 
 pytestmark = pytest.mark.spark
 START = dt.date(2026, 1, 1)
@@ -32,13 +33,9 @@ def write(root: Path, documents: Iterable[Document]) -> None:
     """Make bronze.documents exactly these."""
     rows = []
     for ds, source, text in documents:
-        row = {c.name: "" if c.type == "STRING" else None for c in DOCUMENTS.columns}
-        row |= {"ds": ds, "source": source, "kind": "code", "content": text, "language": "python",
-                "license": "MIT", "generated": False, "minified": False, "vendored": False,
-                "longest_line": 1, "alphanumeric_fraction": 1.0,
-                "document_id": ingest.document_id("code", "", text),
-                "ingested_at": dt.datetime.now(dt.UTC)}  # fmt: skip
-        rows.append(row)
+        name = ingest.document_id("code", "", text)
+        rows.append({**document(ds=ds, source=source, content=text, document_id=name),
+                     "run_id": "", "ingested_at": dt.datetime.now(dt.UTC)})  # fmt: skip
     lake = Lake(str(root))
     lake.create(DOCUMENTS)
     schema = pa.schema([f.with_nullable(True) for f in arrow_schema(DOCUMENTS)])
@@ -114,8 +111,8 @@ def test_fifty_random_orders_give_the_tables_of_one_rebuild(spark: Any, tmp_path
     assert all(r["taken_over_ds"] <= r["ds"] for r in taken)
 
 
-def hash_of(document: Document) -> int:
-    return int(ingest.document_id("code", "", document[2])[:8], 16)
+def hash_of(one: Document) -> int:
+    return int(ingest.document_id("code", "", one[2])[:8], 16)
 
 
 def text(name: str, *, n: int = 80, changed: int = 0) -> str:

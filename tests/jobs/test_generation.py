@@ -23,6 +23,7 @@ from lakehouse.tables import (
     SNIPPETS,
     STAGED,
 )
+from tests.rows import row
 
 DAY = dt.date(2026, 11, 1)
 LATER = dt.date(2026, 11, 2)
@@ -77,12 +78,15 @@ def filled(lake: Lake) -> Lake:
     return lake
 
 
+BRIEF = ("summarize.max_tokens=8", "evaluation.max_tokens=8")
+"""Answers so short that a context of a few tokens is no contradiction."""
+
+
 def place(lake: Lake, day: dt.date, *names: str) -> None:
     """Make these the day's snippets."""
     lake.sync(SNIPPETS, [
-        {"snippet_id": name, "document_id": name, "ds": day, "source": "tiny_world",
-         "language": "python", "name": "", "code": f"def {name}(x):\n    return x + 1",
-         "n_tokens": 9, "license": "MIT"}
+        row(SNIPPETS, snippet_id=name, document_id=name, ds=day, source="tiny_world",
+            language="python", code=f"def {name}(x):\n    return x + 1", n_tokens=9, license="MIT")
         for name in names
     ], {"ds": day}, "run")  # fmt: skip
 
@@ -134,11 +138,11 @@ def test_the_least_number_of_words_works_both_ways_without_the_model(
 
 
 def test_a_prompt_that_was_too_long_is_sent_once_it_fits(lake: Lake, asked: list[str]) -> None:
-    (done, _) = generate(filled(lake), DAY, "engine.max_model_len=12")
+    (done, _) = generate(filled(lake), DAY, "engine.max_model_len=12", *BRIEF)
     assert (statuses(lake, DAY), done["tokens"], asked) == (["too_long_prompt"] * 2, 0, [])
-    (done, _) = generate(lake, DAY, "engine.max_model_len=13")  # still too short: not loaded again
+    (done, _) = generate(lake, DAY, "engine.max_model_len=13", *BRIEF)  # the model is not loaded
     assert (done["rows_rejected"], asked) == (2, [])
-    (done, judged) = generate(lake, DAY, "engine.max_model_len=2000")  # the printed remedy
+    (done, judged) = generate(lake, DAY, "engine.max_model_len=2000", *BRIEF)  # the printed remedy
     assert (done["rows_kept"], judged["rows_kept"]) == (2, 2)
     assert statuses(lake, DAY) == ["ok", "ok"]
     assert reasons(lake, DAY) == set()
@@ -147,10 +151,10 @@ def test_a_prompt_that_was_too_long_is_sent_once_it_fits(lake: Lake, asked: list
 def test_a_pair_too_long_for_the_judge_is_judged_once_it_fits(lake: Lake, asked: list[str]) -> None:
     filled(lake)
     limit = f"engine.max_model_len={10 + longest_prompt(lake)}"
-    (done, judged) = generate(lake, DAY, limit)
+    (done, judged) = generate(lake, DAY, limit, *BRIEF)
     assert (done["rows_kept"], judged["rows_kept"], judged["rows_rejected"]) == (2, 0, 2)
     assert reasons(lake, DAY) == {"no score"}
-    (_, judged) = generate(lake, DAY, "engine.max_model_len=2000")  # the printed remedy
+    (_, judged) = generate(lake, DAY, "engine.max_model_len=2000", *BRIEF)  # the printed remedy
     assert (judged["rows_kept"], judged["rows_rejected"]) == (2, 0)
     assert None not in lake.read(JUDGEMENTS)["score"].to_pylist()
 
@@ -202,9 +206,7 @@ def test_a_new_question_is_asked_of_old_candidates_alone(lake: Lake, asked: list
 
 
 def hit(row_id: str, kind: str) -> dict[str, Any]:
-    return {"ds": DAY, "row_id": row_id, "row_kind": kind, "benchmark": "b",
-            "benchmark_version": "v", "item_id": "1", "method": "substring", "score": 1.0,
-            "evidence": ""}  # fmt: skip
+    return row(CONTAMINATION, ds=DAY, row_id=row_id, row_kind=kind, benchmark="b", item_id="1")
 
 
 def test_hits_of_pairs_and_other_models_wake_nothing_hits_of_snippets_do(

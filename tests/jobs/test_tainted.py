@@ -30,11 +30,13 @@ from lakehouse.tables import (
     PAIRS,
     REJECTED,
     SCORES,
+    SKETCHES,
     SNIPPETS,
     STAGED,
     TRAINING_EXAMPLES,
     TRAINING_RUNS,
 )  # fmt: skip
+from tests.rows import row, sketch
 
 DAYS = [dt.date(2026, 11, 1), dt.date(2026, 11, 2)]
 ASKED = "Count how many of the given words have an odd number of vowels in them."
@@ -71,8 +73,8 @@ def settings(lake: Lake, *benchmarks: str, more: tuple[str, ...] = ()) -> Settin
 
 
 def snippet(name: str, day: dt.date, code: str) -> dict[str, Any]:
-    return {"snippet_id": name, "document_id": name, "ds": day, "source": "s", "language": "python",
-            "name": "", "code": code, "n_tokens": 1, "license": "MIT"}  # fmt: skip
+    return row(SNIPPETS, snippet_id=name, document_id=name, ds=day, source="s", language="python",
+               code=code, n_tokens=1, license="MIT")  # fmt: skip
 
 
 def pair(name: str, day: dt.date, instruction: str, code: str) -> dict[str, Any]:
@@ -120,8 +122,10 @@ def fill(lake: Lake) -> None:
                                    snippet("s3", DAYS[1], CLEAN + "\n")], run)  # fmt: skip
     lake.append_missing(PAIRS, [pair("p-ask", DAYS[0], f"Please. {ASKED}", CLEAN),
                                 pair("p-clean", DAYS[1], "Add one.", CLEAN)], run)  # fmt: skip
-    lake.append_missing(DOCUMENTS, [original("o-clone", "Count them.", CLONE),
-                                    original("o-clean", "Add two.", "x = x + 2")], run)  # fmt: skip
+    originals = [original("o-clone", "Count them.", CLONE),
+                 original("o-clean", "Add two.", "x = x + 2")]  # fmt: skip
+    lake.append_missing(DOCUMENTS, originals, run)
+    lake.append_missing(SKETCHES, [sketch(o) for o in originals], run)
     lake.append_missing(TRAINING_EXAMPLES, [
         example("dirty", "self_generated", 0, "p-lost", "Count.", f"```python\n{CLONE}```"),
         example("dirty", "self_generated", 1, "p-ask", f"Please. {ASKED}", CLEAN),

@@ -6,7 +6,6 @@ import dataclasses
 import datetime as dt
 import importlib
 import shutil
-import time
 from pathlib import Path
 from typing import Any
 
@@ -88,13 +87,6 @@ def test_an_import_inside_a_function_counts(copy: Any) -> None:
     before = source("jobs/deduplicate.py")
     (root / "jobs/hidden.py").write_text("RULE = 2\n")
     assert source("jobs/deduplicate.py") != before
-
-
-def test_it_takes_no_time_that_a_no_op_run_would_notice(copy: Any) -> None:
-    _, source = copy
-    began = time.process_time()
-    source("training/finetune.py")
-    assert time.process_time() - began < 0.25  # measured: 0.02 s
 
 
 @pytest.fixture

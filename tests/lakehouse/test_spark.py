@@ -66,11 +66,11 @@ def forgetful(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]
     monkeypatch.setattr(services, "SPARK_PORT", port)
     monkeypatch.setattr(services, "NOTES", tmp_path / "run")
     monkeypatch.setenv("SPARK_REMOTE", services.remote())
-    argv = services._spark_argv(load("tiny"))
+    argv, env = services.spark_server(load("tiny"), port)
     manager = "spark.connect.session.manager"
     argv[-1:-1] = ["--conf", f"{manager}.defaultSessionTimeout=2s",
                    "--conf", f"{manager}.maintenanceInterval=1s"]  # fmt: skip
-    services._start("spark", argv, services._spark_environment(), {})
+    services._start("spark", argv, env, {})
     try:
         services._wait("spark", lambda: services._listens(port))
         yield

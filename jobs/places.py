@@ -58,8 +58,7 @@ def listing(where: str, ignore: Sequence[str] = ()) -> list[File]:
 
 
 def _listed(where: str, ignore: Sequence[str]) -> Iterator[File]:
-    path = Path(where)
-    roots, base = [where], str(path if path.is_dir() else path.parent)
+    roots, base = [where], where if _is_folder(where) else str(Path(where).parent)
     if not os.path.lexists(where):
         if not glob.has_magic(where):
             raise UserError(f"{where} does not exist")
@@ -78,14 +77,18 @@ def _below(roots: Sequence[str], ignore: Sequence[str]) -> Iterator[str]:
     """Files, and folders that are not entered (a link to one may lead in a circle)."""
     unread: list[OSError] = []
     for root in roots:
-        if not Path(root).is_dir():
+        if not _is_folder(root):
             yield root
             continue
         for folder, folders, names in os.walk(root, onerror=unread.append):
             folders[:] = [n for n in folders if not _ignored(n, ignore)]
-            links = [n for n in folders if (Path(folder) / n).is_symlink()]
+            links = [n for n in folders if os.path.islink(f"{folder}/{n}")]  # noqa: PTH114
             yield from (str(Path(folder) / n) for n in (*names, *links) if not _ignored(n, ignore))
     yield from (error.filename for error in unread)
+
+
+def _is_folder(path: str) -> bool:
+    return os.path.isdir(path)  # noqa: PTH112 - pathlib's raises where rights are missing
 
 
 def _ignored(name: str, ignore: Sequence[str]) -> bool:
@@ -105,7 +108,7 @@ def _file(path: str, name: str) -> File:
         return File(path, name, fault=("file cannot be read", _RIGHTS, str(error)))
     if stat.S_ISDIR(found.st_mode):
         fault = ("link to a folder", "name the folder itself in a source", "not followed")
-        if not Path(path).is_symlink():
+        if not os.path.islink(path):  # noqa: PTH114
             fault = ("folder cannot be read", _RIGHTS, _shown(path))
         return File(path, name, fault=fault)
     if not stat.S_ISREG(found.st_mode):

@@ -382,3 +382,10 @@ def test_bad_places_have_their_row_and_their_neighbours_are_kept(
     write(tmp_path, {"good.jsonl": LINES})
     make(tmp_path)
     check(read(tmp_path), rejected, kept)
+
+
+def test_every_reason_is_explained() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "sources.md").read_text()
+    reasons = {r for case in (*CASES, *PLACES) for r in case[2].values()}
+    assert len(CASES) + len(PLACES) > 100
+    assert not {reason for reason in reasons if f"`{reason}`" not in page}

@@ -131,6 +131,24 @@ def test_a_file_without_rights_has_its_row(tmp_path: Path, monkeypatch: pytest.M
     assert len(good) == 2
 
 
+def test_a_folder_without_rights_has_its_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "locked").mkdir()
+    (tmp_path / "g.jsonl").write_bytes(LINES)
+    scandir = os.scandir
+
+    def refused(path: str) -> Any:
+        if path.endswith("locked"):
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refused)
+    *good, bad = read(tmp_path)
+    assert (bad.origin, bad.reason) == ("locked", "folder cannot be read")
+    assert len(good) == 2
+
+
 # -- S3 ----------------------------------------------------------------------------------------
 
 

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -41,6 +42,11 @@ def server(
         with suppress(ProcessLookupError):  # what it started and left, and itself if it hangs
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+def end_with_us() -> None:
+    """Let SIGTERM end this program as an interrupt does, with all that it started."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
 def listens(port: int) -> bool:

@@ -82,6 +82,7 @@ def _rows(root: Path, table: Table) -> Counter[str]:
 
 
 def main() -> None:
+    background.end_with_us()
     args = corpus.parser(__doc__ or "", RECORDS, DAYS).parse_args()
     work: Path = args.work.resolve()
     sources = work / "sources"

@@ -24,6 +24,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import background
 import material
 import measure
 from lakehouse import services
@@ -184,6 +185,7 @@ def stage_options(args: argparse.Namespace) -> list[str]:
 
 
 def main() -> None:
+    background.end_with_us()
     args = parser(__doc__ or "", DOCUMENTS, DAYS).parse_args()
     work: Path = args.work.resolve()
     sources, root = work / "sources", work / "lake"

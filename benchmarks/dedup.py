@@ -25,6 +25,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+import background
 import measure
 from near_duplicates import contenders, corpus, ours, truth
 from near_duplicates.score import Result, load_result, score
@@ -152,8 +153,8 @@ def increment(bench: Benchmark) -> None:
                 for size in (1, bench.documents):
                     bench.note("increment", "full run", size, bench.on(size, "full", server))
             done = bench.stage.run(root, day, server)
-            bench.note("increment", "new day" if last else "history", end - start, done)
-    bench.rows[-1].update(bench.scored(ours.result(root)))
+            marks = bench.scored(ours.result(root)) if last else {}
+            bench.note("increment", "new day" if last else "history", end - start, done, **marks)
 
 
 def memory(bench: Benchmark) -> None:
@@ -254,6 +255,7 @@ def _exponent(sizes: Sequence[int], seconds: Sequence[float]) -> float:
 
 
 def main() -> None:
+    background.end_with_us()
     args = _parse()
     work: Path = args.work.resolve()
     work.mkdir(parents=True, exist_ok=True)
@@ -280,7 +282,7 @@ def _parse() -> argparse.Namespace:
     parts, peers = ("compare", *PARTS), tuple(contenders.PEERS)
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--work", type=Path, required=True, metavar="FOLDER",
-                        help="corpus, lakes, logs and results are kept here; 10 GB")  # fmt: skip
+                        help="corpus, lakes, logs and results are kept here")  # fmt: skip
     parser.add_argument("--documents", type=int, default=DOCUMENTS, help=f"default {DOCUMENTS:,}")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"default {ROUNDS}")
     parser.add_argument("--parts", type=_names(parts), default=parts, help=",".join(parts))

@@ -47,18 +47,19 @@ def run(
             argv, env=dict(env or os.environ), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=stderr, preexec_fn=lambda: os.sched_setaffinity(0, cores),
         )  # fmt: skip
-    memory = _Peak(process.pid, server)
-    assert process.stdout is not None
-    lines = process.stdout.read().decode(errors="replace").splitlines()
-    _, status, usage = os.wait4(process.pid, 0)  # the usage of the process and all it waited for
-    seconds = time.monotonic() - started
-    process.returncode = os.waitstatus_to_exitcode(status)
-    memory.stop()
+    seen = _Watch(process.pid, server)
+    try:
+        answer, _ = process.communicate()
+    finally:
+        process.kill()  # when we are interrupted
+        seconds = time.monotonic() - started
+        seen.stop()
     if process.returncode:
         tail = log.read_text(errors="replace")[-3000:]
         raise CommandFailed(f"{' '.join(argv)}: exit code {process.returncode}\n{tail}")
-    cpu = usage.ru_utime + usage.ru_stime + (cpu_seconds(server) - before if server else 0.0)
-    return Measured(seconds, cpu, memory.all_mb, memory.server_mb, lines[-1] if lines else "")
+    cpu = seen.cpu_seconds + (cpu_seconds(server) - before if server else 0.0)
+    lines = answer.decode(errors="replace").splitlines()
+    return Measured(seconds, cpu, seen.peak_mb, seen.server_mb, lines[-1] if lines else "")
 
 
 def tree(pid: int) -> list[psutil.Process]:
@@ -88,23 +89,36 @@ def resident_mb(processes: Sequence[psutil.Process]) -> float:
     return total / 1e6
 
 
-class _Peak:
-    """The highest resident memory of a command's tree and a server's, sampled by a thread."""
+class _Watch:
+    """A thread that samples a command's tree, and a server's, until it is stopped.
+
+    CPU seconds are summed over every process that was seen, as a parent that does not wait for its
+    children (a Spark driver's Python for its JVM) has no count of theirs.
+    """
 
     def __init__(self, command: int, server: int | None) -> None:
-        self.all_mb = self.server_mb = 0.0
+        self.peak_mb = self.server_mb = 0.0
         self._command, self._server = command, server
+        self._cpu: dict[int, float] = {}
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
+
+    @property
+    def cpu_seconds(self) -> float:
+        return sum(self._cpu.values())
 
     def stop(self) -> None:
         self._end.set()
         self._thread.join()
 
     def _watch(self) -> None:
-        while not self._end.is_set():
+        while not self._end.wait(SAMPLE_SECONDS):
+            command = tree(self._command)
             server = tree(self._server) if self._server else []
-            self.all_mb = max(self.all_mb, resident_mb([*tree(self._command), *server]))
+            self.peak_mb = max(self.peak_mb, resident_mb([*command, *server]))
             self.server_mb = max(self.server_mb, resident_mb(server[:1]))
-            self._end.wait(SAMPLE_SECONDS)
+            for process in command:
+                with suppress(psutil.NoSuchProcess):
+                    times = process.cpu_times()
+                    self._cpu[process.pid] = times.user + times.system

@@ -4,35 +4,54 @@
 
 Grain: one row a distinct piece of code, owned by the first document, by (day, source, id), that
 holds it. Of an answer the first block (paper: what follows are tests and usage), of a file its
-top-level functions. The books count code units: a document without code counts as one.
+functions, methods and classes; a file of a language without a grammar is one block. The books
+count code units: a document without code counts as one.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import hashlib
-import re
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from jobs import fences
+from jobs import fences, filters, grammars, kept, units
+from jobs.units import Unit
+from lakehouse import tokenizer
 from lakehouse.run import Counts, Run, Stage, entry
-from lakehouse.settings import Extract
-from lakehouse.tables import DOCUMENTS, DUPLICATES, SNIPPETS
+from lakehouse.settings import Extract, Filters, Settings
+from lakehouse.tables import SNIPPETS
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-RULES = "extract/1"
-_FENCE_IT = "fence the code, with its language: then any language is taken"
+RULES = "extract/2"
+CHUNK = 4_000_000
+"""Characters of documents that a worker holds as units at a time."""
 _UNIT = (
     "ds DATE, source STRING, document_id STRING, license STRING, place INT, snippet_id STRING, "
-    "language STRING, name STRING, code STRING, n_tokens INT, reason STRING, remedy STRING"
+    "language STRING, kind STRING, name STRING, parent STRING, signature STRING, docstring STRING, "
+    "start_line INT, end_line INT, code STRING, chars INT, n_tokens INT, reason STRING, "
+    "remedy STRING"
 )
+_BROKEN = ("does not parse", "mend these lines, or name the file's language")
+_SHORT = ("too short", "lower extract.min_tokens or extract.min_lines")
+_LONG = ("too long", "raise extract.max_tokens, if the teacher's context allows")
+
+
+class Piece(NamedTuple):
+    """A code unit, and why it is not taken, with the remedy; empty if it is."""
+
+    unit: Unit
+    reason: str = ""
+    remedy: str = ""
+    n_tokens: int = 0
+    """Zero where it was not counted."""
 
 
 def snippet_id(language: str, code: str) -> str:
@@ -40,42 +59,75 @@ def snippet_id(language: str, code: str) -> str:
     return hashlib.sha256(f"{language}\0{code}".encode()).hexdigest()
 
 
-def units(document: dict[str, Any]) -> list[tuple[fences.Code, str, str]]:
-    """The document's pieces of code, each with a reason and remedy if it cannot be used."""
-    nothing = fences.Code(document["language"], "", "")
+def pieces(document: dict[str, Any], chosen: Extract) -> list[Piece]:
+    """The document's pieces of code, or the one reason why it has none."""
+    content, language = document["content"], document["language"]
+    nothing = Unit("block", language, "", 1, content.count("\n") + 1)
     if document["kind"] == "instruction":
-        code = fences.of_answer(document["content"], document["language"])
-        return [
-            (code, "", "")
-            if code
-            else (nothing, "no fenced code, and the text is not Python", _FENCE_IT)
-        ]
-    if document["language"] != "python":
-        return [(fences.Code(document["language"], "", document["content"]), "", "")]
-    found = fences.functions(document["content"])
-    if found is None:
-        return [(nothing, "does not parse", "mend the file, or name its language")]
-    listed = [(code, "", "") for code in found]
-    return listed or [(nothing, "no top-level function", "none")]
+        block = fences.of_answer(content, language)
+        remedy = "fence the code, with its language: then any language is taken"
+        return [Piece(block) if block else Piece(nothing, "no code found", remedy)]
+    if not grammars.load(language):
+        return [Piece(units.whole(content, language))]
+    if len(content) > chosen.max_file_chars:
+        return [Piece(nothing, "file too long", "split it, or raise extract.max_file_chars")]
+    found = [
+        Piece(u, *_BROKEN) if u.damaged else Piece(u)
+        for u in units.of_file(content, language)
+        if u.kind in (*chosen.kinds, "block")
+    ]
+    remedy = "none, if it only holds data or statements; extract.kinds says what is taken"
+    return found or [Piece(nothing, "no function, method or class", remedy)]
 
 
-def fault(code: str, chosen: Extract) -> tuple[str, str]:
-    """Why a piece of code is not taken, and the remedy; empty if it is."""
-    if len(code) < chosen.min_chars or code.count("\n") + 1 < chosen.min_lines:
-        return "too short", "lower extract.min_chars or extract.min_lines"
-    if len(code) > chosen.max_chars:
-        return "too long", "raise extract.max_chars, if the model's context allows"
-    return "", ""
+def measured(
+    found: Sequence[Piece], chosen: Extract, count: Callable[[Sequence[str]], list[int]]
+) -> list[Piece]:
+    """The pieces with their number of tokens, and a reason for those that are too short or long."""
+    bounded = [p if p.reason else _bounded(p, chosen) for p in found]
+    sizes = iter(count([p.unit.text for p in bounded if not p.reason]))
+    return [p if p.reason else _sized(p, next(sizes), chosen) for p in bounded]
 
 
-def transform(documents: DataFrame, duplicates: DataFrame, chosen: Extract) -> DataFrame:
-    """Every code unit of the documents that repeat none; `reason` is empty for snippets."""
+def _bounded(piece: Piece, chosen: Extract) -> Piece:
+    """Judged by what is cheaper to see than tokens."""
+    if piece.unit.text.count("\n") + 1 < chosen.min_lines:
+        return Piece(piece.unit, *_SHORT)
+    if len(piece.unit.text) > chosen.max_chars:
+        return Piece(piece.unit, "too long", "raise extract.max_chars and extract.max_tokens")
+    return piece
+
+
+def _sized(piece: Piece, n: int, chosen: Extract) -> Piece:
+    fault = _SHORT if n < chosen.min_tokens else _LONG if n > chosen.max_tokens else ("", "")
+    return Piece(piece.unit, *fault, n_tokens=n)
+
+
+def largest(found: Sequence[Piece]) -> list[Piece]:
+    """The pieces without those that lie in a class that is taken whole."""
+    taken = [p.unit for p in found if p.unit.kind == "class" and not p.reason]
+    return [p for p in found if not any(_member(p.unit, c) for c in taken)]
+
+
+def _member(unit: Unit, of: Unit) -> bool:
+    path = f"{of.parent}.{of.name}".removeprefix(".") + "."
+    within = of.start_line <= unit.start_line and unit.end_line <= of.end_line
+    return within and f"{unit.parent}.".startswith(path)
+
+
+def transform(
+    documents: DataFrame, chosen: Extract, allowed: Filters, tokenizer_json: str
+) -> DataFrame:
+    """Every code unit of these documents; `reason` is empty for snippets."""
     key = ["ds", "source", "document_id"]
-    fresh = documents.join(duplicates.select(*key), key, "leftanti")
     columns = [*key, "license", "kind", "language", "content"]
-    found = fresh.select(*columns).mapInArrow(partial(_units, chosen=chosen), _UNIT)
-    owner = Window.partitionBy("snippet_id", F.col("reason") == "").orderBy(*key, "place")
-    again = (F.col("reason") == "") & (F.row_number().over(owner) > 1)
+    read = partial(_units, chosen=chosen, allowed=allowed, tokenizer_json=tokenizer_json)
+    found = documents.select(*columns).mapInArrow(read, _UNIT)
+    usable = F.col("reason") == ""
+    # what is not usable has no rivals: it must not gather in one partition
+    same = F.when(usable, F.col("snippet_id")).otherwise(F.concat_ws("#", "document_id", "place"))
+    owner = Window.partitionBy(same).orderBy(*key, "place")
+    again = usable & (F.row_number().over(owner) > 1)
     return found.withColumn("again", again).withColumns({
         "reason": F.when(F.col("again"), "same code as an earlier snippet")
                    .otherwise(F.col("reason")),
@@ -83,35 +135,76 @@ def transform(documents: DataFrame, duplicates: DataFrame, chosen: Extract) -> D
     }).drop("again")  # fmt: skip
 
 
-def _units(batches: Iterator[pa.RecordBatch], chosen: Extract) -> Iterator[pa.RecordBatch]:
+def _units(
+    batches: Iterator[pa.RecordBatch], chosen: Extract, allowed: Filters, tokenizer_json: str
+) -> Iterator[pa.RecordBatch]:
     """On a worker: the units of these documents."""
     import pyarrow as pa
 
-    kinds = {"DATE": pa.date32(), "INT": pa.int32(), "STRING": pa.string()}
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # the cores are Spark's to share out
+    types = {"DATE": pa.date32(), "INT": pa.int32(), "STRING": pa.string()}
     fields = [part.split() for part in _UNIT.split(", ")]
-    schema = pa.schema([(name, kinds[kind]) for name, kind in fields])
+    schema = pa.schema([(name, types[kind]) for name, kind in fields])
+    count = partial(tokenizer.lengths, tokenizer_json)
     for batch in batches:
-        rows = []
-        for document in batch.to_pylist():
-            for place, (code, reason, remedy) in enumerate(units(document)):
-                if not reason:
-                    reason, remedy = fault(code.text, chosen)
-                rows.append({
-                    **{k: document[k] for k in ("ds", "source", "document_id", "license")},
-                    "place": place, "snippet_id": snippet_id(code.language, code.text),
-                    "language": code.language, "name": code.name, "code": code.text,
-                    "n_tokens": len(re.findall(r"\w+|[^\w\s]", code.text)),
-                    "reason": reason, "remedy": remedy,
-                })  # fmt: skip
-        yield from pa.Table.from_pylist(rows, schema=schema).to_batches()
+        for documents in _chunks(batch.to_pylist()):
+            rows = rows_of(documents, chosen, allowed, count)
+            yield from pa.Table.from_pylist(rows, schema=schema).to_batches()
+
+
+def rows_of(
+    documents: Sequence[dict[str, Any]], chosen: Extract, allowed: Filters,
+    count: Callable[[Sequence[str]], list[int]],
+) -> list[dict[str, Any]]:  # fmt: skip
+    """The rows of some documents: their tokens are counted in one call."""
+    found = [
+        [p if p.reason else Piece(p.unit, *filters.fault(p.unit.text, allowed)) for p in each]
+        for each in (pieces(document, chosen) for document in documents)
+    ]
+    sized = iter(measured([p for each in found for p in each], chosen, count))
+    rows = []
+    for document, each in zip(documents, found, strict=True):
+        listed = [next(sized) for _ in each]
+        for place, piece in enumerate(listed if chosen.overlap else largest(listed)):
+            rows.append(_row(document, place, piece))
+    return rows
+
+
+def _row(document: dict[str, Any], place: int, piece: Piece) -> dict[str, Any]:
+    unit = piece.unit
+    identity = snippet_id(unit.language, unit.text) if unit.text else document["document_id"]
+    return {
+        **{k: document[k] for k in ("ds", "source", "document_id", "license")},
+        "place": place, "snippet_id": identity, "language": unit.language, "kind": unit.kind,
+        "name": unit.name, "parent": unit.parent, "signature": unit.signature,
+        "docstring": unit.docstring, "start_line": unit.start_line, "end_line": unit.end_line,
+        "code": "" if piece.reason else unit.text, "chars": len(unit.text),
+        "n_tokens": piece.n_tokens, "reason": piece.reason, "remedy": piece.remedy,
+    }  # fmt: skip
+
+
+def _chunks(documents: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """Documents by the CHUNK: what a worker holds must not grow with Spark's batches."""
+    held: list[dict[str, Any]] = []
+    chars = 0
+    for document in documents:
+        held.append(document)
+        chars += len(document["content"])
+        if chars >= CHUNK:
+            yield held
+            held, chars = [], 0
+    if held:
+        yield held
 
 
 def main(run: Run) -> dict[dt.date, Counts]:
     """Extract the whole corpus; write the days whose snippets differ."""
-    found = transform(run.table(DOCUMENTS), run.table(DUPLICATES), run.settings.extract)
+    words = tokenizer.text(_measure(run.settings))
+    chosen = run.settings.extract
+    found = transform(kept.documents(run), chosen, run.settings.filters, words)
     found = found.localCheckpoint()
     run.write(SNIPPETS, found.where("reason = ''").select(*SNIPPETS.content))
-    evidence = F.to_json(F.struct("name", F.length("code").alias("chars")))
+    evidence = F.to_json(F.struct("kind", "name", "start_line", "end_line", "chars", "n_tokens"))
     run.reject_all(
         found.where("reason <> ''").select(
             "ds", F.col("snippet_id").alias("row_id"), "source",
@@ -125,9 +218,18 @@ def main(run: Run) -> dict[dt.date, Counts]:
     return {r["ds"]: Counts(r["n"], r["n"] - r["bad"], r["bad"]) for r in counts}
 
 
+def _measure(settings: Settings) -> str:
+    """Whose tokens sizes are counted in."""
+    return settings.extract.tokenizer or settings.model.teacher
+
+
+def _depends(settings: Settings) -> str:
+    return f"{grammars.identity()} {tokenizer.identity(_measure(settings))}"
+
+
 STAGE = Stage(
-    "extract", main, reads=(DOCUMENTS, DUPLICATES), writes=(SNIPPETS,), settings=("extract",),
-    grain="corpus",
+    "extract", main, reads=kept.READS, writes=(SNIPPETS,), settings=("extract", "filters"),
+    grain="corpus", depends=_depends,
 )  # fmt: skip
 
 if __name__ == "__main__":

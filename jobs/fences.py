@@ -1,58 +1,70 @@
-"""Finding the code in an answer or a file: CommonMark fences, and functions by Python's parser.
+"""Finding the code in an answer: CommonMark fences, or an answer that is code without one.
 
 What is not done (method, section 4): an unclosed fence does not lose its last character, an empty
 or shell block is not "the code", prose that happens to parse is not Python, and a fence's info
-string is a language only if it is a known one.
+string is a language only if it is a known one. The names and patterns are fences.toml.
 """
 
 from __future__ import annotations
 
 import ast
 import re
+import tomllib
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
+from functools import cache
 from itertools import dropwhile
+from pathlib import Path
+from typing import Any
 
 from markdown_it import MarkdownIt
 
-_ALIASES = {"py": "python", "python3": "python", "js": "javascript", "ts": "typescript",
-            "c++": "cpp", "c#": "csharp", "golang": "go", "rb": "ruby"}  # fmt: skip
-_LANGUAGES = {
-    "python", "javascript", "typescript", "java", "c", "cpp", "csharp", "go", "rust", "php",
-    "ruby", "swift", "kotlin", "scala", "sql", "html", "css", "r", "perl", "lua",
-}  # fmt: skip
-_SHELL = {"bash", "sh", "shell", "zsh", "console", "text", "output", "plaintext", "markdown"}
+from jobs import units
+from jobs.units import Unit
+
 _WORKS = (
     ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Assign, ast.AugAssign, ast.AnnAssign,
     ast.For, ast.While, ast.If, ast.With, ast.Import, ast.ImportFrom,
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Code:
-    """A piece of code: its language, a name if it has one, its text."""
+def of_answer(answer: str, language: str = "") -> Unit | None:
+    """The first usable fenced block, or the whole answer if it is code; None if there is none.
 
-    language: str
-    name: str
-    text: str
-
-
-def of_answer(answer: str, language: str = "") -> Code | None:
-    """The first usable fenced block, or the whole answer if it is Python; None if there is none."""
+    `language` is the document's own, for a fence that names none.
+    """
+    rules = _rules()
     for token in MarkdownIt("commonmark").parse(answer):
         if token.type == "fence" and token.content.strip():
             info = re.split(r"[\s{]", token.info.strip().lower(), maxsplit=1)[0]
-            if info in _SHELL:
+            if info in rules["not_code"]:
                 continue
-            named = _ALIASES.get(info, info)
-            known = named if named in _LANGUAGES else ""
-            text = token.content.strip("\n")
-            return Code(known or language or ("python" if is_python(text) else ""), "", text)
-    text = answer.strip("\n")
-    if "```" not in answer and is_python(text):
-        return Code("python", "", text)
+            named = rules["aliases"].get(info, info)
+            block = units.whole(token.content, named if named in rules["languages"] else language)
+            above = (token.map or [0])[0] + 1
+            return replace(
+                block, language=block.language or ("python" if is_python(block.text) else ""),
+                start_line=block.start_line + above, end_line=block.end_line + above,
+            )  # fmt: skip
+    block = units.whole(answer, "")
+    found = None if "```" in answer else unfenced(block.text)
+    return replace(block, language=found) if found else None
+
+
+def unfenced(text: str) -> str | None:
+    """The language of a text that is code as it stands; None for anything else."""
+    if is_python(text):
+        return "python"
+    for language, pattern in _rules()["unfenced"].items():
+        if re.search(pattern, text) and units.parses(text, language):
+            return str(language)
     return None
+
+
+@cache
+def _rules() -> dict[str, Any]:
+    return tomllib.loads(Path(__file__).with_suffix(".toml").read_text())
 
 
 def is_python(text: str) -> bool:
@@ -64,19 +76,6 @@ def is_python(text: str) -> bool:
         isinstance(node, _WORKS)
         or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Call))
         for node in tree.body
-    )
-
-
-def functions(text: str) -> Iterator[Code] | None:
-    """Top-level functions of a Python file, decorators included; None if it does not parse."""
-    tree = _parse(text)
-    if tree is None:
-        return None
-    lines = text.splitlines()
-    return (
-        Code("python", node.name, "\n".join(lines[_start(node) - 1 : node.end_lineno]))
-        for node in tree.body
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     )
 
 

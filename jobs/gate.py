@@ -3,10 +3,10 @@
     python -m jobs.gate --partition 2026-11-01 --profile tiny
 
 Great Expectations over exactly the staged version of the day, the pairs of the profile's teacher
-and prompts: structure (from the table's
-declaration), meaning (expectations/staging.instruction_pairs.json) and the books of every earlier
-stage (expectations/ops.job_runs.json). A failing critical expectation is exit code 3: the batch
-stays in staging, where it can be queried, and gold does not move.
+and prompts: structure (from the table's declaration), meaning
+(expectations/staging.instruction_pairs.json) and the books of every earlier stage
+(expectations/ops.job_runs.json). A failing critical expectation is exit code 3: the batch stays in
+staging, where it can be queried, and gold does not move.
 """
 
 from __future__ import annotations

@@ -12,19 +12,22 @@ import datetime as dt
 import hashlib
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from jobs import sources
-from jobs.readers import READERS, Record
+from jobs import places, sources
+from jobs.readers import READERS
+from jobs.records import FAILED, Record
 from jobs.signals import Signals, observe
 from jobs.signals.language import first_fence
 from lakehouse import tiny_world
+from lakehouse.errors import LakeError, ServiceError
 from lakehouse.run import Counts, Run, Stage, entry
 from lakehouse.settings import Settings
 from lakehouse.tables import DOCUMENTS
@@ -32,7 +35,9 @@ from lakehouse.tables import DOCUMENTS
 if TYPE_CHECKING:
     import pyarrow as pa
 
-RULES = "ingest/1"
+RULES = "ingest/2"
+_BATCH_ROWS = 1024
+_BATCH_CHARS = 4 * 2**20
 _RECORD = (
     "ds DATE, source STRING, document_id STRING, kind STRING, instruction STRING, content STRING, "
     "origin STRING, reason STRING, remedy STRING, evidence STRING, language STRING, "
@@ -47,29 +52,29 @@ def document_id(kind: str, instruction: str, content: str) -> str:
     return hashlib.sha256(f"{kind}\0{instruction}\0{content}".encode()).hexdigest()
 
 
-def row(record: Record, source: sources.Source, settings: Settings, day: dt.date) -> dict[str, Any]:
+def row(record: Record, source: sources.Source, day: dt.date) -> dict[str, Any]:
     """A record as a row of documents, plus the reason if it is none."""
     identity = document_id(record.kind, record.instruction, record.content)
     if record.reason:
         identity = hashlib.sha256(f"{source.name}\0{record.origin}".encode()).hexdigest()
-    licence = settings.local.license if source.reader == "local" else source.license
-    signals = Signals() if record.reason else observe(
-        record.origin, record.content, instruction=record.instruction,
-        declared_language=record.language, declared_license=licence,
+    seen = Signals() if record.reason else observe(
+        record.path or record.origin, record.content, instruction=record.instruction,
+        declared_language=record.language,
+        declared_license=record.license or source.license,
         fence_tag=first_fence(record.content) if record.kind == "instruction" else "",
     )  # fmt: skip
     return {
         "ds": day, "source": source.name, "document_id": identity, "kind": record.kind,
         "instruction": record.instruction, "content": record.content, "origin": record.origin,
         "reason": record.reason, "remedy": record.remedy, "evidence": record.evidence,
-        **asdict(signals),
+        **asdict(seen),
     }  # fmt: skip
 
 
 def transform(records: DataFrame) -> tuple[DataFrame, DataFrame]:
     """(documents, rejected rows) of a day's records; the first origin of a repeated one stays."""
     order = Window.partitionBy("source", "document_id", "reason").orderBy("origin")
-    placed = records.withColumn("place", F.row_number().over(order))
+    placed = records.withColumn("place", F.row_number().over(order)).localCheckpoint()
     kept = (F.col("reason") == "") & (F.col("place") == 1)
     repeated = F.col("reason") == ""
     rejected = placed.where(~kept).select(
@@ -84,51 +89,85 @@ def transform(records: DataFrame) -> tuple[DataFrame, DataFrame]:
 
 def main(run: Run) -> Counts:
     """Read the day's share of every source of the profile."""
-    work = []
-    for name in run.settings.corpus.sources:
-        source = sources.load(name)
-        items, _ = READERS[source.reader]
-        work += [(name, item) for item in items(source, run.settings, run.partition)]
-    read = partial(_read, settings=run.settings, day=run.partition)
-    asked = run.spark.createDataFrame(work or [("", "")], "source STRING, item STRING")
-    records = asked.where("item <> ''").mapInArrow(read, _RECORD).localCheckpoint()
-    documents, rejected = transform(records)
-    run.write(DOCUMENTS, documents, f"ds = '{run.partition}'")
-    run.reject([r.asDict() for r in rejected.drop("ds").collect()])
-    total, bad = records.count(), rejected.count()
-    return Counts(total, total - bad, bad)
+    day, settings = run.partition, run.settings
+    chosen = {source.name: source for source in sources.chosen(settings)}
+    work = [
+        (source.name, item)
+        for source in chosen.values()
+        for item in READERS[source.reader][0](source, settings, day)
+    ]
+    asked = run.spark.createDataFrame(work, "source STRING, item STRING")
+    # Spark spreads rows by their bytes, and an item is a name: by number, so that all work
+    asked = asked.repartition(max(1, min(len(work), settings.spark.shuffle_partitions)))
+    read = partial(_read, chosen=chosen, settings=settings, day=day)
+    documents, rejected = transform(asked.mapInArrow(read, _RECORD))
+    for lost in rejected.where(F.col("reason") == FAILED).limit(1).collect():
+        raise ServiceError(f"source {lost.source}: {json.loads(lost.evidence)['seen']}")
+    run.write(DOCUMENTS, documents, f"ds = '{day}'")
+    run.reject_all(rejected, [day])
+    kept, dropped = documents.count(), rejected.count()
+    return Counts(kept + dropped, kept, dropped)
 
 
 def _read(
-    batches: Iterator[pa.RecordBatch], settings: Settings, day: dt.date
-) -> Iterator[pa.RecordBatch]:
-    """On a worker: every record of these items, a batch an item."""
+    batches: Iterator[pa.RecordBatch], chosen: Mapping[str, sources.Source], settings: Settings,
+    day: dt.date,
+) -> Iterator[pa.RecordBatch]:  # fmt: skip
+    """On a worker: every record of these items, in batches of bounded size."""
     import pyarrow as pa
 
     kinds = {"DATE": pa.date32(), "STRING": pa.string(), "BOOLEAN": pa.bool_(), "INT": pa.int32(),
              "DOUBLE": pa.float64()}  # fmt: skip
     fields = [part.split() for part in _RECORD.split(", ")]
     schema = pa.schema([(name, kinds[kind]) for name, kind in fields])
+    for rows in _bounded(_rows(batches, chosen, settings, day)):
+        yield pa.RecordBatch.from_pylist(rows, schema=schema)
+
+
+def _rows(
+    batches: Iterator[pa.RecordBatch], chosen: Mapping[str, sources.Source], settings: Settings,
+    day: dt.date,
+) -> Iterator[dict[str, Any]]:  # fmt: skip
+    corpus = settings.corpus
+    turn = (day - corpus.start).days % corpus.days
     for batch in batches:
         for asked in batch.to_pylist():
-            source = sources.load(asked["source"])
-            _, read = READERS[source.reader]
-            rows = [
-                row(r, source, settings, day) for r in read(asked["item"], source, settings, day)
-            ]
-            yield from pa.Table.from_pylist(rows, schema=schema).to_batches()
+            source = chosen[asked["source"]]
+            for record in READERS[source.reader][1](asked["item"], source, settings, day):
+                found = row(record, source, day)
+                dealt = int(found["document_id"][:8], 16) % corpus.days == turn
+                if dealt or not source.deal or record.reason == FAILED:
+                    yield found
+
+
+def _bounded(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """The rows in lists that neither Python nor Spark has trouble to hold."""
+    held: list[dict[str, Any]] = []
+    size = 0
+    for each in rows:
+        held.append(each)
+        size += len(each["instruction"]) + len(each["content"])
+        if size > _BATCH_CHARS or len(held) == _BATCH_ROWS:
+            yield held
+            held, size = [], 0
+    if held:
+        yield held
 
 
 def _contents(settings: Settings) -> str:
-    """What outside the lake decides the day's documents: the sources' files and their state."""
-    parts = [json.dumps(vars(sources.load(n)), sort_keys=True) for n in settings.corpus.sources]
-    if "local" in settings.corpus.sources and settings.local.path:
-        from pathlib import Path
-
-        path = Path(settings.local.path)
-        files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
-        parts += [f"{p} {p.stat().st_size} {p.stat().st_mtime_ns}" for p in files]
-    return "\n".join([*parts, sys.version, tiny_world.VERSION])
+    """What besides code decides the day's documents: rules, sources, their files' state, Python."""
+    here = Path(__file__).parent
+    rules = sorted(p for kind in ("*.toml", "*.yml") for p in here.rglob(kind))
+    parts = [*(p.read_text() for p in rules), sys.version, tiny_world.VERSION]
+    try:
+        for source in sources.chosen(settings):
+            parts.append(source.model_dump_json())
+            if source.where:
+                found = places.listing(source.where, source.ignore)
+                parts += [f"{f.name} {f.size} {f.state} {f.fault}" for f in found]
+    except LakeError as error:  # the run itself will meet it, and enter it in the books
+        parts.append(str(error))
+    return "\n".join(parts)
 
 
 STAGE = Stage(

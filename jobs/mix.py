@@ -86,6 +86,8 @@ def main(run: Run) -> Counts:
 def dirty(hits: DataFrame, phases: Mapping[str, DataFrame]) -> list[dict[str, str]]:
     """Rejected rows of the pairs and originals with benchmark material."""
     why = contamination.rejected(hits)
+    if not why:
+        return []
     standing = hits.select(F.col("row_id").alias("pair_id"))
     return [
         {"row_id": r["pair_id"], "source": phase, "origin": r["pair_id"],

@@ -10,39 +10,18 @@ import datetime as dt
 import hashlib
 import json
 import sysconfig
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from jobs import fences
+from jobs import archives, columns, fences, formats, places
+from jobs.records import FAILED, Record, Unusable, guarded, rejected
 from jobs.sources import Source
 from lakehouse import tiny_world
-from lakehouse.errors import UserError
+from lakehouse.errors import ServiceError, UserError
 from lakehouse.settings import Settings
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """A document, or (with a `reason`) a record that cannot be one."""
-
-    origin: str
-    kind: str = "code"
-    language: str = ""
-    instruction: str = ""
-    content: str = ""
-    reason: str = ""
-    remedy: str = ""
-    evidence: str = ""
-
-
-class Unusable(Exception):
-    """A record that cannot be used: the reason, the remedy, what was seen."""
-
-    def __init__(self, reason: str, remedy: str, evidence: object = "") -> None:
-        super().__init__(reason)
-        self.reason, self.remedy, self.evidence = reason, remedy, str(evidence)[:300]
-
 
 Items = Callable[[Source, Settings, dt.date], list[str]]
 Read = Callable[[str, Source, Settings, dt.date], Iterator[Record]]
@@ -70,7 +49,7 @@ def stdlib_read(item: str, source: Source, _settings: Settings, _day: dt.date) -
     """One module as one document; its origin is its path below the standard library."""
     path = Path(item)
     name = f"stdlib/{path.relative_to(sysconfig.get_paths()['stdlib'])}"
-    yield _guarded(name, lambda: Record(name, "code", source.language, "", _text(path)))
+    yield guarded(name, lambda: Record(name, "code", source.language, "", _text(path)))
 
 
 def docstring_read(
@@ -82,11 +61,11 @@ def docstring_read(
     try:
         documented = fences.documented(_text(path))
     except Unusable as fault:
-        yield _rejected(name, fault)
+        yield rejected(name, fault)
         return
     for function, docstring, code in documented:
         origin = f"{name}:{function}"
-        yield _guarded(
+        yield guarded(
             origin,
             lambda o=origin, d=docstring, c=code: Record(  # type: ignore[misc]
                 o, "instruction", source.language, d, c
@@ -114,107 +93,57 @@ def tiny_read(item: str, source: Source, settings: Settings, day: dt.date) -> It
         yield Record(f"{tiny_world.VERSION}/{day}#{place}", "code", source.language, "", task.code)
 
 
-# -- what the user points at ---------------------------------------------------------------------
+# -- files ---------------------------------------------------------------------------------------
 
 
-def local_items(source: Source, settings: Settings, _day: dt.date) -> list[str]:
-    """The file, or every file of a known language below the folder."""
-    if not settings.local.path:
-        raise UserError("source local: set local.path to a JSONL or JSON file, or to a folder")
-    path = Path(settings.local.path).resolve()
-    if path.is_file():
-        return [str(path)]
-    if not path.is_dir():
-        raise UserError(f"source local: local.path = {settings.local.path!r} does not exist")
-    found = [p for p in sorted(path.rglob("*")) if p.is_file() and p.suffix in source.languages]
-    if not found:
+def file_items(source: Source, _settings: Settings, _day: dt.date) -> list[str]:
+    """Every file at the source's place, large ones in parts."""
+    if not source.where:
+        key = "set local.path to" if source.name == "local" else "write in its TOML `where`, as"
+        raise UserError(f"source {source.name}: {key} a file, a folder, a glob or a URI")
+    found = places.listing(source.where, source.ignore)
+    whole = [file for file in found if not file.fault]
+    if not whole and (fault := found[0].fault):
+        raise UserError(f"source {source.name}: {source.where}: {fault[0]}: {fault[1]}")
+    if not any(formats.is_known(file.name, source) for file in whole):
         raise UserError(
-            f"source local: no source files below {settings.local.path!r}; known endings: "
-            f"{', '.join(source.languages)}"
+            f"source {source.name}: no file at {source.where} has a known ending; write `format` "
+            f"in a TOML of your own, or use one of {', '.join(formats.endings(source))}"
         )
-    return [str(p) for p in found]
+    return [json.dumps([asdict(file), part]) for file in found for part in _parts(file, source)]
 
 
-def local_read(item: str, source: Source, settings: Settings, _day: dt.date) -> Iterator[Record]:
-    """A source file is one document; a JSON or JSONL file one a record."""
-    path, root = Path(item), Path(settings.local.path).resolve()
-    name = path.name if path == root else str(path.relative_to(root))
-    if path.suffix in source.languages:
-        language = source.languages[path.suffix]
-        yield _guarded(name, lambda: Record(name, "code", language, "", _text(path)))
-        return
+def _parts(file: places.File, source: Source) -> list[formats.Part | None]:
+    if file.size <= formats.SPLIT or "://" in file.uri:  # lines are counted: not over a network
+        return [None]
     try:
-        text = _text(path)
+        with places.opened(file) as raw:
+            return formats.parts(file.name, raw, source)
+    except Unusable:
+        return [None]  # its reader will say so
+
+
+def file_read(item: str, source: Source, _settings: Settings, _day: dt.date) -> Iterator[Record]:
+    """A source file is one document; of a file of records, each record is one."""
+    told, part = json.loads(item)
+    file = places.File(**told)
+    try:
+        with places.opened(file) as raw:
+            for place, value in formats.read(file.name, raw, file.size, source, part):
+                yield guarded(place, partial(_document, place, value, source))
     except Unusable as fault:
-        yield _rejected(name, fault)
-        return
-    if text.lstrip().startswith("["):
-        yield from _json_array(name, text, source)
-        return
-    for number, line in enumerate(text.split("\n"), 1):
-        if line.strip():
-            yield _parsed(f"{name}:{number}", line, source)
+        yield rejected(file.name, fault)
+    except ServiceError as error:
+        yield rejected(file.name, Unusable(FAILED, "run it again", error))
 
 
-def _json_array(name: str, text: str, source: Source) -> Iterator[Record]:
-    try:
-        array = _strict_json(text)
-    except Unusable as fault:
-        yield _rejected(name, fault)
-        return
-    for number, value in enumerate(array):
-        origin = f"{name}#{number}"
-        yield _guarded(origin, lambda o=origin, v=value: _document(o, v, source))  # type: ignore[misc]
-
-
-def _parsed(origin: str, line: str, source: Source) -> Record:
-    return _guarded(origin, lambda: _document(origin, _strict_json(line), source))
-
-
-def _document(origin: str, value: Any, source: Source) -> Record:
-    """A JSON object as a document, by the source's column names."""
-    if not isinstance(value, dict):
-        raise Unusable("record is not a JSON object", "make each record an object", value)
-    columns = source.columns
-    instruction = _field(value, columns.get("instruction", []))
-    extra = _field(value, columns.get("input", []))
-    response = _field(value, columns.get("response", []))
-    if instruction and response:
-        asked = f"{instruction}\n\n{extra}" if extra else instruction
-        return Record(origin, "instruction", source.language, asked, response)
-    if code := _field(value, columns.get("code", [])):
-        return Record(origin, "code", source.language, "", code)
-    raise Unusable(
-        "columns missing or empty",
-        "give an instruction and a response, or code; names are in the source's [columns]",
-        sorted(value),
-    )
-
-
-def _field(value: dict[str, Any], names: Sequence[str]) -> str:
-    """The first of these columns that the record has; empty if it has none."""
-    for name in names:
-        if value.get(name) is not None:
-            if not isinstance(value[name], str):
-                raise Unusable("wrong type", f"make {name!r} a string", repr(value[name]))
-            text: str = value[name]
-            return text
-    return ""
-
-
-def _strict_json(text: str) -> Any:
-    def constant(name: str) -> None:
-        raise Unusable("not a JSON value", f"replace {name} by null or a number", text)
-
-    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
-        if len({k for k, _ in items}) < len(items):
-            raise Unusable("a key twice in one object", "keep one of them", text)
-        return dict(items)
-
-    try:
-        return json.loads(text, parse_constant=constant, object_pairs_hook=pairs)
-    except (ValueError, RecursionError) as error:
-        raise Unusable("invalid JSON", f"mend it: {error}", text) from None
+def _document(place: str, value: Any, source: Source) -> Record:
+    if isinstance(value, Unusable):
+        raise value
+    if isinstance(value, str):
+        language = source.languages.get(archives.ending(place), source.language)
+        return Record(place, "code", language, "", value, path=place)
+    return columns.document(place, value, source)
 
 
 def _text(path: Path) -> str:
@@ -230,34 +159,9 @@ def _text(path: Path) -> str:
         raise Unusable("not UTF-8", "convert the file to UTF-8", error) from None
 
 
-def _guarded(origin: str, make: Callable[[], Record]) -> Record:
-    """The document, checked; or its rejection."""
-    try:
-        record = make()
-        text = record.instruction + record.content
-        if not record.content.strip():
-            raise Unusable("empty", "none: there is nothing to learn from")
-        if "\0" in text:
-            raise Unusable("NUL character", "remove it; is this a binary file?")
-        try:
-            text.encode()
-        except UnicodeEncodeError as error:
-            raise Unusable("lone surrogate", "repair the text's encoding", error) from None
-        return record
-    except Unusable as fault:
-        return _rejected(origin, fault)
-
-
-def _rejected(origin: str, fault: Unusable) -> Record:
-    # the evidence may hold the very text that could not be encoded
-    evidence = fault.evidence.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
-    return Record(origin, reason=fault.reason, remedy=fault.remedy,
-                  evidence=json.dumps({"seen": evidence}))  # fmt: skip
-
-
 READERS: dict[str, tuple[Items, Read]] = {
     "stdlib": (stdlib_items, stdlib_read),
     "docstrings": (stdlib_items, docstring_read),
     "tiny_world": (tiny_items, tiny_read),
-    "local": (local_items, local_read),
+    "files": (file_items, file_read),
 }

@@ -17,8 +17,6 @@ from jobs import contamination
 from lakehouse.run import Counts, Run, Stage, entry
 from lakehouse.tables import CONTAMINATION, DOCUMENTS, PAIRS, TRAINING_EXAMPLES
 
-SCOPE = "row_kind IN ('published', 'document', 'example')"
-
 
 def transform(pairs: DataFrame, documents: DataFrame, examples: DataFrame) -> DataFrame:
     """One row a text that is or may be trained on, as `contamination.search` takes them.
@@ -49,7 +47,7 @@ def refresh(run: Run) -> DataFrame:
     """Search everything, bring the ledger up to date; the hits that stand, as (row_id, …)."""
     rows = transform(run.table(PAIRS), run.table(DOCUMENTS), run.table(TRAINING_EXAMPLES))
     found = contamination.search(rows, run.settings)
-    run.write(CONTAMINATION, found, SCOPE)
+    run.write(CONTAMINATION, found, contamination.TRAINED_ON)
     return found.where(contamination.STANDING)
 
 

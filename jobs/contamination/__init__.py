@@ -32,6 +32,8 @@ RULES = "contamination/2"
 REMEDY = "none; if it is a false alarm, say so in the file of decontaminate.adjudications"
 STANDING = "verdict <> 'clean'"
 """SQL: the hits that keep a row out."""
+TRAINED_ON = "row_kind IN ('published', 'document', 'example')"
+"""SQL: the hits in what is, or may be, trained on (jobs.rescan)."""
 
 
 @dataclass(frozen=True)

@@ -95,8 +95,9 @@ def test_set_takes_several_values_and_leaves_the_query_alone(filled: Lake) -> No
         (("report", "--out", "/no/such/page.html"), "No such file or directory; name a file"),
         (("run", "--from", "yesterday", "--to", "2026-11-01"), "YYYY-MM-DD"),
         (("run", "--from", "2026-11-01", "--to", "2026-11-01", "--stages", "ingst"), "ingest"),
+        (("tainted",), "lake run --from DAY --to DAY --stages corpus"),
     ],
-    ids=["table", "syntax", "column", "profile", "value", "order", "out", "day", "stage"],
+    ids=["table", "syntax", "column", "profile", "value", "order", "out", "day", "stage", "empty"],
 )
 def test_a_mistake_is_exit_code_2_and_names_what_is_allowed(
     filled: Lake, argv: tuple[str, ...], said: str

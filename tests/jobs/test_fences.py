@@ -1,8 +1,11 @@
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs import fences
+from jobs import fences, units
+from jobs.readers import Unusable, _strict_json
 
 
 @pytest.mark.parametrize(
@@ -13,12 +16,10 @@ from jobs import fences
             "python",
             "def f():\n    return 12",
         ),
-        ("```python\nreturn_12 = 12", "python", "return_12 = 12"),  # unclosed: nothing is lost
         ("```bash\npip install x\n```\n```py\nx = 1\n```", "python", "x = 1"),
-        ("```\n\n```\n```js\nlet x = 1;\n```", "javascript", "let x = 1;"),
-        ("```x=1\ny = 2\n```", "python", "y = 2"),  # the info string is no language
-        ("~~~sql\nSELECT 1\n~~~", "sql", "SELECT 1"),
         ("x = 1\nprint(x)", "python", "x = 1\nprint(x)"),
+        ("- so:\n\n  ```go\n  x := 1\n    y()\n  ```", "go", "x := 1\n  y()"),
+        ("> ```rust\n> f();\n> ```", "rust", "f();"),
     ],
 )
 def test_the_first_usable_block(answer: str, language: str, text: str) -> None:
@@ -27,22 +28,108 @@ def test_the_first_usable_block(answer: str, language: str, text: str) -> None:
     assert (code.language, code.text) == (language, text)
 
 
-@pytest.mark.parametrize("answer", ["Yes", "42", "# I cannot", "It is done.", "", "```\n```"])
+# -- the seed method's four extraction defects (method, section 4) --------------------------------
+
+
+def test_defect_1_no_record_is_run_and_no_escape_is_torn(tmp_path: Path) -> None:
+    """It read records with eval: null was an error, an emoji two surrogates, and code ran."""
+    assert _strict_json('{"a": null, "b": true}') == {"a": None, "b": True}
+    assert _strict_json('{"a": "\\ud83d\\ude00"}') == {"a": "\U0001f600"}
+    marker = tmp_path / "ran"
+    with pytest.raises(Unusable, match="invalid JSON"):
+        _strict_json(f"open({str(marker)!r}, 'w').write('x')")
+    assert not marker.exists()
+    emoji = fences.of_answer('```python\nx = "\U0001f600"\n```')
+    assert emoji is not None
+    assert emoji.text == 'x = "\U0001f600"'
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        ("```python\ndef f():\n    return 12", "def f():\n    return 12"),
+        ("````python\nx = 1\n```\ny = 2\n````", "x = 1\n```\ny = 2"),
+        ("```\n\n```\n```python\nx = 1\n```", "x = 1"),
+    ],
+    ids=["unclosed", "longer", "empty first"],
+)
+def test_defect_2_an_unclosed_long_or_empty_fence_loses_nothing(answer: str, text: str) -> None:
+    """It cut the last character off an unclosed fence: `return 12` became `return 1`."""
+    code = fences.of_answer(answer)
+    assert code is not None
+    assert code.text == text
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("SELECT name\nFROM users\nWHERE id = 1;", "sql"),
+        ("function add(a, b) {\n  return a + b;\n}\nconsole.log(add(1, 2));", "javascript"),
+        ("const f = (x) => {\n  return x;\n};", "javascript"),
+        ("#include <stdio.h>\nint main() {\n  return 0;\n}", "c"),
+        ("#include <iostream>\nint main() {\n  std::cout << 1;\n}", "cpp"),
+        ("public class A {\n  int f() { return 1; }\n}", "java"),
+        ("package main\n\nfunc main() {\n}", "go"),
+        ('fn main() {\n    println!("x");\n}', "rust"),
+        ("<?php\necho 1;", "php"),
+        ("func f(x: Int) -> Int {\n    return x\n}", "swift"),
+    ],
+)
+def test_defect_3_tildes_and_code_without_a_fence_are_code(text: str, language: str) -> None:
+    """It dropped ~~~ fences, and code without a fence unless it was Python."""
+    for answer in (text, f"~~~{language}\n{text}\n~~~"):
+        code = fences.of_answer(answer)
+        assert code is not None
+        assert (code.language, code.text) == (language, text)
+
+
+@pytest.mark.parametrize(
+    ("info", "language"),
+    [
+        ("x=1", "python"), ("{r}", "python"), ("html+erb", "python"), ("Python x=a", "python"),
+        ("C++", "cpp"), ("js {1,3}", "javascript"),
+    ],
+)  # fmt: skip
+def test_defect_4_an_info_string_is_a_language_only_if_it_is_known(
+    info: str, language: str
+) -> None:
+    """It took the info string as the language, whatever it was."""
+    code = fences.of_answer(f"```{info}\ny = 2\n```")
+    assert code is not None
+    assert (code.language, code.text) == (language, "y = 2")
+    unreadable = fences.of_answer("```html+erb\n?? !\n```")
+    assert unreadable is not None
+    assert unreadable.language == ""
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "Yes", "42", "# I cannot", "It is done.", "", "```\n```", "Select one from the list",
+        "You could use a function (or a class) to do that.", "Use console.log(x) to see it.",
+    ],
+)  # fmt: skip
 def test_prose_is_no_code(answer: str) -> None:
     assert fences.of_answer(answer) is None
 
 
-@given(st.text())
-def test_extraction_is_total(text: str) -> None:
-    fences.of_answer(text)
-    list(fences.functions(text) or [])
+def test_a_block_knows_its_lines() -> None:
+    code = fences.of_answer("One.\r\n\r\n```python\r\n\r\nx = 1\r\ny = 2\r\n```\r\n")
+    assert code is not None
+    assert (code.kind, code.start_line, code.end_line, code.text) == ("block", 5, 6, "x = 1\ny = 2")
 
 
-def test_functions_keep_their_decorators_and_names() -> None:
-    text = "import os\n\n@cache\ndef f(x):\n    return x\n\nclass A:\n    def g(self): ...\n"
-    (found,) = list(fences.functions(text) or [])
-    assert (found.name, found.text) == ("f", "@cache\ndef f(x):\n    return x")
-    assert fences.functions("def f(:") is None
+PIECES = ["```", "~~~", "````", "python", "\n", "x = 1", "  ", "> ", "- ", "\r\n", "\t", "\0"]
+
+
+@given(st.text() | st.lists(st.sampled_from(PIECES)).map("".join))
+def test_extraction_is_total_and_blocks_lie_in_the_text(text: str) -> None:
+    code = fences.of_answer(text)
+    if code:
+        assert code.text.strip()
+        assert code.end_line - code.start_line == code.text.count("\n")
+        assert code.start_line >= 1
+        assert code.end_line <= units.unix(text).count("\n") + 1
 
 
 def test_a_documented_function_is_a_pair() -> None:

@@ -5,18 +5,10 @@ from pathlib import Path
 import pytest
 
 from jobs import sources
-from jobs.readers import READERS, Record
+from jobs.readers import READERS
 from lakehouse.errors import UserError
 from lakehouse.settings import load
-
-DAY = dt.date(2026, 11, 1)
-
-
-def read(path: Path) -> list[Record]:
-    settings = load("tiny", [f"local.path={path}"])
-    source = sources.load("local")
-    items, reader = READERS["local"]
-    return [r for i in items(source, settings, DAY) for r in reader(i, source, settings, DAY)]
+from tests.jobs.reading import DAY, read
 
 
 @pytest.mark.parametrize(
@@ -58,14 +50,14 @@ def test_a_json_array_with_inputs(tmp_path: Path) -> None:
 def test_a_folder_of_sources(tmp_path: Path) -> None:
     (tmp_path / "pkg").mkdir()
     (tmp_path / "pkg" / "a.py").write_text("x = 1\n")
-    (tmp_path / "b.js").write_bytes(b"\xff\xfe")
+    (tmp_path / "b.js").write_bytes(b"\xfd\xff")
     (tmp_path / "readme.md").write_text("no code")
     (tmp_path / "empty.py").write_text("")
     found = {r.origin: r for r in read(tmp_path)}
     assert found["pkg/a.py"].language == "python"
     assert found["b.js"].reason == "not UTF-8"
     assert found["empty.py"].reason == "empty"
-    assert "readme.md" not in found
+    assert found["readme.md"].reason == "unknown ending"
 
 
 def test_a_missing_path_is_the_users_mistake(tmp_path: Path) -> None:
@@ -75,12 +67,12 @@ def test_a_missing_path_is_the_users_mistake(tmp_path: Path) -> None:
 
 def test_every_source_has_a_reader() -> None:
     for path in sources.FOLDER.glob("*.toml"):
-        assert sources.load(path.stem).reader in READERS
+        assert sources.load(path.stem, load("tiny")).reader in READERS
 
 
 def test_the_standard_library_is_dealt_once_over_the_days() -> None:
     settings = load("tiny", ["stdlib.files_per_day=0"])
-    source, (items, reader) = sources.load("stdlib"), READERS["stdlib"]
+    source, (items, reader) = sources.load("stdlib", settings), READERS["stdlib"]
     dealt = [items(source, settings, DAY + dt.timedelta(n)) for n in range(4)]
     assert dealt[0] == dealt[3]
     assert not set(dealt[0]) & set(dealt[1])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -142,7 +144,8 @@ def fill(lake: Lake) -> None:
 def asked(capsys: pytest.CaptureFixture[str], chosen: Settings) -> dict[str, list[dict[str, Any]]]:
     capsys.readouterr()
     tainted.show(argparse.Namespace(json=True), chosen)
-    found: dict[str, list[dict[str, Any]]] = json.loads(capsys.readouterr().out)
+    out = "\n" + capsys.readouterr().out  # an unconfigured log goes to stdout, too
+    found: dict[str, list[dict[str, Any]]] = json.loads(out[out.rindex("\n{\n") :])
     return found
 
 
@@ -257,6 +260,24 @@ def test_a_hit_frees_no_place_in_the_days_budget(lake: Lake) -> None:
     assert Scope(chosen, lake, DAYS[0]).snippets == []
     lake.sync(CONTAMINATION, [{**hit, "verdict": "clean"}], {"ds": DAYS[0]}, "r")
     assert [s["snippet_id"] for s in Scope(chosen, lake, DAYS[0]).snippets] == ["s1"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("decontaminate.benchmarks=mbpp", "mbpp:FILE"),
+        ("decontaminate.adjudications=absent.toml", "absent.toml"),
+        ("decontaminate.methods=guess", "substring"),
+    ],
+)
+def test_a_mistake_in_the_settings_is_exit_code_2(lake: Lake, setting: str, said: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "jobs.decontaminate", "--partition", str(DAYS[0]), "--set",
+         f"lake.root={lake.root}", setting],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert said in json.loads(done.stdout.splitlines()[-1])["error"]
 
 
 def test_an_empty_lake_says_what_to_do(lake: Lake) -> None:

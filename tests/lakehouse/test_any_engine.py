@@ -19,7 +19,9 @@ COLUMNS = ["snippet_id", "ds", "code", "n_tokens"]
 def row(n: int) -> dict[str, Any]:
     return {
         "snippet_id": f"s{n}", "document_id": "d", "ds": dt.date(2026, 11, 1 + n % 2),
-        "source": "x", "language": "python", "name": "", "code": f"é = {n}", "n_tokens": n,
+        "source": "x", "language": "python", "kind": "block", "name": "", "parent": "",
+        "signature": "", "docstring": "", "start_line": 1, "end_line": 1, "code": f"é = {n}",
+        "n_tokens": n,
         "license": "MIT",
     }  # fmt: skip
 

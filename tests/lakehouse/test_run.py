@@ -50,7 +50,8 @@ DAY = dt.date(2026, 11, 1)
 def snippet(name: str, day: dt.date = DAY) -> dict[str, Any]:
     return {
         "snippet_id": name, "document_id": name, "ds": day, "source": "s", "language": "python",
-        "name": "", "code": name, "n_tokens": 1, "license": "MIT",
+        "kind": "block", "name": "", "parent": "", "signature": "", "docstring": "",
+        "start_line": 1, "end_line": 1, "code": name, "n_tokens": 1, "license": "MIT",
     }  # fmt: skip
 
 

@@ -45,7 +45,7 @@ def test_a_wrong_override_names_what_is_allowed(override: str, named: str) -> No
     [
         (["choose.scorer=likelihood", "judge.questions=correct"], "judge.questions"),
         (["choose.scorer=yes_no", "judge.questions=likelihood"], "the question 'correct'"),
-        (["extract.min_chars=500", "extract.max_chars=400"], "no code would be kept"),
+        (["extract.min_tokens=500", "extract.max_tokens=400"], "no code would be kept"),
         (["engine.max_model_len=44"], r"summarize\.max_tokens .* \| evaluation\.max_tokens"),
     ],
     ids=["likelihood", "yes_no", "chars", "room"],

@@ -22,14 +22,13 @@ class _Part(BaseModel):
 
 
 class Shape(_Part):
-    """A model trained from scratch, in LlamaConfig's words."""
+    """A model trained from scratch, in LlamaConfig's words; its tokens are the tiny world's."""
 
     hidden_size: Positive
     num_hidden_layers: Positive
     num_attention_heads: Positive
     intermediate_size: Positive
     max_position_embeddings: Positive
-    vocab_size: Positive
 
 
 class Course(_Part):

@@ -1,0 +1,275 @@
+"""Compression and archives: from a file to the files in it, none of which touches the disk.
+
+One packed file (.gz, .zst, .bz2, .xz) is one file; an archive (.zip, .tar, .tar.*) holds many. In
+the place of one that cannot be opened stands an `Unusable`.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import IO, TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from jobs.records import Unusable, printable
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from typing_extensions import Buffer
+
+MAX_PLAIN = 8 * 2**20
+"""Bytes that anything packed may become, whatever it was packed in."""
+MAX_MEMBERS = 2**30
+"""The same for all members of a zip together: it may take this long to find out."""
+MAX_RATIO = 200
+"""Times that something packed may become larger, beyond that; text becomes about 20 times."""
+
+DAMAGED = (OSError, EOFError, ValueError, RuntimeError, NotImplementedError, zlib.error,
+           lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError, pa.ArrowException)  # fmt: skip
+"""What libraries raise on a file that is not what its name says, or that is cut short."""
+
+_PACKED: dict[str, Callable[[Any], Any]] = {
+    ".gz": lambda raw: gzip.GzipFile(fileobj=raw),
+    ".bz2": lambda raw: _Streams(raw, bz2.BZ2Decompressor),
+    ".xz": lambda raw: _Streams(raw, lzma.LZMADecompressor),
+    ".zst": lambda raw: pa.CompressedInputStream(raw, "zstd"),
+}
+_TAR = {".tgz": ".gz", ".tbz2": ".bz2", ".txz": ".xz", ".tzst": ".zst"}
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One file, by itself or in an archive; `name` tells people where it lies."""
+
+    name: str
+    stream: IO[bytes]
+    """What is in it, unpacked; it can seek only where it was not packed."""
+
+    @property
+    def suffix(self) -> str:
+        """The ending that says the format: `.jsonl` of `rows.jsonl.gz`."""
+        return ending(self.name.rpartition("!")[2])
+
+
+def ending(name: str) -> str:
+    """A file's ending in lower case, that of its compression aside."""
+    path = PurePosixPath(name.lower())
+    return (path.with_suffix("") if path.suffix in _PACKED else path).suffix
+
+
+def is_archive(name: str) -> bool:
+    """Whether a file of that name holds others."""
+    return PurePosixPath(name.lower()).suffix in (".zip", *_TAR) or ending(name) == ".tar"
+
+
+def is_packed(name: str) -> bool:
+    """Whether a file of that name is compressed, an archive, or both."""
+    return is_archive(name) or PurePosixPath(name.lower()).suffix in _PACKED
+
+
+def members(name: str, raw: IO[bytes], size: int) -> Iterator[Member | tuple[str, Unusable]]:
+    """The file itself, or every file in it, each to be read before the next is asked for."""
+    suffix = PurePosixPath(name.lower()).suffix
+    if suffix == ".zip":
+        inside = _zipped(raw, size)
+    elif is_archive(name):
+        inside = _tarred(_unpacked(_TAR.get(suffix, suffix), raw, _Budget(size)))
+    else:
+        yield Member(name, _unpacked(suffix, raw, _Budget(size)))
+        return
+    seen: dict[str, int] = {}
+    for inner, found in inside:
+        seen[inner] = seen.get(inner, 0) + 1  # a name may come twice: each has its own origin
+        place = f"{name}!{inner}" + (f"~{seen[inner]}" if seen[inner] > 1 else "")
+        if isinstance(found, Unusable):
+            yield place, found
+        else:
+            yield Member(place, found)
+    if not seen:
+        yield name, Unusable("empty file", "none: there is no file in the archive")
+
+
+_Inside = Iterator[tuple[str, IO[bytes] | Unusable]]
+
+
+def _zipped(raw: IO[bytes], size: int) -> _Inside:
+    whole = _Budget(size, MAX_MEMBERS)
+    with zipfile.ZipFile(raw) as archive:
+        for info in archive.infolist():
+            name = printable(info.filename)
+            if name.endswith("/") and not info.file_size:
+                continue
+            if stat.S_ISLNK(info.external_attr >> 16):
+                yield name, _LINK
+            elif info.flag_bits & 1:
+                yield name, Unusable("encrypted", "unpack the archive with its password")
+            elif fault := _unwanted(name):
+                yield name, fault
+            else:
+                try:
+                    stream = archive.open(info)
+                except DAMAGED as error:
+                    yield name, damaged(error)
+                    continue
+                with stream:
+                    budget = _Budget(info.compress_size)
+                    plain = io.BufferedReader(_Limited(stream, budget, whole))
+                    yield name, _unpacked(_suffix(name), plain, budget)
+        if (count := _zip_count(raw)) not in (_ZIP64, len(archive.infolist())):
+            raise zipfile.BadZipFile(f"of {count} files, {len(archive.infolist())} are listed")
+
+
+_ZIP64 = 0xFFFF
+
+
+def _zip_count(raw: IO[bytes]) -> int:
+    """How many files the archive says it has: damage can make its reader pass one over."""
+    size = raw.seek(0, io.SEEK_END)
+    raw.seek(max(0, size - (22 + 0xFFFF)))  # the record at the end, and the longest comment
+    tail = raw.read()
+    at = tail.rfind(b"PK\x05\x06") + 10
+    return int.from_bytes(tail[at : at + 2], "little")
+
+
+def _tarred(stream: IO[bytes]) -> _Inside:
+    with tarfile.open(fileobj=stream, mode="r|", tarinfo=_Strict) as archive:
+        while info := archive.next():
+            archive.members.clear()  # type: ignore[attr-defined] # or it holds them all
+            name = printable(info.name)
+            if info.isdir():
+                continue
+            if not info.isfile():
+                yield name, _LINK
+            elif fault := _unwanted(name):
+                yield name, fault
+            else:
+                member = archive.extractfile(info)
+                assert member is not None  # it is a file
+                plain = io.BufferedReader(_Limited(member))
+                yield name, _unpacked(_suffix(name), plain, _Budget(info.size))
+        assert archive.fileobj is not None  # it was opened from one
+        while rest := archive.fileobj.read(1 << 16):
+            if rest.strip(b"\0"):
+                yield (
+                    "(after its end)",
+                    Unusable("data after the archive's end", "pack one archive a file"),
+                )
+                return
+
+
+_LINK = Unusable("not a regular file", "pack the file, not a link to it")
+
+
+def _unwanted(name: str) -> Unusable | None:
+    if ".." in PurePosixPath(name.replace("\\", "/")).parts:
+        return Unusable("unsafe name in an archive", "pack it by names without `..`", name)
+    if is_archive(name):
+        return Unusable("an archive in an archive", "unpack the outer one")
+    return None
+
+
+def _suffix(name: str) -> str:
+    return PurePosixPath(name.lower()).suffix
+
+
+def damaged(error: Exception) -> Unusable:
+    """The one wording for a file that is not what its name says."""
+    return Unusable("file is damaged or cut short",
+                    "fetch it again; what could be read of it is kept",
+                    f"{type(error).__name__}: {error}")  # fmt: skip
+
+
+class _Strict(tarfile.TarInfo):
+    """tarfile takes a bad header, and the lack of an end, for the archive's end; this does not."""
+
+    @classmethod
+    def fromtarfile(cls, archive: tarfile.TarFile) -> Self:
+        try:
+            return super().fromtarfile(archive)
+        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
+            raise  # the end, as it should be
+        except tarfile.HeaderError as error:
+            raise tarfile.ReadError(str(error)) from None
+
+
+class _Streams(io.RawIOBase):
+    """bz2 or xz, one stream after another; Python's own readers ignore what is none, silently."""
+
+    def __init__(self, raw: IO[bytes], new: Callable[[], Any]) -> None:
+        self._raw, self._new, self._now, self._held = raw, new, new(), b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Buffer, /) -> int:
+        view = memoryview(buffer)
+        piece = b""
+        while not piece:
+            if self._now.eof:
+                self._held = (self._now.unused_data or self._raw.read(1 << 16)).lstrip(b"\0")
+                if not self._held:
+                    return 0
+                self._now = self._new()
+            elif self._now.needs_input and not self._held:
+                self._held = self._raw.read(1 << 16)
+                if not self._held:
+                    raise EOFError("the compressed stream has no end")
+            piece = self._now.decompress(self._held, len(view))
+            self._held = b""
+        view[: len(piece)] = piece
+        return len(piece)
+
+
+# -- how far things may expand -----------------------------------------------------------------
+
+
+class _Budget:
+    """How many bytes may still come out of what is packed."""
+
+    def __init__(self, packed: int, plain: int = MAX_PLAIN) -> None:
+        self._packed, self._plain, self._seen = packed, plain, 0
+
+    def spend(self, n: int) -> None:
+        self._seen += n
+        if self._seen > max(self._plain, MAX_RATIO * self._packed):
+            raise Unusable(
+                "expands too much", f"unpack it yourself if it is meant: over {MAX_RATIO} times",
+                f"{self._packed} bytes became more than {self._seen}",
+            )  # fmt: skip
+
+
+class _Limited(io.RawIOBase):
+    """A stream that ends with its budgets."""
+
+    def __init__(self, stream: IO[bytes], *budgets: _Budget) -> None:
+        # read() would go on to where a file was cut, and lose what comes before that
+        self._read = getattr(stream, "read1", stream.read)
+        self._budgets = budgets
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Buffer, /) -> int:
+        view = memoryview(buffer)
+        piece = self._read(len(view))
+        view[: len(piece)] = piece
+        for budget in self._budgets:
+            budget.spend(len(piece))
+        return len(piece)
+
+
+def _unpacked(suffix: str, raw: IO[bytes], budget: _Budget) -> IO[bytes]:
+    if suffix not in _PACKED:
+        return raw
+    return io.BufferedReader(_Limited(_PACKED[suffix](raw), budget), 1 << 18)

@@ -1,0 +1,15 @@
+(function_declaration name: (_) @name body: (_) @body) @definition.function
+
+; func (s *Stack[T]) Push(x T) {…}: the receiver's type is the class
+(method_declaration
+  receiver: (parameter_list
+    (parameter_declaration
+      type: [
+        (type_identifier) @parent
+        (generic_type type: (_) @parent)
+        (pointer_type [(type_identifier) @parent (generic_type type: (_) @parent)])
+      ]))
+  name: (_) @name
+  body: (_) @body) @definition.method
+
+(comment) @comment  ; godoc: the comment right above

@@ -1,0 +1,240 @@
+"""Places of files: a path, a glob or a URI (`s3a://…`), listed and opened.
+
+Local files are found by the operating system's own calls, because a name may be any bytes; the
+rest goes through `pyarrow.fs`. Keys, region and endpoint of S3 are the usual `AWS_…` variables.
+"""
+
+from __future__ import annotations
+
+import glob
+import io
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from jobs.records import Unusable
+from lakehouse.errors import ServiceError, UserError
+
+if TYPE_CHECKING:
+    from pyarrow import fs
+    from typing_extensions import Buffer
+
+_S3 = ("s3", "s3a", "s3n")
+_AHEAD = 4 * 2**20
+"""Bytes that one request to a remote store asks for."""
+_RIGHTS = "check that it exists and its rights"
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file as it was when it was listed."""
+
+    uri: str
+    name: str
+    """Its path below what the source names, printable: the first part of every origin."""
+    size: int = 0
+    state: str = ""
+    """When it was last changed: with the size, what shows that it is another one by now."""
+    fault: tuple[str, str, str] | None = None
+    """Reason, remedy and evidence where it cannot be opened at all."""
+
+
+def listing(where: str, ignore: Sequence[str] = ()) -> list[File]:
+    """Every file at a place, by name; UserError if there is none, ServiceError if none answers."""
+    remote = "://" in where and not where.startswith("file://")
+    files = _listed_remote if remote else _listed
+    found = sorted(files(where.removeprefix("file://"), ignore), key=lambda f: f.name)
+    if not found:
+        raise UserError(f"{where}: there is no file; name a file, a glob, or a folder with files")
+    return found
+
+
+# -- local files -------------------------------------------------------------------------------
+
+
+def _listed(where: str, ignore: Sequence[str]) -> Iterator[File]:
+    path = Path(where)
+    roots, base = [where], str(path if path.is_dir() else path.parent)
+    if not os.path.lexists(where):
+        if not glob.has_magic(where):
+            raise UserError(f"{where} does not exist")
+        roots = glob.glob(where, recursive=True, include_hidden=True)  # noqa: PTH207 - of any path
+        base = os.path.dirname(_fixed(where))  # noqa: PTH120 - it may end with a separator
+    for root in dict.fromkeys(_below(roots, ignore)):
+        yield _file(root, _shown(os.path.relpath(root, base)))
+
+
+def _fixed(pattern: str) -> str:
+    """What stands before the first wildcard."""
+    return pattern[: min(pattern.find(c) for c in "*?[" if c in pattern)]
+
+
+def _below(roots: Sequence[str], ignore: Sequence[str]) -> Iterator[str]:
+    """Files, and folders that are not entered (a link to one may lead in a circle)."""
+    unread: list[OSError] = []
+    for root in roots:
+        if not Path(root).is_dir():
+            yield root
+            continue
+        for folder, folders, names in os.walk(root, onerror=unread.append):
+            folders[:] = [n for n in folders if not _ignored(n, ignore)]
+            links = [n for n in folders if (Path(folder) / n).is_symlink()]
+            yield from (str(Path(folder) / n) for n in (*names, *links) if not _ignored(n, ignore))
+    yield from (error.filename for error in unread)
+
+
+def _ignored(name: str, ignore: Sequence[str]) -> bool:
+    return any(fnmatch(name, pattern) for pattern in ignore)
+
+
+def _shown(name: str) -> str:
+    """A name on one line, whatever bytes it is made of."""
+    shown = os.fsencode(name).decode("utf-8", "backslashreplace")
+    return shown.replace("\n", "\\n").replace("\r", "\\r")
+
+
+def _file(path: str, name: str) -> File:
+    try:
+        found = Path(path).stat()
+    except OSError as error:  # a link to nowhere or to itself, or gone by now
+        return File(path, name, fault=("file cannot be read", _RIGHTS, str(error)))
+    if stat.S_ISDIR(found.st_mode):
+        fault = ("link to a folder", "name the folder itself in a source", "not followed")
+        if not Path(path).is_symlink():
+            fault = ("folder cannot be read", _RIGHTS, _shown(path))
+        return File(path, name, fault=fault)
+    if not stat.S_ISREG(found.st_mode):
+        kind = stat.filemode(found.st_mode)
+        return File(path, name, fault=("not a regular file", "remove it from the folder", kind))
+    return File(path, name, found.st_size, str(found.st_mtime_ns))
+
+
+# -- remote files ------------------------------------------------------------------------------
+
+
+def _listed_remote(where: str, ignore: Sequence[str]) -> Iterator[File]:
+    from fsspec.implementations.arrow import ArrowFSWrapper
+    from pyarrow import fs
+
+    store, path = _store(where)
+    scheme = where.partition("://")[0]
+    try:
+        roots = [path]
+        base = path
+        if glob.has_magic(path):
+            roots = ArrowFSWrapper(store).glob(path)
+            base = _fixed(path).rpartition("/")[0]
+        for info in store.get_file_info(roots):
+            if info.type == fs.FileType.NotFound:
+                raise UserError(f"{where} does not exist")
+            if info.is_file:
+                base = base if info.path != base else base.rpartition("/")[0]
+                inside = [info]
+            else:
+                inside = store.get_file_info(fs.FileSelector(info.path, recursive=True))
+            for each in inside:
+                name = each.path.removeprefix(base).strip("/")
+                if each.is_file and not any(_ignored(n, ignore) for n in name.split("/")):
+                    yield File(
+                        f"{scheme}://{each.path}", _shown(name), each.size, str(each.mtime_ns)
+                    )
+    except OSError as error:
+        raise ServiceError(f"{where} cannot be listed: {error}") from None
+
+
+def _store(uri: str) -> tuple[fs.FileSystem, str]:
+    """The file system of a URI, and the path in it."""
+    import pyarrow as pa
+    from pyarrow import fs
+
+    scheme, _, path = uri.partition("://")
+    try:
+        if scheme in _S3:
+            endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+            protocol, _, host = (endpoint or "https://").rpartition("//")
+            store = fs.S3FileSystem(
+                endpoint_override=host or None, scheme=protocol.rstrip(":") or "https",
+                region=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"),
+                connect_timeout=5, request_timeout=30,
+                retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=3),
+            )  # fmt: skip
+            return store, path.strip("/")
+        return fs.FileSystem.from_uri(uri)  # type: ignore[no-any-return]
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ImportError) as error:
+        raise UserError(f"{uri}: not a place that can be read: {error}") from None
+
+
+# -- reading -----------------------------------------------------------------------------------
+
+
+@contextmanager
+def opened(file: File) -> Iterator[IO[bytes]]:
+    """A file's bytes, from any position; ServiceError if it changed since it was listed.
+
+    What cannot be read is `Unusable` where the file lies here, and a ServiceError where it is
+    remote: a bad disk will not mend, a store will answer again.
+    """
+    if file.fault:
+        raise Unusable(*file.fault)
+    store, path = _store(file.uri) if "://" in file.uri else (None, file.uri)
+    try:
+        raw = store.open_input_file(path) if store else io.FileIO(path)
+    except FileNotFoundError as error:
+        raise Unusable("file cannot be read", _RIGHTS, error) from None
+    except OSError as error:
+        raise _unread(file, error) from None
+    with raw:
+        yield io.BufferedReader(_Watched(raw, file), _AHEAD if store else 1 << 18)
+    if _now(file, store, path) != (file.size, file.state):
+        raise ServiceError(
+            f"{file.name} changed while it was read; run again when its writer is done, or point "
+            f"the source at a copy"
+        )
+
+
+def _now(file: File, store: fs.FileSystem | None, path: str) -> tuple[int | None, str]:
+    if store is None:
+        now = _file(path, file.name)
+        return now.size, now.state
+    try:
+        (info,) = store.get_file_info([path])
+    except OSError as error:
+        raise _unread(file, error) from None
+    return info.size, str(info.mtime_ns)
+
+
+def _unread(file: File, error: OSError) -> Exception:
+    if "://" in file.uri:
+        return ServiceError(f"{file.uri} cannot be read: {error}")
+    return Unusable("file cannot be read", _RIGHTS, error)
+
+
+class _Watched(io.RawIOBase):
+    """A stream whose failures say what failed: the place, not the format that is read from it."""
+
+    def __init__(self, stream: IO[bytes], file: File) -> None:
+        self._stream, self._file = stream, file
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        self._stream.seek(offset, whence)
+        return self._stream.tell()
+
+    def tell(self) -> int:
+        return self._stream.tell()
+
+    def readinto(self, buffer: Buffer, /) -> int:
+        try:
+            return self._stream.readinto(buffer)  # type: ignore[attr-defined, no-any-return]
+        except OSError as error:
+            raise _unread(self._file, error) from None

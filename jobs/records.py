@@ -1,0 +1,65 @@
+"""What a reader yields: a document, or the reason why a record cannot be one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+
+FAILED = "source failed"
+"""The reason of a record that stands for a source which must be read again: no row of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A document, or (with a `reason`) a record that cannot be one."""
+
+    origin: str
+    kind: str = "code"
+    language: str = ""
+    instruction: str = ""
+    content: str = ""
+    license: str = ""
+    """As the record itself declares it; empty: the source's."""
+    path: str = ""
+    """Of the source file, or as the record declares it; empty where there is none."""
+    reason: str = ""
+    remedy: str = ""
+    evidence: str = ""
+
+
+class Unusable(Exception):
+    """A record that cannot be used: the reason, the remedy, what was seen."""
+
+    def __init__(self, reason: str, remedy: str, evidence: object = "") -> None:
+        super().__init__(reason)
+        self.reason, self.remedy, self.evidence = reason, remedy, str(evidence)[:300]
+
+
+def guarded(origin: str, make: Callable[[], Record]) -> Record:
+    """The document, checked; or its rejection."""
+    try:
+        record = make()
+        text = record.instruction + record.content
+        if not record.content.strip():
+            raise Unusable("empty", "none: there is nothing to learn from")
+        if "\0" in text:
+            raise Unusable("NUL character", "remove it; is this a binary file, or UTF-16?")
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise Unusable("lone surrogate", "repair the text's encoding", error) from None
+        return record
+    except Unusable as fault:
+        return rejected(origin, fault)
+
+
+def rejected(origin: str, fault: Unusable) -> Record:
+    """The record that says why there is none."""
+    return Record(origin, reason=fault.reason, remedy=printable(fault.remedy),
+                  evidence=json.dumps({"seen": printable(fault.evidence)}))  # fmt: skip
+
+
+def printable(text: str) -> str:
+    """Text that any table and terminal holds: what cannot be encoded, and NUL, are escaped."""
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")

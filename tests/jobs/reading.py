@@ -1,0 +1,34 @@
+"""Reading a source in tests as the stage does, without Spark."""
+
+import datetime as dt
+from pathlib import Path
+
+from jobs import sources
+from jobs.readers import READERS
+from jobs.records import Record
+from lakehouse.settings import load
+
+DAY = dt.date(2026, 11, 1)
+
+
+def read(path: Path | str) -> list[Record]:
+    """Every record of the `local` source at this place, or of the source in this TOML."""
+    own = str(path).endswith(".toml")
+    settings = load("tiny", [f"corpus.sources={path}" if own else f"local.path={path}"])
+    source = sources.load(str(path) if own else "local", settings)
+    items, reader = READERS[source.reader]
+    return [r for i in items(source, settings, DAY) for r in reader(i, source, settings, DAY)]
+
+
+def kept(path: Path | str) -> dict[str, str]:
+    """Origin and content of what can be used; nothing may be rejected."""
+    found = read(path)
+    assert not [r for r in found if r.reason]
+    return {r.origin: r.content for r in found}
+
+
+def toml(folder: Path, text: str, name: str = "mine") -> Path:
+    """A source of the user's own."""
+    path = folder / f"{name}.toml"
+    path.write_text(f'owner = "me"\n{text}')
+    return path

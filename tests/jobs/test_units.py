@@ -1,0 +1,154 @@
+"""Units of source files: golden fixtures a language, damage, and what holds for any text."""
+
+import json
+import textwrap
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jobs import units
+from jobs.units import Unit
+
+FIXTURES = Path(__file__).parent / "units"
+GOLDEN = json.loads((FIXTURES / "golden.json").read_text())
+LANGUAGES = sorted(GOLDEN)
+
+
+def seen(unit: Unit) -> dict[str, object]:
+    return {
+        "kind": unit.kind, "parent": unit.parent, "name": unit.name,
+        "lines": [unit.start_line, unit.end_line], "signature": unit.signature,
+        "docstring": unit.docstring, "damaged": unit.damaged,
+    }  # fmt: skip
+
+
+def at_their_lines(text: str, unit: Unit) -> bool:
+    """Whether a unit's code is its lines of the text, less the first line's indentation."""
+    lines = units.unix(text).split("\n")[unit.start_line - 1 : unit.end_line]
+    code = unit.text.split("\n")
+    lead = len(lines[0]) - len(lines[0].lstrip(" \t\f\v")) if lines[0].endswith(code[0]) else 0
+    cut = [line.removeprefix(lines[0][:lead]) for line in lines]
+    first, last = code[0] in cut[0], cut[-1].startswith(code[-1]) or code[-1] in cut[-1]
+    same = zip(code[1:-1], cut[1:-1], lines[1:-1], strict=True)
+    return first and last and len(code) == len(lines) and all(c in (d, raw) for c, d, raw in same)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_units_of_each_language(language: str) -> None:
+    text = (FIXTURES / f"{language}.txt").read_text()
+    found = units.of_file(text, language)
+    assert [seen(u) for u in found] == GOLDEN[language]
+    assert all(at_their_lines(text, u) for u in found)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_line_ends_and_a_byte_order_do_not_matter(language: str) -> None:
+    text = (FIXTURES / f"{language}.txt").read_text()
+    assert units.of_file(text.replace("\n", "\r\n"), language) == units.of_file(text, language)
+
+
+def test_code_carries_decorators_and_doc_comments_and_loses_its_indentation() -> None:
+    text = (FIXTURES / "rust.txt").read_text()
+    code = {u.name: u.text for u in units.of_file(text, "rust")}
+    assert code["add"].startswith("/// Adds.\n///\n/// # Examples\n#[inline]\npub fn add")
+    assert code["name"].split("\n")[:2] == ["/// Its name.", "fn name(&self) -> String {"]
+    python = (FIXTURES / "python.txt").read_text()
+    size = next(u.text for u in units.of_file(python, "python") if u.name == "size")
+    assert size.startswith("@property\ndef size(self) -> int:\n    text = ")
+
+
+def test_a_comment_apart_or_about_something_else_is_no_documentation() -> None:
+    text = "/** apart */\n\nfunction f() {\n}\nlet x = 1; /** x */\nfunction g() {\n}\n"
+    assert [u.docstring for u in units.of_file(text, "javascript")] == ["", ""]
+
+
+def test_a_nested_function_belongs_to_the_one_around_it() -> None:
+    text = "def f():\n    class A:\n        def g(self):\n            pass\n    return A\n"
+    [unit] = units.of_file(text, "python")
+    assert (unit.name, unit.end_line) == ("f", 5)
+
+
+TEMPLATES = {
+    "python": "def f{}(a):\n    return a\n",
+    "javascript": "function f{}(a) {{\n  return a;\n}}\n",
+    "typescript": "function f{}(a: number) {{\n  return a;\n}}\n",
+    "java": "class f{} {{\n  int x = a;\n}}\n",
+    "c": "int f{}(int a) {{\n  return a;\n}}\n",
+    "cpp": "int f{}(int a) {{\n  return a;\n}}\n",
+    "go": "func f{}(a int) int {{\n\treturn a\n}}\n",
+    "rust": "fn f{}(a: i32) -> i32 {{\n    a\n}}\n",
+    "php": "function f{}($a) {{\n  return $a;\n}}\n",
+    "swift": "func f{}(a: Int) -> Int {{\n  return a\n}}\n",
+}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_damage_spoils_one_unit_and_is_accounted_for(language: str) -> None:
+    parts = [TEMPLATES[language].format(n) for n in range(5)]
+    parts[2] = parts[2].replace("a\n", ") a +\n").replace("a;\n", ") a +;\n")
+    found = units.of_file("".join(parts), language)
+    assert [u.name for u in found if not u.damaged] == ["f0", "f1", "f3", "f4"]
+    height = parts[0].count("\n")
+    lost = [(u.start_line, u.end_line) for u in found if u.damaged]
+    assert lost
+    assert all(2 * height < start and end <= 3 * height for start, end in lost)
+
+
+def test_a_brace_that_is_missing_does_not_swallow_the_functions_that_follow() -> None:
+    for language in ("c", "cpp", "javascript", "typescript", "rust", "php", "swift"):
+        parts = [TEMPLATES[language].format(n) for n in range(5)]
+        parts[2] = parts[2].replace("}", "")
+        found = units.of_file("".join(parts), language)
+        assert [u.name for u in found if not u.damaged] == ["f0", "f1", "f3", "f4"], language
+        assert any(u.damaged and u.start_line == 7 for u in found), language
+
+
+def test_a_file_that_is_none_is_one_damaged_block() -> None:
+    prose = "It is done. I cannot do that, sorry.\n" * 50
+    [unit] = units.of_file(prose, "java")
+    assert (unit.kind, unit.damaged, unit.start_line) == ("block", True, 1)
+
+
+def test_php_without_its_tag_and_typescript_with_markup_are_read_by_their_second_grammar() -> None:
+    assert [u.name for u in units.of_file(TEMPLATES["php"].format(1), "php")] == ["f1"]
+    markup = "function f() {\n  return <div>{1}</div>;\n}\n"
+    cast = "function g(a: any) {\n  return <string>a;\n}\n"
+    for text in (markup, cast):
+        assert [u.damaged for u in units.of_file(text, "typescript")] == [False]
+
+
+def test_a_language_without_grammar_has_no_units_and_is_one_block() -> None:
+    assert units.of_file("SELECT 1", "sql") == []
+    assert units.whole("\n\n  a\nb\n\n", "sql") == Unit("block", "sql", "  a\nb", 3, 4)
+
+
+WORDS = st.sampled_from([
+    "def f(x):\n    return x\n", "class A {\n", "}\n", "function f(a) { return a }\n", "(", ")",
+    "{", "fn f() {}\n", "/** d */\n", "/// d\n", "# c\n", "@d\n", "'", '"', "`", "\r\n", "\r",
+    "\n\n", "\0", "é", "😀", "\u2028", "\f", "    ", "\t", "return ) a\n", "func f() int {\n", ";",
+    "int f(int a) { return a; }\n", "<?php\n", "func f() -> Int {\n return 1\n}\n",
+    "impl A { fn g(&self) {} }\n",
+])  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(WORDS | st.text(max_size=8), max_size=12).map("".join), st.sampled_from(LANGUAGES))
+def test_any_text_gives_units_that_are_its_lines(text: str, language: str) -> None:
+    found = units.of_file(text, language)
+    for unit in found:
+        assert at_their_lines(text, unit), unit
+        assert unit.text.strip() or unit.damaged
+    intact = [(u.start_line, u.end_line, u.text, u.kind) for u in found if not u.damaged]
+    assert len(intact) == len(set(intact)) or "\n" not in text
+
+
+@given(st.integers(0, 6), st.sampled_from([" ", "\t"]))
+def test_indentation_of_any_depth_is_taken_off(depth: int, blank: str) -> None:
+    code = "def f(x):\n    if x:\n        return 1\n    return 2"
+    text = "".join(blank * d + "if 1:\n" for d in range(depth)) + textwrap.indent(
+        code, blank * depth
+    )
+    [unit] = units.of_file(text, "python")
+    assert (unit.text, unit.start_line, unit.end_line) == (code, depth + 1, depth + 4)

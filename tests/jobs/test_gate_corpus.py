@@ -53,12 +53,11 @@ def duplicate(n: int) -> Row:
 
 
 def snippet(n: int) -> Row:
-    texts = {c.name: "" for c in SNIPPETS.columns if c.type == "STRING"}
-    numbers = {c.name: 1 for c in SNIPPETS.columns if c.type == "INT"}
     return {
-        **texts, **numbers, "snippet_id": sha(n), "document_id": sha(n), "ds": DAY,
-        "source": "s", "language": "python", "code": f"x = {n}", "license": "MIT",
-        **({"kind": "block"} if "kind" in texts else {}),
+        "snippet_id": sha(n), "document_id": sha(n), "ds": DAY, "source": "s",
+        "language": "python", "kind": "block", "name": "", "parent": "", "signature": "",
+        "docstring": "", "start_line": 1, "end_line": 1, "code": f"x = {n}", "n_tokens": 3,
+        "license": "MIT",
     }  # fmt: skip
 
 
@@ -93,6 +92,9 @@ FAULTS: dict[Table, dict[str, Row]] = {
     },
     SNIPPETS: {
         "expect_column_values_to_be_between on n_tokens": {"n_tokens": 0},
+        "expect_column_values_to_be_in_set on kind": {"kind": "prose"},
+        "a snippet has a span of lines": {"start_line": 2},
+        "a block has neither name nor signature": {"name": "f"},
         "a snippet has an id, a document and code": {"code": ""},
         "required columns are filled": {"license": None},
     },

@@ -1,7 +1,9 @@
 """Daily corpus refresh: sources -> bronze.documents -> silver.snippets, one run a day.
 
-*Triage*: a failed task's log ends with one sentence that says what to do. Clearing a task runs its
-job again; jobs are idempotent. A backfill of this DAG replays the whole chain, one run a day.
+*Triage*: a red `gate_corpus` names the failing expectation and rows, is not retried, and no
+instruction is written for the day (docs/operations.md says what to do). Any other failed task's log
+ends with one sentence that says what to do. Clearing a task runs its job again; jobs are
+idempotent. A backfill of this DAG replays the whole chain, one run a day.
 """
 
 from __future__ import annotations

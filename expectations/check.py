@@ -1,20 +1,20 @@
 """The one use of Great Expectations: run a suite over a DataFrame, get rows back.
 
-Suites are JSON beside this file, one a table; structural ones come from `structural`. An
-expectation that raises (a missing column, say) is a failure with its error as what was observed.
+Suites are JSON beside this file, one a table; structural ones come from `structural`. A limit that
+is a setting stands there as GX's `{"$PARAMETER": NAME}`. An expectation that raises (a missing
+column, say) is a failure with its error as what was observed.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expectations.structural import Expectation
-from lakehouse.tables import Table
 
 SUITES = Path(__file__).parent
 _NAMES_ROWS = {"column", "column_list", "unexpected_rows_query"}
@@ -36,31 +36,35 @@ class Finding:
     threshold: str
 
 
-def suite(table: Table) -> list[Expectation]:
-    """The hand-written suite of a table."""
-    path = SUITES / f"{table.full_name}.json"
-    found: list[Expectation] = json.loads(path.read_text())
+def suite(name: str) -> list[Expectation]:
+    """The hand-written suite of that name: a table's `layer.name`, or what it is about."""
+    found: list[Expectation] = json.loads((SUITES / f"{name}.json").read_text())
     return found
 
 
-def check(rows: DataFrame, expectations: Sequence[Expectation], row_id: str) -> list[Finding]:
+def check(
+    rows: DataFrame, expectations: Sequence[Expectation], row_id: str,
+    parameters: Mapping[str, Any] | None = None,
+) -> list[Finding]:  # fmt: skip
     """Validate rows against expectations; a failing one names up to 20 rows by `row_id`."""
-    results = _validate(rows, expectations, {"result_format": "SUMMARY"})
+    given = dict(parameters or {})
+    results = _validate(rows, expectations, {"result_format": "SUMMARY"}, given)
     failing = [
         e for e, r in zip(expectations, results, strict=True)
         if not r["success"] and e["kwargs"].keys() & _NAMES_ROWS
     ]  # fmt: skip
     if failing:  # only now is the costly look-up of the failing rows worth its price
         named = {"result_format": "COMPLETE", "unexpected_index_column_names": [row_id]}
-        again = iter(_validate(rows, failing, named))
+        again = iter(_validate(rows, failing, named, given))
         results = [next(again) if e in failing else r
                    for e, r in zip(expectations, results, strict=True)]  # fmt: skip
     return [_finding(e, r, row_id) for e, r in zip(expectations, results, strict=True)]
 
 
 def _validate(
-    rows: DataFrame, expectations: Sequence[Expectation], result_format: dict[str, Any]
-) -> list[dict[str, Any]]:
+    rows: DataFrame, expectations: Sequence[Expectation], result_format: dict[str, Any],
+    parameters: dict[str, Any],
+) -> list[dict[str, Any]]:  # fmt: skip
     """Results in the order of the expectations (GX itself regroups them by column)."""
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
     import great_expectations as gx
@@ -81,7 +85,10 @@ def _validate(
     definition = context.validation_definitions.add(
         gx.ValidationDefinition(name="validation", data=batch, suite=checked)
     )
-    outcome: Any = definition.run(batch_parameters={"dataframe": rows}, result_format=result_format)
+    outcome: Any = definition.run(
+        batch_parameters={"dataframe": rows}, expectation_parameters=parameters,
+        result_format=result_format,
+    )  # fmt: skip
     results: list[dict[str, Any]] = outcome.to_json_dict()["results"]
     return sorted(results, key=lambda r: int(r["expectation_config"]["meta"]["place"]))
 
@@ -91,6 +98,7 @@ def _finding(expectation: Expectation, result: dict[str, Any], row_id: str) -> F
     column = expectation.get("name") or kwargs.get("column") or ",".join(
         kwargs.get("column_list", ())
     )  # fmt: skip
+    used = result["expectation_config"]["kwargs"]  # with the parameters' values
     seen = result.get("result") or {}
     raised = [e.get("exception_message") for e in _exceptions(result.get("exception_info") or {})]
     observed = {
@@ -108,7 +116,7 @@ def _finding(expectation: Expectation, result: dict[str, Any], row_id: str) -> F
         observed=json.dumps(
             {k: v for k, v in observed.items() if v not in (None, [])}, default=str
         ),
-        threshold=json.dumps({k: v for k, v in kwargs.items() if k != "column"}),
+        threshold=json.dumps({k: v for k, v in used.items() if k not in {"column", "batch_id"}}),
     )
 
 

@@ -17,11 +17,12 @@ from typing import Any
 
 from expectations.check import Finding, check, suite
 from expectations.structural import of_table
+from jobs.decision import Checked, decide
 from jobs.scope import Scope, versions
 from lakehouse.books import rejected_by
-from lakehouse.errors import GateError, ServiceError
+from lakehouse.errors import ServiceError
 from lakehouse.run import Counts, Run, Stage, entry
-from lakehouse.tables import JOB_RUNS, QUALITY_RESULTS, STAGED, Table
+from lakehouse.tables import JOB_RUNS, QUALITY_RESULTS, STAGED
 
 
 def books(run: Run) -> list[dict[str, Any]]:
@@ -58,46 +59,26 @@ def _require_finished(run: Run, stage: str, since: dt.datetime) -> None:
 
 def main(run: Run) -> Counts:
     """Check the day's staged pairs; GateError names what failed and on which rows."""
-    version = run.versions[STAGED.full_name]
-    digest = run.lake.digest(STAGED, run.partition, version)
     scope = Scope(run.settings, run.lake, run.partition)
     staged = run.table(STAGED).where(scope.pairs).localCheckpoint()
     total = staged.count()
-    checked: list[tuple[str, Table, Finding]] = []
+    found: list[Finding] = []
     if total:
-        rules = of_table(STAGED) + suite(STAGED)
-        checked += [(STAGED.full_name, STAGED, f) for f in check(staged, rules, "pair_id")]
+        found = check(staged, of_table(STAGED) + suite(STAGED.full_name), "pair_id")
     ledger = run.spark.createDataFrame(
         books(run), "stage STRING, rows_in LONG, rows_kept LONG, rows_rejected LONG, held LONG"
     )
-    checked += [(JOB_RUNS.full_name, JOB_RUNS, f) for f in check(ledger, suite(JOB_RUNS), "stage")]
-    run.lake.append_missing(QUALITY_RESULTS, [
-        {"ds": run.partition, "suite": name, "table_name": STAGED.full_name,
-         "table_version": version, "table_digest": digest,
-         "model_id": scope.teacher["model_id"], "prompt_version": scope.prompts.version,
-         "expectation": f.expectation,
-         "column": f.column, "success": f.success, "severity": f.severity,
-         "observed": f.observed, "threshold": f.threshold, "run_id": run.run_id}
-        for name, _, f in checked
-    ], run.run_id)  # fmt: skip
-    failed = [f for _, _, f in checked if not f.success]
-    for finding in failed:
-        run.log.warning("expectation failed", severity=finding.severity,
-                        expectation=finding.expectation, on=finding.column,
-                        observed=finding.observed)  # fmt: skip
-    if critical := [f for f in failed if f.severity == "critical"]:
-        named = "; ".join(f"{f.expectation} on {f.column}: {f.observed[:300]}" for f in critical)
-        raise GateError(
-            f"{len(critical)} of {len(checked)} expectations failed on {STAGED.full_name} "
-            f"version {version}, {run.partition}: {named}. Gold is unchanged; the rows are in "
-            f"staging: lake sql \"SELECT * FROM {STAGED.full_name} WHERE ds = '{run.partition}'\""
-        )
+    balanced = check(ledger, suite(JOB_RUNS.full_name), "stage")
+    checked = [Checked(STAGED.full_name, STAGED, found),
+               Checked(JOB_RUNS.full_name, STAGED, balanced)]  # fmt: skip
+    decide(run, checked, scope.teacher["model_id"], scope.prompts.version)
     return Counts(total, total, 0)
 
 
 STAGE = Stage(
     "gate", main, reads=(STAGED,), writes=(QUALITY_RESULTS,), settings=("model",),
-    depends=lambda settings: json.dumps([versions(settings), suite(STAGED), suite(JOB_RUNS)]),
+    depends=lambda settings: json.dumps(
+        [versions(settings), *(suite(t.full_name) for t in (STAGED, JOB_RUNS))]),
 )  # fmt: skip
 
 if __name__ == "__main__":

@@ -54,10 +54,11 @@ SECTIONS: tuple[tuple[str, str], ...] = (
         made AS (SELECT count(*) AS pairs FROM gold.instruction_pairs)
         SELECT pairs, tokens, round(tokens / greatest(pairs, 1), 1) AS tokens_per_pair,
         usd, usd / greatest(pairs, 1) AS usd_per_pair FROM spent, made"""),
-    ("Gates", """SELECT ds, table_version, count(*) AS expectations,
+    ("Gates", """SELECT ds, table_name, table_version, count(*) AS expectations,
         count_if(NOT success) AS failed,
         count_if(NOT success AND severity = 'critical') AS failed_critical
-        FROM ops.quality_results GROUP BY run_id, ds, table_version ORDER BY ds, table_version"""),
+        FROM ops.quality_results GROUP BY run_id, ds, table_name, table_version
+        ORDER BY ds, table_name, table_version"""),
     ("Where the time went", f"""SELECT stage, count(*) AS days, round(sum(seconds), 1) AS seconds
         FROM {_NEWEST} GROUP BY stage ORDER BY seconds DESC"""),
     ("Best and worst pairs", """WITH ranked AS (SELECT *, row_number() OVER (ORDER BY score DESC,

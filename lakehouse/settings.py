@@ -169,6 +169,17 @@ class Decontaminate(_Section):
     """TOML file of people's verdicts on hits; empty for none."""
 
 
+class GateCorpus(_Section):
+    """What a day's figures are compared with; the bands are expectations/trailing_days.json."""
+
+    trailing_days: Positive = 7
+    """Days before it, at most: those with documents that passed this gate."""
+    enough_days: Positive = 3
+    """With fewer of them nothing is compared."""
+    accepted: tuple[dt.date, ...] = ()
+    """Days that a person has found right although they leave the bands: these only warn there."""
+
+
 class Model(_Section):
     """The models and the prompts they are asked with."""
 
@@ -280,6 +291,7 @@ class Settings(_Section):
     deduplicate: Deduplicate = Deduplicate()
     extract: Extract = Extract()
     decontaminate: Decontaminate = Decontaminate()
+    gate_corpus: GateCorpus = GateCorpus()
     model: Model
     engine: Engine = Engine()
     summarize: Summarize

@@ -46,6 +46,10 @@ STAGES: tuple[StageRef, ...] = (
     StageRef(
         "decontaminate", "jobs.decontaminate", "corpus", "spark", (t.SNIPPETS,), (t.CONTAMINATION,)
     ),
+    StageRef(
+        "gate_corpus", "jobs.gate_corpus", "corpus", "spark",
+        (t.DOCUMENTS, t.DUPLICATES, t.SNIPPETS, t.CONTAMINATION), (t.QUALITY_RESULTS,),
+    ),
     StageRef("prepare", "training.prepare", "instructions", "gpu", (), (t.MODELS,)),
     StageRef(
         "generate", "jobs.generate", "instructions", "gpu", (t.SNIPPETS, t.CONTAMINATION, t.MODELS),

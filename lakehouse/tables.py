@@ -380,8 +380,8 @@ QUALITY_RESULTS = _table(
     table_name STRING -- layer.name of the table.
     table_version BIGINT -- Delta version that was checked.
     table_digest STRING -- Digest of the partition's files that were checked.
-    model_id STRING -- The teacher whose pairs were checked.
-    prompt_version STRING -- The prompt profile of those pairs.
+    model_id STRING -- The teacher whose pairs were checked; empty for a table of the corpus.
+    prompt_version STRING -- The prompt profile of those pairs; empty for a table of the corpus.
     expectation STRING -- Type of the expectation.
     column STRING -- The column, or the rule's name; empty for a table-wide one.
     success BOOLEAN -- Whether it held.

@@ -18,7 +18,8 @@ from lakehouse.settings import Settings, load
 
 DAY = dt.date(2026, 11, 1)
 REACHED = {
-    "jobs.gate": ("expectations/check.py", "expectations/structural.py"),
+    "jobs.gate": ("expectations/check.py", "expectations/structural.py", "jobs/decision.py"),
+    "jobs.gate_corpus": ("expectations/check.py", "jobs/decision.py"),
     "jobs.ingest": ("jobs/readers.py", "lakehouse/tiny_world.py"),
     "jobs.deduplicate": ("jobs/minhash.py",),
     "jobs.choose": ("jobs/scope.py", "jobs/judge.py", "lakehouse/models.py"),
@@ -100,18 +101,27 @@ def rules(module: str, settings: Settings) -> str:
 
 
 @pytest.mark.usefixtures("_teacher")
-def test_the_gate_is_ruled_by_its_suites(
-    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize(
+    ("gate", "name", "old", "new"),
+    [
+        ("jobs.gate", "staging.instruction_pairs", '"max_value": 1', '"max_value": 0.9'),
+        ("jobs.gate_corpus", "silver.duplicates", '"max_value": 1', '"max_value": 0.9'),
+        ("jobs.gate_corpus", "trailing_days", "10 * highest", "20 * highest"),
+    ],
+)
+def test_a_gate_is_ruled_by_its_suites(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gate: str, name: str,
+    old: str, new: str,
+) -> None:  # fmt: skip
     from expectations import check
 
-    before = rules("jobs.gate", settings)
+    before = rules(gate, settings)
     shutil.copytree(check.SUITES, tmp_path / "suites")
     monkeypatch.setattr(check, "SUITES", tmp_path / "suites")
-    assert rules("jobs.gate", settings) == before
-    suite = tmp_path / "suites" / "staging.instruction_pairs.json"
-    suite.write_text(suite.read_text().replace('"max_value": 1', '"max_value": 0.9'))
-    assert rules("jobs.gate", settings) != before
+    assert rules(gate, settings) == before
+    suite = tmp_path / "suites" / f"{name}.json"
+    suite.write_text(suite.read_text().replace(old, new))
+    assert rules(gate, settings) != before
 
 
 def test_training_is_ruled_by_deepspeeds_configuration(

@@ -1,0 +1,229 @@
+"""The corpus's gate: planted faults are named, bands compare with the days before, all on Spark."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from expectations.check import Finding, check, suite
+from expectations.structural import of_table
+from jobs import gate_corpus
+from jobs.gate_corpus import BANDS, CHECKED, MEASURES, bands, compare
+from lakehouse.delta import Lake
+from lakehouse.errors import GateError
+from lakehouse.run import execute
+from lakehouse.settings import load
+from lakehouse.tables import (
+    CONTAMINATION,
+    DOCUMENTS,
+    DUPLICATES,
+    QUALITY_RESULTS,
+    SNIPPETS,
+    Table,
+)
+
+DAY = dt.date(2026, 11, 10)
+NOW = dt.datetime(2026, 11, 10, tzinfo=dt.UTC)
+Row = dict[str, Any]
+
+
+def sha(n: int) -> str:
+    return f"{n:064x}"
+
+
+def document(n: int, day: dt.date = DAY) -> Row:
+    return {
+        "ds": day, "source": "s", "document_id": sha(n), "kind": "code", "language": "python",
+        "language_method": "extension", "instruction": "", "content": f"x = {n}",
+        "license": "MIT", "license_method": "declared", "secrets": "", "personal_data": "",
+        "generated": False, "minified": False, "vendored": False, "longest_line": 5,
+        "alphanumeric_fraction": 0.6, "origin": f"{n}.py",
+    }  # fmt: skip
+
+
+def duplicate(n: int) -> Row:
+    return {
+        "ds": DAY, "source": "s", "document_id": sha(n), "duplicate_of": sha(0),
+        "original_ds": DAY, "similarity": 0.8, "similar_to": sha(0), "method": "minhash",
+    }  # fmt: skip
+
+
+def snippet(n: int) -> Row:
+    return {
+        "snippet_id": sha(n), "document_id": sha(n), "ds": DAY, "source": "s",
+        "language": "python", "kind": "block", "name": "", "parent": "", "signature": "",
+        "docstring": "", "start_line": 1, "end_line": 1, "code": f"x = {n}", "n_tokens": 3,
+        "license": "MIT",
+    }  # fmt: skip
+
+
+def hit(n: int, row_kind: str = "snippet") -> Row:
+    return {
+        "ds": DAY, "row_id": sha(n), "row_kind": row_kind, "benchmark": "b",
+        "benchmark_version": "0123456789ab", "item_id": "i", "method": "ngram", "score": 0.5,
+        "evidence": json.dumps({"field": "code", "start": 0, "end": 9}), "verdict": "",
+        "adjudication": "",
+    }  # fmt: skip
+
+
+GOOD = {DOCUMENTS: document, DUPLICATES: duplicate, SNIPPETS: snippet, CONTAMINATION: hit}
+FAULTS: dict[Table, dict[str, Row]] = {
+    DOCUMENTS: {
+        "expect_column_values_to_be_in_set on kind": {"kind": "prose"},
+        "expect_column_values_to_be_in_set on language_method": {"language_method": "guess"},
+        "expect_column_values_to_be_in_set on license_method": {"license_method": "guess"},
+        "expect_column_values_to_be_between on alphanumeric_fraction":
+            {"alphanumeric_fraction": 1.5},
+        "required columns are filled": {"license": None},
+        "a document has an id, a content and an origin": {"content": ""},
+        "code has no instruction": {"instruction": "do"},
+        "signals agree with how they are known": {"longest_line": -1},
+    },
+    DUPLICATES: {
+        "expect_column_values_to_be_between on similarity": {"similarity": 0.69},
+        "expect_column_values_to_be_in_set on method": {"method": "guess"},
+        "an exact duplicate has similarity 1": {"method": "exact"},
+        "the original is named and came no later": {"original_ds": DAY + dt.timedelta(1)},
+        "required columns are filled": {"similar_to": None},
+    },
+    SNIPPETS: {
+        "expect_column_values_to_be_between on n_tokens": {"n_tokens": 0},
+        "expect_column_values_to_be_in_set on kind": {"kind": "prose"},
+        "a snippet has a span of lines": {"start_line": 2},
+        "a block has neither name nor signature": {"name": "f"},
+        "a snippet has an id, a document and code": {"code": ""},
+        "required columns are filled": {"license": None},
+    },
+    CONTAMINATION: {
+        "expect_column_values_to_be_between on score": {"score": 1.1},
+        "expect_column_values_to_be_in_set on method": {"method": "guess"},
+        "expect_column_values_to_be_in_set on verdict":
+            {"verdict": "perhaps", "adjudication": "{}"},
+        "a verdict names who judged": {"verdict": "clean"},
+        "the evidence names a span": {"evidence": "{}"},
+        "required columns are filled": {"benchmark": None},
+    },
+}  # fmt: skip
+
+
+def checked(spark: Any, table: Table, rows: list[Row]) -> dict[str, Finding]:
+    """Findings of the table's rules on crafted rows, by what they are called in a message."""
+    stamped = [{**r, "run_id": "r", table.stamp: NOW} for r in rows]
+    ddl = ", ".join(f"{c.name} {c.type}" for c in table.columns)
+    frame = spark.createDataFrame(
+        [tuple(r[n] for n in table.column_names) for r in stamped], ddl
+    ).localCheckpoint()
+    rules = of_table(table) + suite(table.full_name)
+    found = check(frame, rules, CHECKED[table], {"threshold": 0.7})
+    return {
+        f.column if f.expectation.startswith("unexpected_rows") else f"{f.expectation} on "
+        f"{f.column}": f
+        for f in found
+    }  # fmt: skip
+
+
+@pytest.mark.spark
+@pytest.mark.parametrize("table", FAULTS, ids=lambda t: t.full_name)
+def test_each_fault_fails_its_rule_alone_and_is_named(spark: Any, table: Table) -> None:
+    """A row a fault, a row twice, and good ones: every rule names its rows and no others."""
+    faults = FAULTS[table]
+    spoilt = {n: {**GOOD[table](n), **fault} for n, fault in enumerate(faults.values(), start=10)}
+    found = checked(spark, table, [GOOD[table](n) for n in (1, 2, 2)] + list(spoilt.values()))
+    failed = {name: f for name, f in found.items() if not f.success}
+    unique = [name for name in failed if "unique" in name]
+    assert failed.keys() == {*faults, *unique}
+    assert len(unique) == 1
+    for name, n in [*zip(faults, spoilt, strict=True), (unique[0], 2)]:
+        assert failed[name].severity == "critical"
+        named = {m for m in (1, 2, *spoilt) if sha(m) in failed[name].observed}
+        assert named == {n}, (name, failed[name].observed)
+    if table == DUPLICATES:  # a limit that is a setting is shown as it was
+        threshold = failed["expect_column_values_to_be_between on similarity"].threshold
+        assert json.loads(threshold)["min_value"] == 0.7
+
+
+# -- the days before -------------------------------------------------------------------------------
+
+
+def day_of(documents: int, duplicates: int = 0, snippets: int = 0) -> Mapping[str, int]:
+    return {
+        DOCUMENTS.full_name: documents, DUPLICATES.full_name: duplicates,
+        SNIPPETS.full_name: snippets, CONTAMINATION.full_name: 0,
+        "records": documents, "rejected": 0,
+    }  # fmt: skip
+
+
+def test_measures_are_set_beside_the_range_of_the_days_before() -> None:
+    before = [day_of(n, duplicates=n // 10, snippets=2 * n) for n in (100, 300, 200)]
+    rows = {r["measure"]: r for r in compare(day_of(400, duplicates=100), before, 3)}
+    assert rows["documents"] == {"measure": "documents", "today": 400.0, "days": 3,
+                                 "lowest": 100.0, "median": 200.0, "highest": 300.0}  # fmt: skip
+    assert rows["duplicate_rate"]["today"] == 0.25
+    assert rows["duplicate_rate"]["highest"] == 0.1
+    assert rows["snippets_a_document"]["lowest"] == 2.0
+
+
+def test_too_few_days_and_rates_of_nothing_leave_no_band() -> None:
+    few = compare(day_of(400), [day_of(1)] * 2, 3)
+    assert all(r["lowest"] is r["median"] is r["highest"] is None for r in few)
+    empty = {r["measure"]: r["today"] for r in compare(day_of(0), [day_of(100)] * 3, 3)}
+    assert empty == {**dict.fromkeys(MEASURES), "documents": 0.0}
+
+
+@pytest.mark.spark
+def test_bands_refuse_a_leap_and_let_a_quiet_or_empty_day_pass(spark: Any) -> None:
+    cases = {  # name: (measure, today, lowest, median, highest, which bands fail)
+        "twenty times": ("documents", 20000.0, 900.0, 1000.0, 1100.0, {"critical", "warning"}),
+        "almost nothing": ("documents", 50.0, 900.0, 1000.0, 1100.0, {"critical", "warning"}),
+        "quiet": ("documents", 300.0, 900.0, 1000.0, 1100.0, {"warning"}),
+        "empty": ("documents", 0.0, 900.0, 1000.0, 1100.0, {"warning"}),
+        "usual": ("documents", 800.0, 900.0, 1000.0, 1100.0, set()),
+        "small lake": ("documents", 90.0, 2.0, 3.0, 4.0, {"warning"}),
+        "first days": ("documents", 20000.0, None, None, None, set()),
+        "first of rejects": ("rejected_rate", 0.9, None, None, None, set()),
+        "unreadable": ("rejected_rate", 0.9, 0.0, 0.01, 0.1, {"critical", "warning"}),
+        "some unreadable": ("rejected_rate", 0.05, 0.0, 0.01, 0.1, set()),
+        "sent again": ("duplicate_rate", 0.99, 0.1, 0.2, 0.3, {"critical", "warning"}),
+        "always so": ("duplicate_rate", 0.95, 0.94, 0.95, 0.96, set()),
+        "nothing found": ("snippets_a_document", 0.0, 2.0, 3.0, 4.0, {"critical", "warning"}),
+        "no rate": ("hits_a_snippet", None, 0.0, 0.0, 0.0, set()),
+    }  # fmt: skip
+    rows = spark.createDataFrame(
+        [(case, *values[:5]) for case, values in cases.items()],
+        "case STRING, measure STRING, today DOUBLE, lowest DOUBLE, median DOUBLE, highest DOUBLE",
+    )
+    left: dict[str, set[str]] = {case: set() for case in cases}
+    for finding in check(rows, bands(accepted=False), "case"):
+        for row in json.loads(finding.observed).get("examples", []):
+            left[row["case"]].add(finding.severity)
+    assert left == {case: values[5] for case, values in cases.items()}
+
+
+@pytest.mark.spark
+def test_a_leap_stops_the_day_until_a_person_accepts_it(spark: Any, lake: Lake) -> None:
+    chosen = [f"lake.root={lake.root}", "gate_corpus.enough_days=1"]
+    settings = load("tiny", chosen)
+    before, after = DAY - dt.timedelta(1), DAY + dt.timedelta(1)
+    for day, count in ((before, 6), (DAY, 120), (after, 0)):
+        lake.sync(DOCUMENTS, [document(n, day) for n in range(count)], {"ds": day}, "r")
+    lake.sync(SNIPPETS, [snippet(1)], {"ds": DAY}, "r")
+    lake.sync(CONTAMINATION, [{**hit(1), "score": 7.0}], {"ds": DAY}, "r")
+    assert execute(gate_corpus.STAGE, before, settings)["status"] == "done"  # nothing lies before
+    with pytest.raises(GateError, match="documents between a tenth") as failure:
+        execute(gate_corpus.STAGE, DAY, settings)
+    for said in ('"today": 120.0', '"highest": 6.0', "on score", sha(1)):
+        assert said in str(failure.value)
+    assert execute(gate_corpus.STAGE, after, settings)["rows_in"] == 0  # beside `before` alone
+    lake.sync(CONTAMINATION, [hit(1)], {"ds": DAY}, "r")
+    accepting = load("tiny", [*chosen, f"gate_corpus.accepted={DAY}"])
+    assert execute(gate_corpus.STAGE, DAY, accepting)["rows_in"] == 122
+    lake.append_missing(CONTAMINATION, [hit(5, "pair")], "choose")  # a later stage's
+    assert execute(gate_corpus.STAGE, DAY, settings)["status"] == "unchanged"
+    held = lake.read(QUALITY_RESULTS, {"suite": BANDS}).to_pylist()
+    assert {r["table_name"] for r in held} == {DOCUMENTS.full_name}
+    assert {r["ds"] for r in held if not r["success"] and r["severity"] == "critical"} == {DAY}
+    assert {r["ds"] for r in held} == {before, DAY, after}

@@ -19,10 +19,10 @@ from functools import reduce
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from expectations.check import check, suite
+from expectations.check import Finding, check, suite
 from expectations.structural import Expectation, of_table
 from jobs.decision import Checked, decide
 from lakehouse.books import history
@@ -83,7 +83,7 @@ def _rows(run: Run, table: Table, days: Collection[dt.date]) -> DataFrame:
     return rows.where("row_kind = 'snippet'") if table == CONTAMINATION else rows
 
 
-def _cut(name: str) -> Any:
+def _cut(name: str) -> Column:
     """A column; of a text only its beginning: the rules ask whether it is there."""
     return F.left(F.trim(name), F.lit(_ENOUGH_TEXT)).alias(name) if name in _TEXTS else F.col(name)
 
@@ -91,7 +91,7 @@ def _cut(name: str) -> Any:
 # -- the days before -------------------------------------------------------------------------------
 
 
-def _beside_trailing_days(run: Run) -> Sequence[Any]:
+def _beside_trailing_days(run: Run) -> list[Finding]:
     """The findings of the bands, on the measures of this day and of the days before it."""
     chosen = run.settings.gate_corpus
     passed = history(run.lake, run.label).newest.items()

@@ -83,4 +83,4 @@ def test_benchmark_code_is_found_and_rejected(spark: Any, tmp_path: Path) -> Non
     assert (done[-1]["rows_in"], done[-1]["rows_rejected"]) == (2, 1)
     hits = Lake(str(root)).read(CONTAMINATION).to_pylist()
     assert {(h["benchmark"], h["item_id"]) for h in hits} == {("human_eval", "HumanEval/0")}
-    assert {h["method"] for h in hits} == {"substring", "ngram"}  # the function does not parse
+    assert {h["method"] for h in hits} == {"substring", "ngram", "ast"}

@@ -36,7 +36,7 @@ from lakehouse.tables import (
     TRAINING_EXAMPLES,
     TRAINING_RUNS,
 )  # fmt: skip
-from tests.rows import row, sketch
+from tests.rows import document, row, sketch
 
 DAYS = [dt.date(2026, 11, 1), dt.date(2026, 11, 2)]
 ASKED = "Count how many of the given words have an odd number of vowels in them."
@@ -87,9 +87,8 @@ def pair(name: str, day: dt.date, instruction: str, code: str) -> dict[str, Any]
 
 
 def original(name: str, instruction: str, code: str) -> dict[str, Any]:
-    return {"ds": DAYS[0], "source": "s", "document_id": name, "kind": "instruction",
-            "language": "python", "instruction": instruction, "content": code, "license": "MIT",
-            "origin": name}  # fmt: skip
+    return document(ds=DAYS[0], source="s", document_id=name, kind="instruction",
+                    instruction=instruction, content=code, origin=name)  # fmt: skip
 
 
 def example(set_id: str, phase: str, position: int, name: str, instruction: str,

@@ -364,7 +364,9 @@ def load(
 
 def _require_named(settings: Settings) -> None:
     """UserError unless what the settings name is there: its own stage would find out too late."""
-    for source in (*settings.corpus.sources, *settings.summarize.sources):
+    files = [data_file(SOURCES, "source", source) for source in settings.corpus.sources]
+    own = {read_toml(path, "source").get("name", path.stem) for path in files}
+    for source in set(settings.summarize.sources) - own:
         data_file(SOURCES, "source", source)
     trained = [m for m in (settings.model.base, settings.model.teacher) if m.startswith("train:")]
     for recipe in (settings.training.recipe, *(m.removeprefix("train:") for m in trained)):

@@ -67,27 +67,27 @@ def ours(tmp_path: Path) -> str:
 
 def settings(lake: Lake, *benchmarks: str, more: tuple[str, ...] = ()) -> Settings:
     return load("tiny", [
-        f"lake.root={lake.root}", "model.teacher=/somewhere", "summarize.sources=s",
+        f"lake.root={lake.root}", "model.teacher=/somewhere", "summarize.sources=local",
         "choose.scorer=yes_no", f"decontaminate.benchmarks={','.join(benchmarks)}", *more,
     ])  # fmt: skip
 
 
 def snippet(name: str, day: dt.date, code: str) -> dict[str, Any]:
-    return row(SNIPPETS, snippet_id=name, document_id=name, ds=day, source="s", language="python",
+    return row(SNIPPETS, snippet_id=name, document_id=name, ds=day, source="local", language="python",
                code=code, n_tokens=1, license="MIT")  # fmt: skip
 
 
 def pair(name: str, day: dt.date, instruction: str, code: str) -> dict[str, Any]:
     return {
         "pair_id": name, "snippet_id": name, "candidate_id": name, "document_id": name, "ds": day,
-        "source": "s", "language": "python", "license": "MIT", "instruction": instruction,
+        "source": "local", "language": "python", "license": "MIT", "instruction": instruction,
         "response": code, "score": 0.5, "scorer": "yes_no", "yes_no_score": 0.5, "n_candidates": 1,
         "model_id": "t", "prompt_version": prompts.load("tiny").version,
     }  # fmt: skip
 
 
 def original(name: str, instruction: str, code: str) -> dict[str, Any]:
-    return document(ds=DAYS[0], source="s", document_id=name, kind="instruction",
+    return document(ds=DAYS[0], source="local", document_id=name, kind="instruction",
                     instruction=instruction, content=code, origin=name)  # fmt: skip
 
 

@@ -93,3 +93,12 @@ def test_a_malformed_profile_says_where(text: str | bytes, said: str, tmp_path: 
 def test_an_unknown_profile_names_the_profiles() -> None:
     with pytest.raises(UserError, match="paper, smollm2, tiny"):
         load("huge", environ={})
+
+
+def test_a_source_of_ones_own_is_written_for_by_its_name(tmp_path: Path) -> None:
+    for text in ('owner = "us"', 'owner = "us"\nname = "ours"'):
+        (tmp_path / "ours.toml").write_text(text)
+        sets = [f"corpus.sources=stdlib,{tmp_path / 'ours.toml'}", "summarize.sources=ours"]
+        assert load("tiny", sets).summarize.sources == ("ours",)
+    with pytest.raises(UserError, match="unknown source 'ours'"):
+        load("tiny", ["summarize.sources=ours"])

@@ -73,8 +73,8 @@ def settings(lake: Lake, *benchmarks: str, more: tuple[str, ...] = ()) -> Settin
 
 
 def snippet(name: str, day: dt.date, code: str) -> dict[str, Any]:
-    return row(SNIPPETS, snippet_id=name, document_id=name, ds=day, source="local", language="python",
-               code=code, n_tokens=1, license="MIT")  # fmt: skip
+    return row(SNIPPETS, snippet_id=name, document_id=name, ds=day, source="local",
+               language="python", code=code, n_tokens=1, license="MIT")  # fmt: skip
 
 
 def pair(name: str, day: dt.date, instruction: str, code: str) -> dict[str, Any]:

@@ -98,6 +98,7 @@ def put(root: Path, texts: Sequence[str], first_id: int, day: dt.date) -> None:
             seen[identity] += 1
         known: dict[str, Any] = {
             "ds": day, "kind": "code", "language": "python", "license": "unknown",
+            "alphanumeric_fraction": 1.0,  # no filter is to hold any back
             "instruction": "", "document_id": ids, "source": sources, "content": part,
             "origin": [str(first_id + start + n) for n in range(len(part))],
         }  # fmt: skip

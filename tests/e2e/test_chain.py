@@ -37,7 +37,7 @@ PROFILE = "tests/e2e/smoke.toml"
 DAYS = ("2026-11-01", "2026-11-02")
 # What differs between two runs of one flow: clocks, and the names of files and versions.
 VOLATILE = {"seconds", "cost", "tokens_per_second", "started_at", "finished_at", "git_sha",
-            "table_version", "table_digest", "fingerprint"}  # fmt: skip
+            "table_version", "table_digest", "fingerprint", "made_from"}  # fmt: skip
 OWN_HISTORY = {JOB_RUNS, LINEAGE}
 """Compared by what they say of the newest runs, not row for row: a killed try has none."""
 

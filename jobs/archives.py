@@ -15,6 +15,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import IO, TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ from typing import IO, TYPE_CHECKING, Any
 import pyarrow as pa
 
 from jobs.records import Unusable, printable
+from jobs.signals import licence
 
 if TYPE_CHECKING:
     from typing import Self
@@ -62,10 +64,24 @@ class Member:
         return ending(self.name.rpartition("!")[2])
 
 
+@dataclass(frozen=True, slots=True)
+class License:
+    """A LICENSE file of an archive: no record, it says what covers the members around it."""
+
+    name: str
+    """In the archive."""
+    text: bytes
+
+
+def unpacked(name: str) -> str:
+    """A file's name without the ending of its compression."""
+    path = PurePosixPath(name)
+    return str(path.with_suffix("")) if path.suffix.lower() in _PACKED else name
+
+
 def ending(name: str) -> str:
     """A file's ending in lower case, that of its compression aside."""
-    path = PurePosixPath(name.lower())
-    return (path.with_suffix("") if path.suffix in _PACKED else path).suffix
+    return PurePosixPath(unpacked(name.lower())).suffix
 
 
 def is_archive(name: str) -> bool:
@@ -78,7 +94,23 @@ def is_packed(name: str) -> bool:
     return is_archive(name) or PurePosixPath(name.lower()).suffix in _PACKED
 
 
-def members(name: str, raw: IO[bytes], size: int) -> Iterator[Member | tuple[str, Unusable]]:
+def licenses(name: str, raw: IO[bytes], size: int) -> dict[PurePosixPath, str]:
+    """What the LICENSE files in an archive say, by their folder: a pass of its own over it.
+
+    A LICENSE may lie behind the files that it covers, and an archive is read as a stream.
+    """
+    found: dict[PurePosixPath, set[str]] = {}
+    with suppress(Unusable, *DAMAGED):  # who reads its members will say so
+        for each in members(name, raw, size):
+            if isinstance(each, License):
+                folder = PurePosixPath(each.name).parent
+                found.setdefault(folder, set()).update(licence.of_file(each.text))
+    return {folder: licence.all_of(said) for folder, said in found.items()}
+
+
+def members(
+    name: str, raw: IO[bytes], size: int
+) -> Iterator[Member | License | tuple[str, Unusable]]:
     """The file itself, or every file in it, each to be read before the next is asked for."""
     suffix = PurePosixPath(name.lower()).suffix
     if suffix == ".zip":
@@ -94,10 +126,21 @@ def members(name: str, raw: IO[bytes], size: int) -> Iterator[Member | tuple[str
         place = f"{name}!{inner}" + (f"~{seen[inner]}" if seen[inner] > 1 else "")
         if isinstance(found, Unusable):
             yield place, found
+        elif licence.is_file(inner):
+            yield _license(place, inner, found)
         else:
             yield Member(place, found)
-    if not seen:
-        yield name, Unusable("empty file", "none: there is no file in the archive")
+    if all(map(licence.is_file, seen)):
+        yield name, Unusable("empty file", "none: the archive has no file, licences aside")
+
+
+def _license(place: str, inner: str, stream: IO[bytes]) -> License | tuple[str, Unusable]:
+    try:
+        return License(inner, stream.read(licence.LONGEST_FILE))
+    except Unusable as fault:
+        return place, fault
+    except DAMAGED as error:
+        return place, damaged(error)
 
 
 _Inside = Iterator[tuple[str, IO[bytes] | Unusable]]

@@ -66,6 +66,11 @@ def is_known(name: str, source: Source) -> bool:
     return archives.is_archive(name) or form(name, source) is not None
 
 
+def has_source_files(name: str, source: Source) -> bool:
+    """Whether a file of that name is a source file, or may hold some."""
+    return archives.is_archive(name) or form(name, source) == "source"
+
+
 def endings(source: Source) -> list[str]:
     """The endings that tell a format, those of compression and archives aside."""
     return [*_ENDINGS, *source.languages]
@@ -83,7 +88,7 @@ def read(
         for member in archives.members(name, raw, size):
             if isinstance(member, Member):
                 yield from _whole(member, source, part)
-            else:
+            elif isinstance(member, tuple):
                 yield member
     except Unusable as fault:
         yield f"{name} and what follows", fault

@@ -35,7 +35,7 @@ from lakehouse.tables import DOCUMENTS
 if TYPE_CHECKING:
     import pyarrow as pa
 
-RULES = "ingest/2"
+RULES = "ingest/3"
 _BATCH_ROWS = 1024
 _BATCH_CHARS = 4 * 2**20
 _RECORD = (
@@ -60,7 +60,7 @@ def row(record: Record, source: sources.Source, day: dt.date) -> dict[str, Any]:
     seen = Signals() if record.reason else observe(
         record.path or record.origin, record.content, instruction=record.instruction,
         declared_language=record.language,
-        declared_license=record.license or source.license,
+        declared_license=record.license or source.license, license_file=record.license_file,
         fence_tag=first_fence(record.content) if record.kind == "instruction" else "",
     )  # fmt: skip
     return {

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from jobs.records import Unusable
+from jobs.signals import licence
 from lakehouse.errors import ServiceError, UserError
 
 if TYPE_CHECKING:
@@ -45,13 +46,22 @@ class File:
 
 
 def listing(where: str, ignore: Sequence[str] = ()) -> list[File]:
-    """Every file at a place, by name; UserError if there is none, ServiceError if none answers."""
+    """Every file at a place, by name; UserError if there is none, ServiceError if none answers.
+
+    A glob brings the LICENSE files that cover what it names along.
+    """
     remote = "://" in where and not where.startswith("file://")
     files = _listed_remote if remote else _listed
-    found = sorted(files(where.removeprefix("file://"), ignore), key=lambda f: f.name)
+    found = dict.fromkeys(files(where.removeprefix("file://"), ignore))  # a glob may meet one twice
     if not found:
         raise UserError(f"{where}: there is no file; name a file, a glob, or a folder with files")
-    return found
+    return sorted(found, key=lambda f: f.name)
+
+
+def _folders(paths: Sequence[str], base: str) -> list[str]:
+    """The folders that these lie in, from the base down."""
+    near = {Path(path).parent for path in paths}
+    return sorted({str(f) for n in near for f in (n, *n.parents) if f.is_relative_to(base or ".")})
 
 
 # -- local files -------------------------------------------------------------------------------
@@ -64,6 +74,9 @@ def _listed(where: str, ignore: Sequence[str]) -> Iterator[File]:
             raise UserError(f"{where} does not exist")
         roots = glob.glob(where, recursive=True, include_hidden=True)  # noqa: PTH207 - of any path
         base = os.path.dirname(_fixed(where))  # noqa: PTH120 - it may end with a separator
+        inside = [path for folder in _folders(roots, base) for path in Path(folder).glob("*")]
+        covering = [p for p in inside if licence.is_file(p.name) and not _ignored(p.name, ignore)]
+        roots += [str(path) for path in covering if not _is_folder(str(path))]
     for root in dict.fromkeys(_below(roots, ignore)):
         yield _file(root, _shown(os.path.relpath(root, base)))
 
@@ -132,6 +145,9 @@ def _listed_remote(where: str, ignore: Sequence[str]) -> Iterator[File]:
         if glob.has_magic(path):
             roots = ArrowFSWrapper(store).glob(path)
             base = _fixed(path).rpartition("/")[0]
+            for folder in _folders(roots, base):
+                beside = store.get_file_info(fs.FileSelector(folder))
+                roots += [i.path for i in beside if i.is_file and licence.is_file(i.path)]
         for info in store.get_file_info(roots):
             if info.type == fs.FileType.NotFound:
                 raise UserError(f"{where} does not exist")

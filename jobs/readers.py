@@ -10,14 +10,15 @@ import datetime as dt
 import hashlib
 import json
 import sysconfig
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from functools import partial
-from pathlib import Path
-from typing import Any
+from functools import lru_cache, partial
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeVar
 
 from jobs import archives, columns, fences, formats, places
 from jobs.records import FAILED, Record, Unusable, guarded, rejected
+from jobs.signals import licence
 from jobs.sources import Source
 from lakehouse import tiny_world
 from lakehouse.errors import ServiceError, UserError
@@ -25,6 +26,7 @@ from lakehouse.settings import Settings
 
 Items = Callable[[Source, Settings, dt.date], list[str]]
 Read = Callable[[str, Source, Settings, dt.date], Iterator[Record]]
+_Said = TypeVar("_Said")
 
 
 # -- the standard library ----------------------------------------------------------------------
@@ -97,20 +99,41 @@ def tiny_read(item: str, source: Source, settings: Settings, day: dt.date) -> It
 
 
 def file_items(source: Source, _settings: Settings, _day: dt.date) -> list[str]:
-    """Every file at the source's place, large ones in parts."""
+    """Every file at the source's place, large ones in parts, with what LICENSE files cover it."""
     if not source.where:
         key = "set local.path to" if source.name == "local" else "write in its TOML `where`, as"
         raise UserError(f"source {source.name}: {key} a file, a folder, a glob or a URI")
     found = places.listing(source.where, source.ignore)
-    whole = [file for file in found if not file.fault]
-    if not whole and (fault := found[0].fault):
+    records = [file for file in found if file.fault or not licence.is_file(file.name)] or found
+    whole = [file for file in records if not file.fault]
+    if not whole and (fault := records[0].fault):
         raise UserError(f"source {source.name}: {source.where}: {fault[0]}: {fault[1]}")
     if not any(formats.is_known(file.name, source) for file in whole):
         raise UserError(
             f"source {source.name}: no file at {source.where} has a known ending; write `format` "
             f"in a TOML of your own, or use one of {', '.join(formats.endings(source))}"
         )
-    return [json.dumps([asdict(file), part]) for file in found for part in _parts(file, source)]
+    by_folder = {} if source.is_licensed else _licenses(found)
+    asked = []
+    for file in records:
+        needed = formats.has_source_files(file.name, source)
+        covering = _nearest(file.name, by_folder, []) if needed else []
+        asked += [json.dumps([asdict(file), part, covering]) for part in _parts(file, source)]
+    return asked
+
+
+def _licenses(found: Sequence[places.File]) -> dict[PurePosixPath, list[dict[str, Any]]]:
+    """The LICENSE files among these, as an item bears them, by their folder."""
+    by_folder: dict[PurePosixPath, list[dict[str, Any]]] = {}
+    for file in found:
+        if licence.is_file(file.name) and not file.fault:
+            by_folder.setdefault(PurePosixPath(file.name).parent, []).append(asdict(file))
+    return by_folder
+
+
+def _nearest(name: str, by_folder: Mapping[PurePosixPath, _Said], otherwise: _Said) -> _Said:
+    """What stands for the file's own folder, or for the first above it that has something."""
+    return next((by_folder[f] for f in PurePosixPath(name).parents if f in by_folder), otherwise)
 
 
 def _parts(file: places.File, source: Source) -> list[formats.Part | None]:
@@ -125,24 +148,46 @@ def _parts(file: places.File, source: Source) -> list[formats.Part | None]:
 
 def file_read(item: str, source: Source, _settings: Settings, _day: dt.date) -> Iterator[Record]:
     """A source file is one document; of a file of records, each record is one."""
-    told, part = json.loads(item)
+    told, part, covering = json.loads(item)
     file = places.File(**told)
     try:
+        beside = _said(tuple(places.File(**each) for each in covering))
+        inside = _said_inside(file, source)
         with places.opened(file) as raw:
             for place, value in formats.read(file.name, raw, file.size, source, part):
-                yield guarded(place, partial(_document, place, value, source))
+                said = _nearest(place.removeprefix(f"{file.name}!"), inside, beside)
+                yield guarded(place, partial(_document, place, value, source, said))
     except Unusable as fault:
         yield rejected(file.name, fault)
     except ServiceError as error:
         yield rejected(file.name, Unusable(FAILED, "run it again", error))
 
 
-def _document(place: str, value: Any, source: Source) -> Record:
+@lru_cache(maxsize=1024)
+def _said(files: tuple[places.File, ...]) -> str:
+    """What the LICENSE files of one folder say, together; a worker reads them once."""
+    said: set[str] = set()
+    for file in files:
+        with places.opened(file) as raw:
+            said |= licence.of_file(raw.read(licence.LONGEST_FILE))
+    return licence.all_of(said)
+
+
+def _said_inside(file: places.File, source: Source) -> dict[PurePosixPath, str]:
+    """What the LICENSE files in an archive say, by their folder in it."""
+    if source.is_licensed or not archives.is_archive(file.name):
+        return {}
+    with places.opened(file) as raw:
+        return archives.licenses(file.name, raw, file.size)
+
+
+def _document(place: str, value: Any, source: Source, license_file: str) -> Record:
     if isinstance(value, Unusable):
         raise value
     if isinstance(value, str):
-        language = source.languages.get(archives.ending(place), source.language)
-        return Record(place, "code", language, "", value, path=place)
+        language = source.language_of(archives.ending(place))
+        path = archives.unpacked(place)  # what its ending says is up to the signals
+        return Record(place, "code", language, "", value, path=path, license_file=license_file)
     return columns.document(place, value, source)
 
 

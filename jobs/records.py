@@ -23,6 +23,8 @@ class Record:
     """As the record itself declares it; empty: the source's."""
     path: str = ""
     """Of the source file, or as the record declares it; empty where there is none."""
+    license_file: str = ""
+    """What the nearest LICENSE file says (`jobs.signals.licence`); empty: nothing."""
     reason: str = ""
     remedy: str = ""
     evidence: str = ""

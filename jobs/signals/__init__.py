@@ -45,8 +45,9 @@ def observe(
 
     `path` is the origin below the source's root (extension and folders count), `declared_*` what
     the source says (empty, or `unknown` for a licence, where it says nothing), `fence_tag` the tag
-    of an answer's fence (`language.first_fence`), `license_file` the text of the LICENSE beside the
-    file, `instruction` what the text answers: searched for secrets and personal data too.
+    of an answer's fence (`language.first_fence`), `license_file` the expression for the
+    nearest LICENSE file, `instruction` what the text answers: searched for secrets and personal
+    data too.
     """
     name, language_method = language.detect(path, text, declared_language, fence_tag)
     license_, license_method = licence.effective(text, declared_license, license_file)

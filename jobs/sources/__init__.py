@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from jobs.signals.licence import UNKNOWN
 from lakehouse.errors import UserError
 from lakehouse.settings import Settings, data_file
 
@@ -72,12 +73,23 @@ class Source(_Data):
     """Of what no column and no ending tells the language of."""
     languages: dict[str, str] = Field(default_factory=lambda: preset("languages"))
     """Ending to language, for source files."""
-    license: str = "unknown"
+    license: str = UNKNOWN
     """SPDX identifier, for records that do not bear their own."""
     ignore: Names = (".git", ".hg", ".svn", "__pycache__")
     """Names of folders and files that are not part of the source; `*` and `?` as in a shell."""
     deal: bool = False
     """Whether records are dealt over `corpus.days` by a hash; else all come in on every day run."""
+
+    @property
+    def is_licensed(self) -> bool:
+        """Whether it says a licence: then no LICENSE file is asked."""
+        return self.license not in ("", UNKNOWN)
+
+    def language_of(self, ending: str) -> str:
+        """Its word on source files with that ending; empty where only the ending itself speaks."""
+        if "languages" not in self.model_fields_set and ending in self.languages:
+            return ""
+        return self.languages.get(ending, self.language)
 
     @field_validator("columns", mode="before")
     @classmethod

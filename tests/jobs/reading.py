@@ -2,22 +2,33 @@
 
 import datetime as dt
 from pathlib import Path
+from typing import Any
 
-from jobs import sources
+from jobs import ingest, sources
 from jobs.readers import READERS
 from jobs.records import Record
-from lakehouse.settings import load
+from lakehouse.settings import Settings, load
 
 DAY = dt.date(2026, 11, 1)
 
 
 def read(path: Path | str) -> list[Record]:
     """Every record of the `local` source at this place, or of the source in this TOML."""
-    own = str(path).endswith(".toml")
-    settings = load("tiny", [f"corpus.sources={path}" if own else f"local.path={path}"])
-    source = sources.load(str(path) if own else "local", settings)
+    source, settings = _source(path)
     items, reader = READERS[source.reader]
     return [r for i in items(source, settings, DAY) for r in reader(i, source, settings, DAY)]
+
+
+def rows(path: Path | str) -> dict[str, dict[str, Any]]:
+    """The rows of these records, by their origin."""
+    source, _ = _source(path)
+    return {record.origin: ingest.row(record, source, DAY) for record in read(path)}
+
+
+def _source(path: Path | str) -> tuple[sources.Source, Settings]:
+    own = str(path).endswith(".toml")
+    settings = load("tiny", [f"corpus.sources={path}" if own else f"local.path={path}"])
+    return sources.load(str(path) if own else "local", settings), settings
 
 
 def kept(path: Path | str) -> dict[str, str]:

@@ -194,8 +194,12 @@ CASES: list[tuple[str, Files, dict[str, str], list[str]]] = [
     # -- source files
     ("binary source", {"f.py": b"\x7fELF\x02\x01\xff\xfe"}, {"f.py": "not UTF-8"}, []),
     ("NUL in source", {"f.c": b"int x;\0"}, {"f.c": "NUL character"}, []),
-    ("unknown ending", {"f.bin": b"x", "LICENSE": b"y"},
-     {"f.bin": "unknown ending", "LICENSE": "unknown ending"}, []),
+    ("unknown ending", {"f.bin": b"x", "LICENSE": b"y"}, {"f.bin": "unknown ending"}, []),
+    ("licence files only", {"f.zip": zipped({"LICENSE": b"y", "a/COPYING.md": b"z"})},
+     {"f.zip": "empty file"}, []),
+    ("licence file with a wrong sum",
+     {"f.zip": flipped(zipped({"COPYING": b"x" * 99, "b.jsonl": A}, zipfile.ZIP_STORED), 40)},
+     {"f.zip!COPYING": "file is damaged or cut short"}, ["f.zip!b.jsonl:1"]),
     # -- tables
     ("ragged row", {"f.csv": CSV + b"b = 2\nc = 3,y\n"},
      {"f.csv:3": "cells do not match the header"}, ["f.csv:2", "f.csv:4"]),

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from jobs import formats, jsons
 from tests.jobs.making import parquet, tarred, zipped, zst
-from tests.jobs.reading import kept, read, toml
+from tests.jobs.reading import kept, read, rows, toml
 
 CODES = ["a = 1\n", "def f():\r\n    return 'é, \"x\"'\n", "\u2028 = '\x85\x0b'"]
 ROWS = [{"code": code, "n": None} for code in CODES]
@@ -80,12 +80,13 @@ def test_source_files_in_folders_and_archives_are_documents(tmp_path: Path) -> N
     (tmp_path / "c.zip").write_bytes(zipped({"d/e.GO": code}))
     (tmp_path / ".git").mkdir()
     (tmp_path / ".git" / "f.py").write_bytes(code)
-    found = {r.origin: (r.language, r.content) for r in read(tmp_path)}
-    assert found == {
-        "pkg/a.py": ("python", "x = 1\r\n"),
-        "b.rs.gz": ("rust", "x = 1\r\n"),
-        "c.zip!d/e.GO": ("go", "x = 1\r\n"),
+    found = rows(tmp_path)
+    assert {(r["content"], r["language_method"]) for r in found.values()} == {
+        ("x = 1\r\n", "extension")
     }
+    assert {origin: r["language"] for origin, r in found.items()} == {
+        "pkg/a.py": "python", "b.rs.gz": "rust", "c.zip!d/e.GO": "go",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ PLAIN = ("f.jsonl", "f.csv", "f.tsv")
 def read(name: str, data: bytes) -> list[Record]:
     raw = io.BufferedReader(io.BytesIO(data))  # type: ignore[arg-type]
     return [
-        guarded(place, partial(_document, place, value, SOURCE))
+        guarded(place, partial(_document, place, value, SOURCE, ""))
         for place, value in formats.read(name, raw, len(data), SOURCE)
     ]
 

@@ -8,7 +8,7 @@ from jobs import sources
 from jobs.readers import READERS
 from lakehouse.errors import UserError
 from lakehouse.settings import load
-from tests.jobs.reading import DAY, read
+from tests.jobs.reading import DAY, read, rows
 
 
 @pytest.mark.parametrize(
@@ -53,11 +53,11 @@ def test_a_folder_of_sources(tmp_path: Path) -> None:
     (tmp_path / "b.js").write_bytes(b"\xfd\xff")
     (tmp_path / "readme.md").write_text("no code")
     (tmp_path / "empty.py").write_text("")
-    found = {r.origin: r for r in read(tmp_path)}
-    assert found["pkg/a.py"].language == "python"
-    assert found["b.js"].reason == "not UTF-8"
-    assert found["empty.py"].reason == "empty"
-    assert found["readme.md"].reason == "unknown ending"
+    found = rows(tmp_path)
+    assert found["pkg/a.py"]["language"] == "python"
+    assert found["b.js"]["reason"] == "not UTF-8"
+    assert found["empty.py"]["reason"] == "empty"
+    assert found["readme.md"]["reason"] == "unknown ending"
 
 
 def test_a_missing_path_is_the_users_mistake(tmp_path: Path) -> None:

@@ -4,13 +4,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.signals.licence import NOASSERTION, UNKNOWN, effective, expression
+from jobs.signals.licence import (
+    LONGEST_FILE,
+    NOASSERTION,
+    UNKNOWN,
+    all_of,
+    effective,
+    expression,
+    is_file,
+    of_file,
+)
 
 
-def text_of(distribution: str, name: str) -> str:
+def text_of(distribution: str, name: str) -> bytes:
     """A licence file that an installed package ships."""
     files = importlib.metadata.files(distribution) or []
-    return next(f for f in files if f.name == name).read_text()
+    return next(f for f in files if f.name == name).read_binary()
 
 
 @pytest.mark.parametrize(
@@ -32,7 +41,7 @@ def text_of(distribution: str, name: str) -> str:
 )  # fmt: skip
 def test_a_files_own_line_wins(line: str, found: str) -> None:
     text = f"#!/usr/bin/env python3\n{line}\nx = 1\n"
-    assert effective(text, "PSF-2.0", text_of("identify", "LICENSE")) == (found, "spdx_header")
+    assert effective(text, "PSF-2.0", "MIT") == (found, "spdx_header")
 
 
 def test_a_string_in_a_program_about_licences_is_no_header() -> None:
@@ -50,11 +59,30 @@ def test_the_sources_word(declared: str, found: str) -> None:
 
 @pytest.mark.parametrize("declared", ["", UNKNOWN])
 def test_a_licence_file_where_the_source_does_not_know(declared: str) -> None:
-    assert effective("x = 1", declared, text_of("identify", "LICENSE")) == ("MIT", "license_file")
-    apache = text_of("kingfisher-secret-scanner", "LICENSE")
-    assert effective("x = 1", declared, apache) == ("Apache-2.0", "license_file")
-    assert effective("x = 1", declared, "All rights reserved.") == (UNKNOWN, UNKNOWN)
+    assert effective("x = 1", declared, "MIT") == ("MIT", "license_file")
     assert effective("x = 1", declared) == (UNKNOWN, UNKNOWN)
+
+
+def test_what_a_licence_file_says() -> None:
+    mit, apache = text_of("identify", "LICENSE"), text_of("kingfisher-secret-scanner", "LICENSE")
+    assert of_file(mit) == of_file(b"\xef\xbb\xbf\xff" + mit) == {"MIT"}
+    assert of_file(apache) == {"Apache-2.0"}
+    assert all_of([*of_file(mit), *of_file(apache), "MIT"]) == "Apache-2.0 AND MIT"
+    assert of_file(b"All rights reserved.") == of_file(b" " * LONGEST_FILE + mit) == set()
+    assert all_of([]) == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        *((name, True) for name in ("LICENSE", "a/b/licence.md", "COPYING.txt", "License.rst",
+                                    "LICENSE-MIT", "LICENSE-APACHE.txt")),
+        *((name, False) for name in ("license.py", "copying.c", "license-check.js", "LICENSES/MIT",
+                                     "my-license", "unlicense", "LICENSE.json", "copying.gz")),
+    ],
+)  # fmt: skip
+def test_which_names_are_licence_files(name: str, found: bool) -> None:
+    assert is_file(name) is found
 
 
 @given(st.text(st.characters(codec=None), max_size=60))

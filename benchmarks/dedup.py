@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
-import json
 import math
 import os
 import shutil
@@ -96,12 +95,10 @@ class Benchmark:
         """Keep one measurement, in memory and in the work folder, and say so."""
         row = {
             "started": self.started, "part": part, "contender": contender, "documents": documents,
-            "seconds": round(measured.seconds, 2), "cpu_seconds": round(measured.cpu_seconds, 2),
-            "peak_mb": round(measured.peak_mb), "server_mb": round(measured.server_mb), **more,
+            **measured.figures(), **more,
         }  # fmt: skip
         self.rows.append(row)
-        with (self.work / "results.jsonl").open("a") as lines:
-            lines.write(json.dumps(row) + "\n")
+        measure.keep(self.work, row)
         print(f"{time.strftime('%H:%M:%S')}  {part}: {contender}, {documents:,} documents: "
               f"{measured.seconds:.1f} s, {measured.cpu_seconds:.1f} CPU s, "
               f"{measured.peak_mb:.0f} MB", flush=True)  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import threading
@@ -10,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -20,15 +22,26 @@ SAMPLE_SECONDS = 0.2
 class Measured:
     """What a command took, and the last line it printed.
 
-    `peak_mb` is the resident memory of all processes, summed; `server_mb` that of the server's
-    first process alone (Spark's driver), 0 where there is no server.
+    `peak_mb` is the resident memory of all processes, summed; `client_mb` that of the command's
+    tree, `server_mb` that of the server's first process alone (Spark's driver), `workers_mb` that
+    of those below it (Python workers); the last two are 0 where there is no server.
     """
 
     seconds: float
     cpu_seconds: float
     peak_mb: float
+    client_mb: float
     server_mb: float
+    workers_mb: float
     answer: str
+
+    def figures(self) -> dict[str, float]:
+        """What it took, rounded, by the names of results.jsonl."""
+        memory = ("peak_mb", "client_mb", "server_mb", "workers_mb")
+        return {
+            "seconds": round(self.seconds, 2), "cpu_seconds": round(self.cpu_seconds, 2),
+            **{name: round(getattr(self, name)) for name in memory},
+        }  # fmt: skip
 
 
 class CommandFailed(Exception):
@@ -59,7 +72,14 @@ def run(
         raise CommandFailed(f"{' '.join(argv)}: exit code {process.returncode}\n{tail}")
     cpu = seen.cpu_seconds + (cpu_seconds(server) - before if server else 0.0)
     lines = answer.decode(errors="replace").splitlines()
-    return Measured(seconds, cpu, seen.peak_mb, seen.server_mb, lines[-1] if lines else "")
+    return Measured(seconds, cpu, seen.peak_mb, seen.client_mb, seen.server_mb, seen.workers_mb,
+                    lines[-1] if lines else "")  # fmt: skip
+
+
+def keep(work: Path, row: Mapping[str, Any]) -> None:
+    """Add a measurement to the work folder's results.jsonl."""
+    with (work / "results.jsonl").open("a") as lines:
+        lines.write(json.dumps(row) + "\n")
 
 
 def tree(pid: int) -> list[psutil.Process]:
@@ -97,7 +117,7 @@ class _Watch:
     """
 
     def __init__(self, command: int, server: int | None) -> None:
-        self.peak_mb = self.server_mb = 0.0
+        self.peak_mb = self.client_mb = self.server_mb = self.workers_mb = 0.0
         self._command, self._server = command, server
         self._cpu: dict[int, float] = {}
         self._end = threading.Event()
@@ -116,8 +136,11 @@ class _Watch:
         while not self._end.wait(SAMPLE_SECONDS):
             command = tree(self._command)
             server = tree(self._server) if self._server else []
-            self.peak_mb = max(self.peak_mb, resident_mb([*command, *server]))
-            self.server_mb = max(self.server_mb, resident_mb(server[:1]))
+            used = [resident_mb(part) for part in (command, server[:1], server[1:])]
+            self.peak_mb = max(self.peak_mb, sum(used))
+            self.client_mb = max(self.client_mb, used[0])
+            self.server_mb = max(self.server_mb, used[1])
+            self.workers_mb = max(self.workers_mb, used[2])
             for process in command:
                 with suppress(psutil.NoSuchProcess):
                     times = process.cpu_times()

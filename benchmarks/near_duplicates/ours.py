@@ -33,6 +33,8 @@ from lakehouse.tables import DOCUMENTS, DUPLICATES, Column
 from near_duplicates.score import Result
 
 DAY = dt.date(2026, 11, 1)
+ALL_COMPARED = "smollm2"
+"""A profile that compares documents of any length; `tiny` leaves short ones to the exact search."""
 _BATCH = 20_000
 _FILL: dict[str, Any] = {
     "STRING": "", "INT": 0, "BIGINT": 0, "DOUBLE": 0.0, "BOOLEAN": False,

@@ -34,7 +34,7 @@ from lakehouse.run import Counts, Run, Stage, entry
 from lakehouse.settings import Deduplicate
 from lakehouse.tables import DOCUMENTS, DUPLICATES, SIMILAR, SKETCHES, TAKEOVERS
 
-RULES = "deduplicate/2"
+RULES = "deduplicate/3"
 _FROM_NOTHING = -1
 """The version of the sketches where no pairs have been made yet under these rules."""
 
@@ -106,20 +106,24 @@ def compare(
     `before` are the sketches that the held pairs were made from; without `days` there are none.
     """
     chosen = run.settings.deduplicate
+    counted = run.lake.counts(SKETCHES)
     spread = max(run.settings.spark.shuffle_partitions,
-                 sketches.count() // similarity.DOCUMENTS_A_TASK)  # fmt: skip
+                 sum(counted.values()) // similarity.DOCUMENTS_A_TASK)  # fmt: skip
     if days is None:
         index = sketches.select("content", "bands", F.lit(True).alias("changed"))
         met = similarity.meetings(index, None, chosen.pivots, spread).localCheckpoint()
         return similarity.verify(met, sketches, chosen.threshold, spread).localCheckpoint(), None
     then, now = before.where(_on(days)), sketches.where(_on(days))
-    came, went = _came_and_went(then, now, sketches.where(~_on(days)))
-    changed = came.union(went)
-    met = _meetings(sketches, then, changed, chosen, spread).localCheckpoint()
+    changed, went = _came_and_went(then, now, sketches.where(~_on(days)))
+    bands = chosen.bands * sum(
+        n for day, n in counted.items() if dt.date.fromisoformat(day) in days
+    )
+    met = _meetings(sketches, then, changed, chosen, spread, bands).localCheckpoint()
     displaced = met.where("content_a = content_b").select(F.col("content_a").alias("content"))
     if not displaced.isEmpty():
         changed = changed.union(displaced).distinct().localCheckpoint()
-        met = _meetings(sketches, then, changed, chosen, spread).localCheckpoint()
+        bands = chosen.bands * changed.count()
+        met = _meetings(sketches, then, changed, chosen, spread, bands).localCheckpoint()
     met = _without(met.where("content_a < content_b"), went)
     found = similarity.verify(met, sketches, chosen.threshold, spread).localCheckpoint()
     held = run.current(SIMILAR).select("content_a", "content_b", "similarity")
@@ -136,28 +140,29 @@ def compare(
 def _came_and_went(
     then: DataFrame, now: DataFrame, others: DataFrame
 ) -> tuple[DataFrame, DataFrame]:
-    """Contents that are new, and contents that are no more, on the days that moved.
+    """(contents that came or went on the days that moved, those of them that went).
 
     `others` are the sketches of all other days: what these hold has neither come nor gone.
     """
-    old, new = then.select("content").distinct(), now.select("content").distinct()
-    differ = new.exceptAll(old).withColumn("came", F.lit(True)).union(
-        old.exceptAll(new).withColumn("came", F.lit(False))
-    ).localCheckpoint()  # fmt: skip
-    elsewhere = others.select("content").join(F.broadcast(differ), "content", "left_semi")
-    differ = differ.join(elsewhere.distinct(), "content", "left_anti").localCheckpoint()
-    return differ.where("came").select("content"), differ.where("NOT came").select("content")
+    seen = [rows.select("content", F.lit(place).alias("place"))
+            for place, rows in (("then", then), ("now", now), ("elsewhere", others))]  # fmt: skip
+    places = reduce(DataFrame.union, seen).groupBy("content").agg(
+        *(F.bool_or(F.col("place") == p).alias(p) for p in ("then", "now", "elsewhere"))
+    )  # fmt: skip
+    moved = places.where("then <> now AND NOT elsewhere").localCheckpoint()
+    return moved.select("content"), moved.where("then").select("content")
 
 
 def _meetings(
-    sketches: DataFrame, then: DataFrame, changed: DataFrame, chosen: Deduplicate, spread: int
-) -> DataFrame:
+    sketches: DataFrame, then: DataFrame, changed: DataFrame, chosen: Deduplicate, spread: int,
+    bands: int,
+) -> DataFrame:  # fmt: skip
     """Who meets whom because of the changed contents; those that went meet others as before."""
     marked = F.broadcast(changed.withColumn("changed", F.lit(True)))
     index = sketches.select("content", "bands").join(marked, "content", "left")
     went = then.select("content", "bands").join(marked, "content")
     index = index.union(went).withColumn("changed", F.coalesce("changed", F.lit(False)))
-    marks = similarity.touched(index.where("changed"), changed.count() * chosen.bands)
+    marks = similarity.touched(index.where("changed"), bands)
     return similarity.meetings(index, marks, chosen.pivots, spread)
 
 
@@ -223,7 +228,7 @@ def _rewrite(
     if touched is None or days is None:
         found = transform(documents, pairs).localCheckpoint()
         run.write(DUPLICATES, found)
-        every = [r["ds"] for r in run.table(DOCUMENTS).select("ds").distinct().collect()]
+        every = [dt.date.fromisoformat(d) for d in run.lake.counts(DOCUMENTS)]
         run.reject_all(_rejected(found, _judged(run, every)))
         return every
     clusters = touched.join(labels, "content", "left").select(cluster).distinct()
@@ -238,7 +243,7 @@ def _rewrite(
     if others:
         _log_takeovers(run, theirs, held)
     stay = held.where(_on(others)).join(documents.select(*DOCUMENT), [*DOCUMENT], "left_anti")
-    rows = stay.union(found.where(_on([*days, *others]))).localCheckpoint()
+    rows = stay.union(found.where(_on([*days, *others])))
     run.write(DUPLICATES, rows, _scope([*days, *others]))
     run.reject_all(_rejected(rows, _judged(run, [*days, *others])), [*days, *others])
     return [*days, *others]
@@ -275,11 +280,15 @@ def _rejected(duplicates: DataFrame, judged: DataFrame) -> DataFrame:
 def _counts(run: Run, days: Iterable[dt.date]) -> dict[dt.date, Counts]:
     """The books of these days: documents, and of those compared the ones that repeat none."""
     total, compared, repeated = (
-        {r["ds"]: r["count"] for r in rows.where(_on(days)).groupBy("ds").count().collect()}
-        for rows in (run.table(DOCUMENTS), run.current(SKETCHES), run.current(DUPLICATES))
-    )
-    kept = {d: compared.get(d, 0) - repeated.get(d, 0) for d in days}
-    return {d: Counts(total.get(d, 0), kept[d], total.get(d, 0) - kept[d]) for d in days}
+        run.lake.counts(table, version) for table, version in (
+            (DOCUMENTS, run.versions[DOCUMENTS.full_name]), (SKETCHES, None), (DUPLICATES, None))
+    )  # fmt: skip
+    counts = {}
+    for day in days:
+        n = total.get(str(day), 0)
+        kept = compared.get(str(day), 0) - repeated.get(str(day), 0)
+        counts[day] = Counts(n, kept, n - kept)
+    return counts
 
 
 def _hash(*parts: str) -> str:

@@ -104,6 +104,17 @@ class Lake:
                 grouped.setdefault(value, []).append(path)
         return {value: _hash(*sorted(group)) for value, group in grouped.items()}
 
+    def counts(self, table: Table, version: int | None = None) -> dict[str, int]:
+        """Rows by partition value, from the log alone."""
+        found = self.open(table, version)
+        counted: dict[str, int] = {}
+        if found and table.partition:
+            actions = found.get_add_actions(flatten=True)
+            for value, n in zip(actions[f"partition.{table.partition}"].to_pylist(),
+                                actions["num_records"].to_pylist(), strict=True):  # fmt: skip
+                counted[str(value)] = counted.get(str(value), 0) + n
+        return counted
+
     def digest(self, table: Table, partition: object = "*", version: int | None = None) -> str:
         """Digest of one partition's files, or of the whole table; empty where there is nothing."""
         return self.digests(table, version).get(str(partition), "")

@@ -114,8 +114,9 @@ class Deduplicate(_Section):
     """Size of a MinHash signature."""
     bands: Annotated[int, Field(ge=1, le=128)] = 20
     """LSH bands; must divide `permutations`. 20 of 4: 99.6% of pairs at similarity 0.7 meet."""
-    min_shingles: Count = 1
-    """Documents of fewer token 5-grams are compared exactly only."""
+    min_shingles: Count = 2
+    """Documents of fewer token 5-grams are compared exactly only: six words are one sentence, and
+    the 32-bit hash of a single shingle is too little to call two texts similar by."""
     pivots: Positive = 32
     """How many of a band's contents each other content of it is compared with."""
 

@@ -285,7 +285,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--parts", type=_names(parts), default=parts, help=",".join(parts))
     parser.add_argument("--peers", type=_names(peers), default=peers, help=",".join(peers))
     parser.add_argument("--skip-peers", dest="peers", action="store_const", const=())
-    parser.add_argument("--profile", default="tiny")
+    parser.add_argument("--profile", default="smollm2")
     parser.add_argument("--set", action="extend", nargs="+", default=[],
                         metavar="section.key=value", help="settings of our stage")  # fmt: skip
     parser.add_argument("--core", type=int, help="the core to run on; default the last")

@@ -1,15 +1,19 @@
 import datetime as dt
 import multiprocessing
+from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from jobs import queries
 from lakehouse.delta import Lake
 from lakehouse.errors import LakeError, UserError
-from lakehouse.tables import CANDIDATES, MODELS, REJECTED, TABLES
+from lakehouse.tables import CANDIDATES, JOB_RUNS, MODELS, REJECTED, TABLES
+from tests.rows import row
 
 DAY = dt.date(2026, 11, 1)
 few = hypothesis_settings(
@@ -137,3 +141,18 @@ def test_writers_in_several_processes_lose_nothing(lake: Lake) -> None:
     for worker in workers:
         worker.join()
     assert lake.read(REJECTED).num_rows == 20
+
+
+def test_what_was_replaced_can_be_filtered_by_any_engine(lake: Lake) -> None:
+    rows = [row(JOB_RUNS, ds=DAY, stage=stage, status="running", run_id=stage,
+                started_at=dt.datetime.now(dt.UTC)) for stage in ("ingest", "gate")]  # fmt: skip
+    lake.append_missing(JOB_RUNS, rows, "r")
+    lake.upsert(JOB_RUNS, [{**rows[0], "status": "done"}], "r")
+    lake.append_missing(JOB_RUNS, [{**rows[1], "run_id": "later"}], "r")
+    (done,) = lake.read(JOB_RUNS, {"ds": DAY, "status": "done"}).to_pylist()
+    assert (done["stage"], lake.read(JOB_RUNS).num_rows) == ("ingest", 3)
+    query = "SELECT stage FROM ops.job_runs WHERE status = 'done'"
+    assert queries.rows(lake, query)[1] == [("ingest",)]
+    files = Path(lake.root).glob("ops/job_runs/**/*.parquet")
+    kinds = {str(pq.read_schema(f).field("status").type) for f in files}
+    assert kinds == {"string"}

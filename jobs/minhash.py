@@ -74,7 +74,10 @@ def sketch(texts: pa.Array, permutations: int, bands: int) -> Sketches:
 def sets(shingles: Words, lengths: Longs) -> tuple[Words, Longs]:
     """(elements, offsets): each text's shingles as a sorted set; `lengths` are with repeats."""
     owner = np.repeat(np.arange(len(lengths), dtype=np.uint64), lengths)
-    keys = np.unique((owner << np.uint64(32)) | shingles)
+    keys = np.sort((owner << np.uint64(32)) | shingles)  # np.unique hashes them: ten times slower
+    fresh = np.ones(len(keys), np.bool_)
+    fresh[1:] = keys[1:] != keys[:-1]
+    keys = keys[fresh]
     first = np.arange(len(lengths) + 1, dtype=np.uint64) << np.uint64(32)
     return keys.astype(np.uint32), np.searchsorted(keys, first)
 

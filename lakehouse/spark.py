@@ -45,6 +45,9 @@ def conf(settings: Settings) -> dict[str, str]:
         "spark.sql.shuffle.partitions": str(settings.spark.shuffle_partitions),
         "spark.sql.execution.arrow.pyspark.enabled": "true",
         "spark.databricks.delta.snapshotPartitions": "1",
+        # Hashes never repeat: a dictionary of them costs more than writing them.
+        "spark.hadoop.parquet.enable.dictionary#bands": "false",
+        "spark.hadoop.parquet.enable.dictionary#shingles": "false",
         # A commit whose answer is lost must not be made twice.
         "spark.databricks.delta.commit.idempotencyCheck.enabled": "true",
         "spark.ui.enabled": "false",

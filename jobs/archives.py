@@ -58,11 +58,6 @@ class Member:
     stream: IO[bytes]
     """What is in it, unpacked; it can seek only where it was not packed."""
 
-    @property
-    def suffix(self) -> str:
-        """The ending that says the format: `.jsonl` of `rows.jsonl.gz`."""
-        return ending(self.name.rpartition("!")[2])
-
 
 @dataclass(frozen=True, slots=True)
 class License:

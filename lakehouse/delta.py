@@ -321,7 +321,8 @@ def _one_of(
 ) -> pa.Table:  # fmt: skip
     """Rows with one of many values, picked batch by batch.
 
-    Not by a filter of the dataset, which is slow over long lists.
+    Not by a filter of the dataset: a merge by delta-rs, should somebody make one, leaves view
+    strings, which Arrow cannot compare with plain ones.
     """
     import pyarrow as pa
     import pyarrow.compute as pc

@@ -31,7 +31,7 @@ check: setup  ## lint, format, types, layers, generated docs
 	$(PY) -m lakehouse.tables | diff -u docs/tables.md -
 
 test: check  ## all checks and all tests, with coverage
-	.venv/bin/pytest --cov --cov-report=term
+	.venv/bin/pytest -n auto --maxprocesses 4 --dist worksteal --cov --cov-report=term
 
 up: setup  ## start Airflow and the Spark Connect server (LAKE_AIRFLOW_PORT, LAKE_SPARK_PORT)
 	$(PY) -m lakehouse.services up --profile $(PROFILE)

@@ -21,17 +21,17 @@ run does it again.
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import reduce
 
-from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs import filters, similarity
-from jobs.similarity import DOCUMENT
+from jobs.days import fingerprint, made_from, moved, on, scope, stamped
+from jobs.repeats import DOCUMENT
 from lakehouse.run import Counts, Run, Stage, entry
-from lakehouse.settings import Deduplicate
+from lakehouse.sections import Deduplicate
 from lakehouse.tables import DOCUMENTS, DUPLICATES, SIMILAR, SKETCHES, TAKEOVERS
 
 RULES = "deduplicate/3"
@@ -45,9 +45,13 @@ def main(run: Run) -> dict[dt.date, Counts]:
     base, days = _moved(run)
     if days:
         sketches = run.current(SKETCHES)
-        before = run.current(SKETCHES, base) if base >= 0 else sketches.limit(0)
-        pairs, touched = compare(run, sketches, before, days if base >= 0 else None)
-        days = _rewrite(run, sketches, pairs, touched, days if base >= 0 else None)
+        if base >= 0:
+            then = run.current(SKETCHES, base).where(on(days))
+            pairs, touched = compare(run, sketches, then, days)
+            days = _update(run, sketches, then, pairs, touched, days)
+        else:
+            pairs = compare_all(run, sketches)
+            days = _rebuild(run, sketches, pairs)
         run.replace(SIMILAR, pairs, note=f"{_rules(run)}/{run.lake.version(SKETCHES)}")
     return _counts(run, {*days, run.partition})
 
@@ -57,64 +61,64 @@ def main(run: Run) -> dict[dt.date, Counts]:
 
 def _rules(run: Run) -> str:
     """Hash of what decides which documents are compared, and which are duplicates."""
-    return _hash(RULES, filters.RULES, repr((run.settings.filters, run.settings.deduplicate)))
+    return fingerprint(RULES, filters.RULES, repr((run.settings.filters, run.settings.deduplicate)))
 
 
-def _judged(run: Run, days: Iterable[dt.date]) -> DataFrame:
-    """The documents of these days, with the reason for which one is held back, if any."""
-    return filters.transform(run.table(DOCUMENTS).where(_on(days)), run.settings.filters)
+def _held_back(run: Run, days: Collection[dt.date]) -> DataFrame:
+    """The documents of these days that the filters hold back, with the reason."""
+    chosen = run.settings.filters
+    found = run.table(DOCUMENTS).where(on(days)).where(filters.held_back(chosen))
+    return filters.transform(found, chosen)
 
 
 def _sketch(run: Run) -> None:
     """Sketch the days whose documents or rules differ from those of their sketches."""
-    digests = run.lake.digests(DOCUMENTS, run.versions[DOCUMENTS.full_name])
-    wanted = {
-        dt.date.fromisoformat(day): _hash(digest, _rules(run))
-        for day, digest in digests.items() if day != "*"
-    }  # fmt: skip
-    rows = run.lake.read(SKETCHES, columns=["ds", "made_from"]).group_by(["ds", "made_from"])
-    held = {row["ds"]: row["made_from"] for row in rows.aggregate([]).to_pylist()}
-    days = [d for d in wanted.keys() | held.keys() if wanted.get(d) != held.get(d)]
+    wanted = made_from(run, (DOCUMENTS,), _rules(run))
+    days = moved(run.lake, SKETCHES, wanted)
     if not days:
         return
-    texts = _judged(run, days).where("reason = ''").select(
-        *DOCUMENT, F.concat_ws("\n", "instruction", "content").alias("text")
-    )  # fmt: skip
-    made_from = F.create_map(*(F.lit(x) for pair in wanted.items() for x in pair))[F.col("ds")]
-    found = similarity.sketch(texts, run.settings.deduplicate).withColumn("made_from", made_from)
-    run.replace(SKETCHES, found, _scope(days))
+    documents = run.table(DOCUMENTS).where(on(days))
+    text = F.expr("IF(instruction = '', content, concat(instruction, '\\n', content)) AS text")
+    texts = documents.where(~filters.held_back(run.settings.filters)).select(*DOCUMENT, text)
+    found = similarity.sketch(texts, run.settings.deduplicate)
+    run.replace(SKETCHES, stamped(found, wanted), scope(days))
 
 
 def _moved(run: Run) -> tuple[int, list[dt.date]]:
-    """(version of the sketches that the pairs were made from, days that differ from it now)."""
+    """(version of the sketches that the pairs were made from, days that differ from it now).
+
+    Spark makes no commit of no pairs: until there are some, each run is one from nothing.
+    """
     rules, _, version = run.lake.note(SIMILAR).partition("/")
     base = int(version) if rules == _rules(run) else _FROM_NOTHING
     now = run.lake.digests(SKETCHES)
     then = run.lake.digests(SKETCHES, base) if base >= 0 else {}
-    moved = {day for day in now.keys() | then.keys() if now.get(day) != then.get(day)} - {"*"}
-    return base, sorted(map(dt.date.fromisoformat, moved))
+    days = {day for day in now.keys() | then.keys() if now.get(day) != then.get(day)} - {"*"}
+    return base, sorted(map(dt.date.fromisoformat, days))
 
 
 # -- pairs -----------------------------------------------------------------------------------------
 
 
-def compare(
-    run: Run, sketches: DataFrame, before: DataFrame, days: list[dt.date] | None
-) -> tuple[DataFrame, DataFrame | None]:
-    """(all pairs of similar contents, the contents whose clusters may differ; None: all).
+def compare_all(run: Run, sketches: DataFrame) -> DataFrame:
+    """All pairs of similar contents, from nothing."""
+    chosen, spread = run.settings.deduplicate, _spread(run)
+    index = sketches.select("content", "bands", F.lit(True).alias("changed"))
+    met = similarity.meetings(index, None, chosen.pivots, spread).localCheckpoint()
+    return similarity.verify(met, sketches, chosen.threshold, spread).localCheckpoint()
 
-    `before` are the sketches that the held pairs were made from; without `days` there are none.
+
+def compare(
+    run: Run, sketches: DataFrame, then: DataFrame, days: list[dt.date]
+) -> tuple[DataFrame, DataFrame]:
+    """(all pairs of similar contents, the contents whose clusters may differ).
+
+    `then` are the sketches of the days that moved, as the held pairs were made from them.
     """
-    chosen = run.settings.deduplicate
+    chosen, spread = run.settings.deduplicate, _spread(run)
+    now = sketches.where(on(days))
+    changed, went = _came_and_went(then, now, sketches.where(~on(days)))
     counted = run.lake.counts(SKETCHES)
-    spread = max(run.settings.spark.shuffle_partitions,
-                 sum(counted.values()) // similarity.DOCUMENTS_A_TASK)  # fmt: skip
-    if days is None:
-        index = sketches.select("content", "bands", F.lit(True).alias("changed"))
-        met = similarity.meetings(index, None, chosen.pivots, spread).localCheckpoint()
-        return similarity.verify(met, sketches, chosen.threshold, spread).localCheckpoint(), None
-    then, now = before.where(_on(days)), sketches.where(_on(days))
-    changed, went = _came_and_went(then, now, sketches.where(~_on(days)))
     bands = chosen.bands * sum(
         n for day, n in counted.items() if dt.date.fromisoformat(day) in days
     )
@@ -137,6 +141,12 @@ def compare(
     return kept.union(found), touched.distinct()
 
 
+def _spread(run: Run) -> int:
+    """Into how many parts the sketches' work is dealt."""
+    n = sum(run.lake.counts(SKETCHES).values())
+    return max(run.settings.spark.shuffle_partitions, n // similarity.DOCUMENTS_A_TASK)
+
+
 def _came_and_went(
     then: DataFrame, now: DataFrame, others: DataFrame
 ) -> tuple[DataFrame, DataFrame]:
@@ -149,8 +159,8 @@ def _came_and_went(
     places = reduce(DataFrame.union, seen).groupBy("content").agg(
         *(F.bool_or(F.col("place") == p).alias(p) for p in ("then", "now", "elsewhere"))
     )  # fmt: skip
-    moved = places.where("then <> now AND NOT elsewhere").localCheckpoint()
-    return moved.select("content"), moved.where("then").select("content")
+    changed = places.where("then <> now AND NOT elsewhere").localCheckpoint()
+    return changed.select("content"), changed.where("then").select("content")
 
 
 def _meetings(
@@ -177,75 +187,58 @@ def _without(pairs: DataFrame, contents: DataFrame) -> DataFrame:
 # -- duplicates ------------------------------------------------------------------------------------
 
 
-def transform(documents: DataFrame, pairs: DataFrame) -> DataFrame:
-    """silver.duplicates of these documents: (ds, source, document_id, content, cluster)."""
-    several = documents.groupBy("cluster").count().where("count > 1").select("cluster")
-    in_cluster = Window.partitionBy("cluster").orderBy("document")
-    in_content = Window.partitionBy("content").orderBy("document")
-    members = (
-        documents.join(several, "cluster", "left_semi")
-        .select("content", "cluster", F.struct(*DOCUMENT).alias("document"))
-        .withColumn("original", F.first(F.struct("document", "content")).over(in_cluster))
-        .withColumn("head", F.first("document").over(in_content))
-        .localCheckpoint()
-    )
-    heads = members.where("document = head")
-    flipped = pairs.select(F.col("content_b"), F.col("content_a"), "similarity")
-    neighbour = F.struct(
-        F.expr("other = original.content").alias("is_original"), "similarity", "other"
-    )
-    near = (
-        pairs.select("content_a", "content_b", "similarity").union(flipped)
-        .toDF("content", "other", "similarity").join(heads, "content")
-        .groupBy("content").agg(F.max(neighbour).alias("nearest"))
-        .join(heads.select(F.col("content").alias("other"), F.col("head").alias("nearest_head")),
-              F.expr("nearest.other = other"))
-    )  # fmt: skip
-    exact = F.expr("document <> head")
-    return (
-        members.where("document <> original.document")
-        .join(near.select("content", "nearest", "nearest_head"), "content", "left")
-        .select(
-            "document.*",
-            F.col("original.document.document_id").alias("duplicate_of"),
-            F.col("original.document.ds").alias("original_ds"),
-            F.when(exact, 1.0).otherwise(F.col("nearest.similarity")).alias("similarity"),
-            F.when(exact, F.col("head.document_id")).otherwise(F.col("nearest_head.document_id"))
-             .alias("similar_to"),
-            F.when(exact, "exact").otherwise("minhash").alias("method"),
-        )
-    )  # fmt: skip
+def transform(documents: DataFrame, pairs: DataFrame, spread: int) -> DataFrame:
+    """silver.duplicates of these documents: (ds, source, document_id, content, cluster).
+
+    `pairs` are those of their contents, with their cluster.
+    """
+    return similarity.repeating(documents, pairs, spread).select(*DUPLICATES.content)
 
 
-def _rewrite(
-    run: Run, sketches: DataFrame, pairs: DataFrame, touched: DataFrame | None,
-    days: list[dt.date] | None,
+def _labelled(
+    sketches: DataFrame, pairs: DataFrame, labels: DataFrame
+) -> tuple[DataFrame, DataFrame]:
+    """Documents and pairs with their clusters."""
+    cluster = F.coalesce("cluster", "content").alias("cluster")
+    documents = sketches.join(labels, "content", "left").select(*DOCUMENT, "content", cluster)
+    return documents, pairs.join(labels.withColumnRenamed("content", "content_a"), "content_a")
+
+
+def _rebuild(run: Run, sketches: DataFrame, pairs: DataFrame) -> list[dt.date]:
+    """Write the duplicates of all days; these."""
+    labels = similarity.clusters(pairs).localCheckpoint()
+    found = transform(*_labelled(sketches, pairs, labels), _spread(run)).localCheckpoint()
+    run.write(DUPLICATES, found)
+    days = [dt.date.fromisoformat(d) for d in run.lake.counts(DOCUMENTS)]
+    run.reject_all(_rejected(found, _held_back(run, days)))
+    return days
+
+
+def _update(
+    run: Run, sketches: DataFrame, then: DataFrame, pairs: DataFrame, touched: DataFrame,
+    days: list[dt.date],
 ) -> list[dt.date]:  # fmt: skip
     """Write the duplicates of the touched clusters; the days whose rows may differ."""
     labels = similarity.clusters(pairs).localCheckpoint()
+    documents, linked = _labelled(sketches, pairs, labels)
     cluster = F.coalesce("cluster", "content").alias("cluster")
-    documents = sketches.join(labels, "content", "left").select(*DOCUMENT, "content", cluster)
-    if touched is None or days is None:
-        found = transform(documents, pairs).localCheckpoint()
-        run.write(DUPLICATES, found)
-        every = [dt.date.fromisoformat(d) for d in run.lake.counts(DOCUMENTS)]
-        run.reject_all(_rejected(found, _judged(run, every)))
-        return every
-    clusters = touched.join(labels, "content", "left").select(cluster).distinct()
-    documents = documents.join(F.broadcast(clusters), "cluster", "left_semi").localCheckpoint()
-    found = transform(documents, pairs).localCheckpoint()
+    clusters = F.broadcast(touched.join(labels, "content", "left").select(cluster).distinct())
+    documents = documents.join(clusters, "cluster", "left_semi").localCheckpoint()
+    linked = linked.join(clusters, "cluster", "left_semi")
+    found = transform(documents, linked, _spread(run)).localCheckpoint()
     held = run.current(DUPLICATES).select(*found.columns)
     # outside of the days that moved, only touched documents' rows can differ
-    ours = held.where(~_on(days)).join(documents.select(*DOCUMENT), [*DOCUMENT], "left_semi")
-    theirs = found.where(~_on(days))
+    ours = held.where(~on(days)).join(documents.select(*DOCUMENT), [*DOCUMENT], "left_semi")
+    theirs = found.where(~on(days))
     differ = ours.exceptAll(theirs).union(theirs.exceptAll(ours)).select("ds").distinct()
     others = [r["ds"] for r in differ.collect()]
-    if others:
-        _log_takeovers(run, theirs, held)
-    stay = held.where(_on(others)).join(documents.select(*DOCUMENT), [*DOCUMENT], "left_anti")
-    rows = stay.union(found.where(_on([*days, *others])))
-    run.write(DUPLICATES, rows, _scope([*days, *others]))
-    run.reject_all(_rejected(rows, _judged(run, [*days, *others])), [*days, *others])
+    if others or not then.isEmpty():
+        known = found.join(then.select(*DOCUMENT), [*DOCUMENT], "left_semi")
+        _log_takeovers(run, theirs.union(known), held)
+    stay = held.where(on(others)).join(documents.select(*DOCUMENT), [*DOCUMENT], "left_anti")
+    rows = stay.union(found.where(on([*days, *others])))
+    run.write(DUPLICATES, rows, scope([*days, *others]))
+    run.reject_all(_rejected(rows, _held_back(run, [*days, *others])), [*days, *others])
     return [*days, *others]
 
 
@@ -259,9 +252,9 @@ def _log_takeovers(run: Run, found: DataFrame, held: DataFrame) -> None:
     )  # fmt: skip
 
 
-def _rejected(duplicates: DataFrame, judged: DataFrame) -> DataFrame:
+def _rejected(duplicates: DataFrame, held_back: DataFrame) -> DataFrame:
     """The rows of ops.rejected_rows for these duplicates, and for what filters hold back."""
-    held_back = judged.where("reason <> ''").select(
+    filtered = held_back.select(
         "ds", F.col("document_id").alias("row_id"), "source", "origin", "reason", "remedy",
         F.lit(filters.RULES).alias("rule_version"), "evidence",
     )  # fmt: skip
@@ -274,7 +267,7 @@ def _rejected(duplicates: DataFrame, judged: DataFrame) -> DataFrame:
         F.to_json(F.struct("duplicate_of", "original_ds", "similarity", "similar_to"))
          .alias("evidence"),
     )  # fmt: skip
-    return held_back.unionByName(repeated)
+    return filtered.unionByName(repeated)
 
 
 def _counts(run: Run, days: Iterable[dt.date]) -> dict[dt.date, Counts]:
@@ -289,18 +282,6 @@ def _counts(run: Run, days: Iterable[dt.date]) -> dict[dt.date, Counts]:
         kept = compared.get(str(day), 0) - repeated.get(str(day), 0)
         counts[day] = Counts(n, kept, n - kept)
     return counts
-
-
-def _hash(*parts: str) -> str:
-    return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]
-
-
-def _on(days: Iterable[dt.date]) -> Column:
-    return F.col("ds").isin([F.lit(d) for d in days])
-
-
-def _scope(days: Iterable[dt.date]) -> str:
-    return f"ds IN ({', '.join(repr(str(d)) for d in sorted(days))})"
 
 
 STAGE = Stage(

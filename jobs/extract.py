@@ -6,6 +6,11 @@ Grain: one row a distinct piece of code, owned by the first document, by (day, s
 holds it. Of an answer the first block (paper: what follows are tests and usage), of a file its
 functions, methods and classes; a file of a language without a grammar is one block. The books
 count code units: a document without code counts as one.
+
+Only what moved is parsed. silver.code_units holds what was found in every document that is kept,
+snippet or not; a run parses the days whose documents, duplicates or rules differ from those of
+their units, and rewrites these days' snippets and those of the days on which code changes owners.
+After a run that did not finish every day's snippets are compared with the units.
 """
 
 from __future__ import annotations
@@ -13,19 +18,22 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs import fences, filters, grammars, kept, units
+from jobs.days import fingerprint, made_from, moved, on, scope, stamped
+from jobs.repeats import DOCUMENT
 from jobs.units import Unit
 from lakehouse import tokenizer
 from lakehouse.run import Counts, Run, Stage, entry
-from lakehouse.settings import Extract, Filters, Settings
-from lakehouse.tables import SNIPPETS
+from lakehouse.sections import Extract, Filters
+from lakehouse.settings import Settings
+from lakehouse.tables import SNIPPETS, UNITS
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,6 +47,7 @@ _UNIT = (
     "start_line INT, end_line INT, code STRING, chars INT, n_tokens INT, reason STRING, "
     "remedy STRING"
 )
+_PLACE = (*DOCUMENT, "place")
 _BROKEN = ("does not parse", "mend these lines, or name the file's language")
 _SHORT = ("too short", "lower extract.min_tokens or extract.min_lines")
 _LONG = ("too long", "raise extract.max_tokens, if the teacher's context allows")
@@ -115,24 +124,54 @@ def _member(unit: Unit, of: Unit) -> bool:
     return within and f"{unit.parent}.".startswith(path)
 
 
-def transform(
+def units_of(
     documents: DataFrame, chosen: Extract, allowed: Filters, tokenizer_json: str
 ) -> DataFrame:
-    """Every code unit of these documents; `reason` is empty for snippets."""
-    key = ["ds", "source", "document_id"]
-    columns = [*key, "license", "kind", "language", "content"]
+    """Every code unit of these documents; `reason` is empty for what can be a snippet."""
+    columns = [*DOCUMENT, "license", "kind", "language", "content"]
     read = partial(_units, chosen=chosen, allowed=allowed, tokenizer_json=tokenizer_json)
-    found = documents.select(*columns).mapInArrow(read, _UNIT)
-    usable = F.col("reason") == ""
-    # what is not usable has no rivals: it must not gather in one partition
-    same = F.when(usable, F.col("snippet_id")).otherwise(F.concat_ws("#", "document_id", "place"))
-    owner = Window.partitionBy(same).orderBy(*key, "place")
-    again = usable & (F.row_number().over(owner) > 1)
-    return found.withColumn("again", again).withColumns({
-        "reason": F.when(F.col("again"), "same code as an earlier snippet")
-                   .otherwise(F.col("reason")),
-        "remedy": F.when(F.col("again"), "none: it is kept once").otherwise(F.col("remedy")),
-    }).drop("again")  # fmt: skip
+    return documents.select(*columns).mapInArrow(read, _UNIT)
+
+
+def transform(found: DataFrame, days: Collection[dt.date]) -> DataFrame:
+    """Of all code units those of these days; snippets are the ones without a `reason`."""
+    usable = _usable(found)
+    ids = usable.where(on(days)).select("snippet_id").distinct()
+    owners = _owners(usable.join(ids, "snippet_id", "left_semi"))
+    again = F.col("owner").isNotNull() & (F.struct(*_PLACE) != F.col("owner"))
+    # what is not usable has no rivals, and must not be looked for among them
+    name = F.when(F.col("reason") == "", F.col("snippet_id"))
+    return (
+        found.where(on(days)).withColumn("rival", name)
+        .join(owners.withColumnRenamed("snippet_id", "rival"), "rival", "left")
+        .withColumns({
+            "reason": F.when(again, "same code as an earlier snippet").otherwise(F.col("reason")),
+            "remedy": F.when(again, "none: it is kept once").otherwise(F.col("remedy")),
+        }).drop("rival", "owner")
+    )  # fmt: skip
+
+
+def _usable(found: DataFrame) -> DataFrame:
+    return found.where("reason = ''").select("snippet_id", F.struct(*_PLACE).alias("unit"))
+
+
+def _owners(usable: DataFrame) -> DataFrame:
+    """(snippet_id, owner): the first unit of each code."""
+    return usable.groupBy("snippet_id").agg(F.min("unit").alias("owner"))
+
+
+def changed_hands(before: DataFrame, now: DataFrame, days: Collection[dt.date]) -> list[dt.date]:
+    """Other days on which code units gain or lose a snippet because these days' units moved."""
+    then, fresh = (_usable(rows.where(on(days))) for rows in (before, now))
+    ids = then.union(fresh).select("snippet_id").distinct()
+    rivals = _usable(now.where(~on(days))).join(ids, "snippet_id", "left_semi")
+    old, new = (
+        _owners(rows.union(rivals)).withColumnRenamed("owner", name)
+        for rows, name in ((then, "old"), (fresh, "new"))
+    )
+    differ = old.join(new, "snippet_id", "full").where("NOT old <=> new")
+    ds = F.explode(F.array("old.ds", "new.ds")).alias("ds")
+    return [r["ds"] for r in differ.select(ds).where(~on(days)).distinct().collect()]
 
 
 def _units(
@@ -198,24 +237,51 @@ def _chunks(documents: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]
 
 
 def main(run: Run) -> dict[dt.date, Counts]:
-    """Extract the whole corpus; write the days whose snippets differ."""
-    words = tokenizer.text(_measure(run.settings))
-    chosen = run.settings.extract
-    found = transform(kept.documents(run), chosen, run.settings.filters, words)
-    found = found.localCheckpoint()
-    run.write(SNIPPETS, found.where("reason = ''").select(*SNIPPETS.content))
+    """Parse the days that moved; write the days whose snippets may differ."""
+    base = run.lake.version(UNITS)
+    days = set(_parse(run))
+    if not run.settled or base is None:
+        days.update(dt.date.fromisoformat(d) for d in run.lake.counts(UNITS))
+        days.update(dt.date.fromisoformat(d) for d in run.lake.counts(SNIPPETS))
+    elif days:
+        days.update(changed_hands(run.current(UNITS, base), run.current(UNITS), days))
+    if days:
+        _write(run, days)
+    total, kept_ = run.lake.counts(UNITS), run.lake.counts(SNIPPETS)
+    counts = {}
+    for day in (*days, run.partition):
+        n, good = total.get(str(day), 0), kept_.get(str(day), 0)
+        counts[day] = Counts(n, good, n - good)
+    return counts
+
+
+def _parse(run: Run) -> list[dt.date]:
+    """Find the units of the days whose documents, duplicates or rules moved; these days."""
+    rules = fingerprint(RULES, filters.RULES, _depends(run.settings),
+                        repr((run.settings.extract, run.settings.filters)))  # fmt: skip
+    wanted = made_from(run, kept.READS, rules)
+    days = moved(run.lake, UNITS, wanted)
+    if days:
+        words = tokenizer.text(_measure(run.settings))
+        found = units_of(kept.documents(run).where(on(days)), run.settings.extract,
+                         run.settings.filters, words)  # fmt: skip
+        run.replace(UNITS, stamped(found, wanted), scope(days))
+    return days
+
+
+def _write(run: Run, days: Collection[dt.date]) -> None:
+    """Write the snippets of these days, and what is none."""
+    found = transform(run.current(UNITS), days).localCheckpoint()
+    run.write(SNIPPETS, found.where("reason = ''").select(*SNIPPETS.content), scope(days))
     evidence = F.to_json(F.struct("kind", "name", "start_line", "end_line", "chars", "n_tokens"))
     run.reject_all(
         found.where("reason <> ''").select(
             "ds", F.col("snippet_id").alias("row_id"), "source",
             F.concat_ws("#", "document_id", "place").alias("origin"), "reason", "remedy",
             F.lit(RULES).alias("rule_version"), evidence.alias("evidence"),
-        )
+        ),
+        days,
     )  # fmt: skip
-    counts = found.groupBy("ds").agg(
-        F.count("*").alias("n"), F.count_if(F.col("reason") != "").alias("bad")
-    ).collect()  # fmt: skip
-    return {r["ds"]: Counts(r["n"], r["n"] - r["bad"], r["bad"]) for r in counts}
 
 
 def _measure(settings: Settings) -> str:
@@ -228,7 +294,7 @@ def _depends(settings: Settings) -> str:
 
 
 STAGE = Stage(
-    "extract", main, reads=kept.READS, writes=(SNIPPETS,), settings=("extract", "filters"),
+    "extract", main, reads=kept.READS, writes=(UNITS, SNIPPETS), settings=("extract", "filters"),
     grain="corpus", depends=_depends,
 )  # fmt: skip
 

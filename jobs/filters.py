@@ -12,12 +12,14 @@ an author's address in a file's head says nothing about its functions
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from jobs.signals import observe_code
-from lakehouse.settings import Filters
+from lakehouse.sections import Filters
 
 RULES = "filters/1"
 _SECRET = ("holds a secret", "revoke it and take it out of the source")
@@ -43,6 +45,11 @@ def transform(documents: DataFrame, chosen: Filters) -> DataFrame:
     )  # fmt: skip
     judged = documents.withColumn("verdict", first).select("*", "verdict.*")
     return judged.drop("verdict")
+
+
+def held_back(chosen: Filters) -> Column:
+    """Whether any rule applies."""
+    return reduce(or_, (rule.applies for rule in rules(chosen)))
 
 
 def rules(chosen: Filters) -> list[Rule]:
@@ -84,7 +91,8 @@ def _licensed(allowed: tuple[str, ...]) -> Column:
     `jobs.signals.licence` writes them as alternatives; an exception (`WITH`) only adds rights.
     """
     alternatives = F.split(F.regexp_replace("license", "[()]", ""), " OR ")
-    return F.exists(
+    # nearly all are one name: those are not taken apart
+    return F.col("license").isin(*allowed) | F.exists(
         alternatives,
         lambda one: F.forall(
             F.split(one, " AND "), lambda name: F.substring_index(name, " WITH ", 1).isin(*allowed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pyspark.sql import DataFrame
 
-from jobs.similarity import DOCUMENT
+from jobs.repeats import DOCUMENT
 from lakehouse.run import Run
 from lakehouse.tables import DOCUMENTS, DUPLICATES, SKETCHES
 

@@ -71,21 +71,15 @@ def sketch(texts: pa.Array, permutations: int, bands: int) -> Sketches:
     return found
 
 
-def sets(shingles: Words, lengths: Longs) -> tuple[Words, Longs]:
-    """(elements, offsets): each text's shingles as a sorted set; `lengths` are with repeats."""
-    owner = np.repeat(np.arange(len(lengths), dtype=np.uint64), lengths)
-    keys = np.sort((owner << np.uint64(32)) | shingles)  # np.unique hashes them: ten times slower
-    fresh = np.ones(len(keys), np.bool_)
-    fresh[1:] = keys[1:] != keys[:-1]
-    keys = keys[fresh]
-    first = np.arange(len(lengths) + 1, dtype=np.uint64) << np.uint64(32)
-    return keys.astype(np.uint32), np.searchsorted(keys, first)
+def jaccard(shingles: Words, offsets: Longs, left: Longs, right: Longs) -> NDArray[np.float64]:
+    """Size of intersection over size of union for pairs of texts; 1 for two without shingles.
 
-
-def jaccard(elements: Words, offsets: Longs, left: Longs, right: Longs) -> NDArray[np.float64]:
-    """Size of intersection over size of union for pairs of `sets`; 1 for two empty ones."""
+    `shingles` and `offsets` as of `Sketches`, `left` and `right` are (n,) numbers of texts.
+    Shingles are looked up, not sorted: most texts are compared only once or twice.
+    """
     found = np.empty(len(left))
-    _jaccard(elements, offsets, left, right, found)
+    order = np.argsort(left, kind="stable")  # a table is filled once for all that it is asked
+    _jaccard(shingles, offsets, left, right, order, found)
     return found
 
 
@@ -212,18 +206,57 @@ def _sketch(data, places, kinds, scale, shift, contents, shingles, offsets, band
 
 
 @_compiled
-def _jaccard(elements, offsets, left, right, found):  # type: ignore[no-untyped-def]
-    for pair in range(len(left)):
-        i, i_end = offsets[left[pair]], offsets[left[pair] + 1]
-        j, j_end = offsets[right[pair]], offsets[right[pair] + 1]
-        union = i_end - i + j_end - j
+def _jaccard(shingles, offsets, left, right, order, found):  # type: ignore[no-untyped-def]
+    n, longest = len(offsets) - 1, 0
+    for d in range(n):
+        longest = max(longest, offsets[d + 1] - offsets[d])
+    keys = np.empty(_places(longest), np.uint32)
+    turns = np.full(len(keys), -1)  # in which turn a place was filled: an older one is free
+    seen = np.full(len(keys), -1)  # the last pair whose second text had that shingle
+    sizes = np.empty(n, np.int64)
+    for d in range(n):
+        sizes[d] = _fill(shingles, offsets[d], offsets[d + 1], keys, turns, d)
+    turn, held = n, -1
+    for pair in order:
+        a, b = left[pair], right[pair]
+        if held != a:
+            turn, held = turn + 1, a
+            _fill(shingles, offsets[a], offsets[a + 1], keys, turns, turn)
+        mask = _places(offsets[a + 1] - offsets[a]) - 1
         both = 0
-        while i < i_end and j < j_end:
-            x, y = elements[i], elements[j]
-            both += x == y
-            i += x <= y
-            j += y <= x
-        found[pair] = both / (union - both) if union else 1.0
+        for i in range(offsets[b], offsets[b + 1]):
+            place = np.int64(shingles[i]) & mask
+            while turns[place] == turn:
+                if keys[place] == shingles[i]:
+                    both += seen[place] != pair
+                    seen[place] = pair
+                    break
+                place = (place + 1) & mask
+        union = sizes[a] + sizes[b] - both
+        found[pair] = both / union if union else 1.0
+
+
+@_compiled
+def _places(n):  # type: ignore[no-untyped-def]
+    """Places of a hash table that is at most half full with n elements: a power of two."""
+    places = 2
+    while places < 2 * n:
+        places *= 2
+    return places
+
+
+@_compiled
+def _fill(shingles, start, end, keys, turns, turn):  # type: ignore[no-untyped-def]
+    """Put a text's shingles into the hash table; how many different ones there are."""
+    mask = _places(end - start) - 1
+    size = 0
+    for i in range(start, end):
+        place = np.int64(shingles[i]) & mask
+        while turns[place] == turn and keys[place] != shingles[i]:
+            place = (place + 1) & mask
+        size += turns[place] != turn
+        keys[place], turns[place] = shingles[i], turn
+    return size
 
 
 @_compiled

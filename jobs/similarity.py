@@ -18,13 +18,13 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs import minhash
+from jobs.repeats import DOCUMENT, REPEATS, repeats
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from lakehouse.settings import Deduplicate
+    from lakehouse.sections import Deduplicate
 
-DOCUMENT = ("ds", "source", "document_id")
 PAIRS = "content_a BIGINT, content_b BIGINT"
 DOCUMENTS_A_TASK = 50_000
 """What one task compares at once: about 70 MB of band hashes, or of shingles."""
@@ -112,6 +112,26 @@ def clusters(pairs: DataFrame) -> DataFrame:
     One worker holds the whole graph, 40 bytes a pair: 10^8 pairs take 4 GB.
     """
     return pairs.repartition(1).mapInArrow(_connect, "content BIGINT, cluster BIGINT")
+
+
+def repeating(documents: DataFrame, pairs: DataFrame, spread: int) -> DataFrame:
+    """Documents that repeat another of their cluster: `REPEATS`.
+
+    `documents` are (ds, source, document_id, content, cluster), all those of a cluster, and `pairs`
+    (content_a, content_b, similarity, cluster). Each cluster is looked at in one place.
+    """
+    nothing = {name: F.lit(None).cast(kind) for name, kind in (
+        ("ds", "date"), ("source", "string"), ("document_id", "string"), ("content_b", "bigint"),
+        ("similarity", "double"))}  # fmt: skip
+    columns = ("cluster", *DOCUMENT, "content_a", "content_b", "similarity")
+    members = documents.withColumnRenamed("content", "content_a").withColumns(
+        {c: nothing[c] for c in ("content_b", "similarity")}
+    )
+    links = pairs.withColumns({c: nothing[c] for c in DOCUMENT})
+    return (
+        members.select(*columns).union(links.select(*columns))
+        .repartition(spread, "cluster").mapInArrow(_repeats, REPEATS)
+    )  # fmt: skip
 
 
 # -- on the workers --------------------------------------------------------------------------------
@@ -229,12 +249,11 @@ def _verify(batches: Iterator[pa.RecordBatch], threshold: float) -> Iterator[pa.
         return
     pairs = pa.Table.from_batches(asked)
     name, first = np.unique(np.concatenate(names), return_index=True)
-    elements, offsets = minhash.sets(
-        np.frombuffer(b"".join(pieces), np.uint32), np.concatenate(sizes)
-    )
+    offsets = np.concatenate([[0], np.cumsum(np.concatenate(sizes))])
+    shingles = np.frombuffer(b"".join(pieces), np.uint32)
     left = first[np.searchsorted(name, pairs["content_a"].to_numpy())]
     right = first[np.searchsorted(name, pairs["content_b"].to_numpy())]
-    similarity = minhash.jaccard(elements, offsets, left, right)
+    similarity = minhash.jaccard(shingles, offsets, left, right)
     close = similarity >= threshold
     yield pa.RecordBatch.from_arrays(
         [pa.array(pairs["content_a"].to_numpy()[close]),
@@ -262,3 +281,15 @@ def _connect(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     yield pa.RecordBatch.from_arrays(
         [pa.array(contents), pa.array(least[label])], ["content", "cluster"]
     )
+
+
+def _repeats(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    held = list(batches)
+    if held:
+        rows = pa.Table.from_batches(held)
+        of_document = pc.is_valid(rows["document_id"])
+        found = repeats(rows.filter(of_document), rows.filter(pc.invert(of_document)))
+        yield from found.to_batches()

@@ -27,6 +27,12 @@ class History:
     done: dict[dt.date, dict[str, Any]]
     left_open: list[dict[str, Any]]
 
+    @property
+    def settled(self) -> bool:
+        """Whether the newest run has finished: what it writes is then in step."""
+        last = max(self.newest.values(), key=lambda row: row["started_at"], default=None)
+        return last is not None and last["status"] == "done"
+
 
 def history(lake: Lake, label: str) -> History:
     """What a stage has done so far."""

@@ -79,11 +79,16 @@ class Lake:
         found = self.open(table)
         return None if found is None else found.version()
 
+    def is_empty(self, table: Table) -> bool:
+        """Whether the table has no data files, by the log alone."""
+        found = self.open(table)
+        return found is None or found.get_add_actions().num_rows == 0
+
     def note(self, table: Table) -> str:
-        """What the newest write said of itself (Spark's userMetadata); empty if nothing."""
+        """What the newest write by Spark said of itself beside its run; empty if nothing."""
         found = self.open(table)
         notes = (c.get("userMetadata") for c in found.history()) if found else iter(())
-        return next((str(n) for n in notes if n), "")
+        return next((str(n).partition(" ")[2] for n in notes if n), "")
 
     def digests(self, table: Table, version: int | None = None) -> dict[str, str]:
         """Digest of a version's data files by partition value, and of all of them under `*`.
@@ -125,7 +130,7 @@ class Lake:
         if found is None or found.version() <= after:
             return {}
         made = {
-            int(c["version"]): str(c.get("run_id") or c.get("userMetadata"))
+            int(c["version"]): str(c.get("run_id") or c.get("userMetadata")).partition(" ")[0]
             for c in found.history(found.version() - after)
         }  # delta-rs and Spark keep a run's id under different names
         return {version: run_id for version, run_id in made.items() if run_id in run_ids}

@@ -17,7 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from lakehouse.settings import Engine as EngineSettings
+from lakehouse.sections import Engine as EngineSettings
 
 
 @dataclass(frozen=True, slots=True)

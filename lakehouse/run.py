@@ -99,6 +99,8 @@ class Run:
     option: str = ""
     versions: dict[str, int] = field(default_factory=dict)
     """Delta version of each input, pinned at the start."""
+    settled: bool = False
+    """Whether the run before this one has finished: then the tables it wrote are in step."""
 
     @cached_property
     def log(self) -> Any:
@@ -124,11 +126,11 @@ class Run:
 
         return spark.read(self.spark, self.lake, table, self.versions.get(table.full_name))
 
-    def write(self, table: Table, rows: DataFrame, scope: str | None = None) -> list[dt.date]:
-        """Make the table's rows (within a SQL scope) exactly these; the days that changed."""
+    def write(self, table: Table, rows: DataFrame, scope: str | None = None) -> None:
+        """Make the table's rows (within a SQL scope) exactly these."""
         from lakehouse import spark
 
-        return spark.sync(self.spark, self.lake, table, rows, self.run_id, scope)
+        spark.sync(self.spark, self.lake, table, rows, self.run_id, scope)
 
     def reject(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Make this stage's rejected rows of this partition exactly these."""
@@ -207,7 +209,8 @@ def _run_one(
     past: History, prints: Fingerprints, report: dict[str, Any],
 ) -> None:  # fmt: skip
     """One partition, with its entry in the books and its report whatever happens."""
-    run = Run(stage, label, day, settings, lake, uuid.uuid4().hex[:16], option)
+    run = Run(stage, label, day, settings, lake, uuid.uuid4().hex[:16], option,
+              settled=past.settled)  # fmt: skip
     for table in (*stage.reads, *stage.writes, REJECTED):
         lake.create(table)
     run.versions = {t.full_name: v for t in stage.reads if (v := lake.version(t)) is not None}

@@ -7,7 +7,6 @@ DataFrames and SQL: no RDD, no `_jvm`, no `delta.DeltaTable`.
 
 from __future__ import annotations
 
-import datetime as dt
 import os
 import shutil
 import signal
@@ -151,8 +150,8 @@ def read(spark: SparkSession, lake: Lake, table: Table, version: int | None = No
 def sync(
     spark: SparkSession, lake: Lake, table: Table, rows: DataFrame, run_id: str,
     scope: str | None = None,
-) -> list[dt.date]:  # fmt: skip
-    """Make the table's rows within `scope` (SQL) exactly `rows`; the partitions that changed.
+) -> None:  # fmt: skip
+    """Make the table's rows within `scope` (SQL) exactly `rows`.
 
     Partitions are compared by a hash of their content (run id and timestamps aside), and only
     those that differ are replaced, in one atomic commit; where none differ nothing is committed.
@@ -163,18 +162,19 @@ def sync(
     lake.create(table)
     content = _content(rows, table).localCheckpoint()
     with lake.lock(table):
+        if lake.is_empty(table):
+            if not content.isEmpty():
+                _overwrite(lake, table, content, run_id, "", run_id)
+            return
         held = read(spark, lake, table).where(scope or "true")
-        before, after = _hashes(held, table), _hashes(content, table)
-        changed = sorted(v for v in before.keys() | after.keys() if before.get(v) != after.get(v))
-        if not changed:
-            return []
+        if not (changed := _differing(held, content, table)):
+            return
         where = [scope] if scope else []
         part = table.partition
         if part:
             where.append(f"{part} IN ({', '.join(repr(str(v)) for v in changed)})")
             content = content.where(F.col(part).isin(changed))
         _overwrite(lake, table, content, run_id, " AND ".join(where), run_id)
-    return changed
 
 
 def replace(
@@ -187,7 +187,9 @@ def replace(
     """
     lake.create(table)
     with lake.lock(table):
-        _overwrite(lake, table, _content(rows, table), run_id, scope or "", note or run_id)
+        where = "" if lake.is_empty(table) else scope or "true"  # there is nothing to look for
+        content = _content(rows, table)
+        _overwrite(lake, table, content, run_id, where, f"{run_id} {note}".strip())
 
 
 def append(spark: SparkSession, lake: Lake, table: Table, rows: DataFrame, run_id: str) -> None:
@@ -226,24 +228,30 @@ def _stamped(content: DataFrame, table: Table, run_id: str) -> DataFrame:
 def _overwrite(
     lake: Lake, table: Table, content: DataFrame, run_id: str, where: str, note: str
 ) -> None:
-    """One atomic commit. Call with the lock held."""
-    (
-        _stamped(content, table, run_id).write.format("delta").mode("overwrite")
-        .option("replaceWhere", where or "true")
-        .option("userMetadata", note).save(lake.uri(table))
-    )  # fmt: skip
+    """One atomic commit: the rows in the place of those where, or of all. With the lock held."""
+    writer = _stamped(content, table, run_id).write.format("delta").option("userMetadata", note)
+    if where:
+        writer = writer.option("replaceWhere", where)
+    writer.mode("overwrite").save(lake.uri(table))
 
 
-def _hashes(rows: DataFrame, table: Table) -> dict[Any, tuple[int, int]]:
-    """Count and content hash of each partition; order-free, and exact for distinct rows."""
+def _differing(held: DataFrame, content: DataFrame, table: Table) -> list[Any]:
+    """The partitions whose rows differ, by a count and an order-free hash of distinct rows."""
     from pyspark.sql import functions as F
 
     part = F.col(table.partition) if table.partition else F.lit("")
-    grouped = rows.groupBy(part.alias("part")).agg(
-        F.count("*").alias("n"),
-        F.bit_xor(F.xxhash64(*table.content)).alias("hash"),
+    sides = [
+        rows.select(part.alias("part"), F.xxhash64(*table.content).alias("hash"),
+                    F.lit(sign).alias("sign"))
+        for rows, sign in ((held, -1), (content, 1))
+    ]  # fmt: skip
+    grouped = (
+        sides[0]
+        .union(sides[1])
+        .groupBy("part")
+        .agg(F.sum("sign").alias("more"), F.bit_xor("hash").alias("hash"))
     )
-    return {r["part"]: (r["n"], r["hash"]) for r in grouped.collect()}
+    return sorted(r["part"] for r in grouped.where("more <> 0 OR hash <> 0").collect())
 
 
 def _interrupt_on_termination(spark: SparkSession) -> None:

@@ -41,7 +41,7 @@ STAGES: tuple[StageRef, ...] = (
     ),
     StageRef(
         "extract", "jobs.extract", "corpus", "spark", (t.DOCUMENTS, t.SKETCHES, t.DUPLICATES),
-        (t.SNIPPETS,),
+        (t.UNITS, t.SNIPPETS),
     ),
     StageRef(
         "decontaminate", "jobs.decontaminate", "corpus", "spark", (t.SNIPPETS,), (t.CONTAMINATION,)

@@ -20,7 +20,8 @@ from jobs.contamination.adjudications import Adjudication
 from jobs.contamination.detector import Detector, Match, detector
 from lakehouse import benchmarks
 from lakehouse.benchmarks import Benchmark
-from lakehouse.settings import Decontaminate, Settings
+from lakehouse.sections import Decontaminate
+from lakehouse.settings import Settings
 from lakehouse.tables import CONTAMINATION
 
 if TYPE_CHECKING:

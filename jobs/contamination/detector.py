@@ -24,7 +24,7 @@ import ahocorasick_rs
 
 from jobs.contamination import fingerprint
 from lakehouse.benchmarks import Benchmark, Method, Task
-from lakehouse.settings import Decontaminate
+from lakehouse.sections import Decontaminate
 
 Item = tuple[str, str, str]
 """Benchmark, its version, item."""

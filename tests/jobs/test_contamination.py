@@ -16,7 +16,7 @@ from jobs.contamination import adjudications, fingerprint
 from jobs.contamination.detector import Detector, Match
 from lakehouse import benchmarks
 from lakehouse.errors import UserError
-from lakehouse.settings import Decontaminate
+from lakehouse.sections import Decontaminate
 
 HUMAN_EVAL = benchmarks.load("human_eval")
 DETECTOR = Detector([HUMAN_EVAL], Decontaminate())

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs import extract
-from lakehouse.settings import Extract, Filters
+from lakehouse.sections import Extract, Filters
 
 CLASS = "class A:\n    def f(self):\n        return 1\n\n    def g(self):\n        return 2\n"
 FUNCTION = "def h(x):\n    return x + 1\n"

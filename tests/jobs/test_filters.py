@@ -7,7 +7,7 @@ import pytest
 
 from jobs import filters
 from jobs.signals import Signals
-from lakehouse.settings import Filters
+from lakehouse.sections import Filters
 
 CLEAN = Signals(license="MIT", longest_line=40, alphanumeric_fraction=0.6)
 COLUMNS = {
@@ -26,7 +26,11 @@ def document(kind: str = "code", **changed: Any) -> tuple[Any, ...]:
 
 def verdicts(spark: Any, rows: list[tuple[Any, ...]], chosen: Filters) -> list[Any]:
     schema = ", ".join(f"{n} {t}" for n, t in COLUMNS.items())
-    return filters.transform(spark.createDataFrame(rows, schema), chosen).collect()
+    documents = spark.createDataFrame(rows, schema)
+    found = filters.transform(documents, chosen).collect()
+    held_back = documents.where(filters.held_back(chosen)).count()
+    assert held_back == sum(bool(r["reason"]) for r in found)
+    return found
 
 
 CASES: list[tuple[tuple[Any, ...], str]] = [

@@ -13,7 +13,8 @@ from jobs import choose, judge, summarize
 from lakehouse import engine
 from lakehouse.delta import Lake, _content
 from lakehouse.run import execute
-from lakehouse.settings import Engine, load
+from lakehouse.sections import Engine
+from lakehouse.settings import load
 from lakehouse.tables import (
     CANDIDATES,
     CONTAMINATION,

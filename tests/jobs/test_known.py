@@ -9,7 +9,8 @@ import pytest
 from jobs import ingest, places
 from jobs.sources import preset
 from lakehouse.errors import UserError
-from lakehouse.settings import Filters, load
+from lakehouse.sections import Filters
+from lakehouse.settings import load
 from tests.jobs import s3
 from tests.jobs.making import tarred, zipped, zst
 from tests.jobs.reading import read, rows, toml

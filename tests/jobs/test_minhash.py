@@ -20,8 +20,7 @@ def shingles(text: str) -> set[tuple[bytes, ...]]:
 
 def similarity(a: str, b: str) -> float:
     found = minhash.sketch(pa.array([a, b]), 80, 20)
-    elements, offsets = minhash.sets(found.shingles[: found.offsets[-1]], np.diff(found.offsets))
-    return float(minhash.jaccard(elements, offsets, np.array([0]), np.array([1]))[0])
+    return float(minhash.jaccard(found.shingles, found.offsets, np.array([0]), np.array([1]))[0])
 
 
 @given(words, words)
@@ -30,6 +29,16 @@ def test_the_similarity_is_the_true_one(a: str, b: str) -> None:
     expected = len(x & y) / len(x | y) if x | y else 1.0
     assert abs(similarity(a, b) - expected) < 1e-9
     assert similarity(b, a) == similarity(a, b)
+
+
+@given(st.lists(words, min_size=1, max_size=8), st.data())
+def test_pairs_do_not_disturb_each_other(values: list[str], data: st.DataObject) -> None:
+    found = minhash.sketch(pa.array(values), 80, 20)
+    place = st.integers(0, len(values) - 1)
+    pairs = data.draw(st.lists(st.tuples(place, place), min_size=1))
+    left, right = np.array(pairs).T
+    together = minhash.jaccard(found.shingles, found.offsets, left, right)
+    assert together.tolist() == [similarity(values[a], values[b]) for a, b in pairs]
 
 
 @given(texts)

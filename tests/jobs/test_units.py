@@ -30,7 +30,7 @@ def at_their_lines(text: str, unit: Unit) -> bool:
     code = unit.text.split("\n")
     lead = len(lines[0]) - len(lines[0].lstrip(" \t\f\v")) if lines[0].endswith(code[0]) else 0
     cut = [line.removeprefix(lines[0][:lead]) for line in lines]
-    first, last = code[0] in cut[0], cut[-1].startswith(code[-1]) or code[-1] in cut[-1]
+    first, last = code[0] in lines[0], code[-1] in lines[-1]
     same = zip(code[1:-1], cut[1:-1], lines[1:-1], strict=True)
     return first and last and len(code) == len(lines) and all(c in (d, raw) for c, d, raw in same)
 

@@ -1,0 +1,261 @@
+"""The sections of the settings: what can be chosen, its default and what is allowed."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=0)]
+
+
+class Section(BaseModel):
+    """Frozen; an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class LakePlace(Section):
+    """Where the lake lies."""
+
+    root: str = ".lake"
+    """Folder or URI of the lake; `LAKE_ROOT` overrides it."""
+
+
+class Corpus(Section):
+    """What comes in, and when."""
+
+    sources: tuple[str, ...]
+    """Names of jobs/sources/*.toml, or paths of TOML files of your own."""
+    start: dt.date = dt.date(2026, 11, 1)
+    """The first day: the one on which labelled pairs come in."""
+    days: Positive = 3
+    """Days over which a source that does not change is dealt, by content hash."""
+
+
+class Local(Section):
+    """The `local` source: what the user points at."""
+
+    path: str = ""
+    """File, folder, glob or URI that the `local` source reads."""
+    license: str = "unknown"
+    """SPDX identifier of what is read; `unknown` where it is not known."""
+
+
+class Stdlib(Section):
+    """The `stdlib` source: the running Python's own standard library."""
+
+    files_per_day: Count = 0
+    """At most so many files a day, lowest content hash first; 0 for all."""
+
+
+class TinyWorld(Section):
+    """The `tiny_world` source: procedural tasks."""
+
+    labelled: Count = 300
+    """Labelled pairs on the first day (research: 300)."""
+    unlabelled: Count = 300
+    """Unlabelled functions on each day (research: 900 in all)."""
+    seed: Count = 7
+    """Seed of the draw."""
+
+
+class Filters(Section):
+    """Which documents may be used: what the signals of bronze.documents decide."""
+
+    licenses: tuple[str, ...] = (
+        "0BSD", "Apache-2.0", "BlueOak-1.0.0", "BSD-2-Clause", "BSD-3-Clause", "BSL-1.0", "CC0-1.0",
+        "HPND", "ISC", "MIT", "MIT-0", "MIT-CMU", "NCSA", "PostgreSQL", "PSF-2.0", "Python-2.0",
+        "Python-2.0.1", "Unlicense", "UPL-1.0", "W3C", "X11", "Zlib",
+        "unknown",
+    )  # fmt: skip
+    """SPDX identifiers that may be used: permissive ones, and `unknown`, for what you point at
+    yourself (`local`). Leave `unknown` out for data that others collected."""
+    allow_secrets: bool = False
+    """Whether documents and snippets that hold a secret are used."""
+    allow_personal_data: bool = False
+    """Whether instruction documents, and snippets of code, that hold personal data are used."""
+    allow_generated: bool = False
+    allow_minified: bool = False
+    allow_vendored: bool = False
+    max_line_length: Positive = 1000
+    """Code with a longer line is data more often than code (StarCoder: 1000)."""
+    min_alphanumeric: Fraction = 0.25
+    """Code with fewer letters and digits among its characters is data or art (StarCoder: 0.25)."""
+
+
+class Deduplicate(Section):
+    """When two documents count as one."""
+
+    threshold: Fraction = 0.7
+    """Jaccard similarity of token 5-grams from which documents count as duplicates."""
+    permutations: Annotated[int, Field(ge=16, le=512)] = 80
+    """Size of a MinHash signature."""
+    bands: Annotated[int, Field(ge=1, le=128)] = 20
+    """LSH bands; must divide `permutations`. 20 of 4: 99.6% of pairs at similarity 0.7 meet."""
+    min_shingles: Count = 2
+    """Documents of fewer token 5-grams are compared exactly only: six words are one sentence, and
+    the 32-bit hash of a single shingle is too little to call two texts similar by."""
+    pivots: Positive = 32
+    """How many of a band's contents each other content of it is compared with."""
+
+    @model_validator(mode="after")
+    def _divides(self) -> Deduplicate:
+        if self.permutations % self.bands:
+            raise ValueError(f"bands = {self.bands} must divide permutations = {self.permutations}")
+        return self
+
+
+class Extract(Section):
+    """Which code becomes a snippet."""
+
+    kinds: tuple[Literal["function", "method", "class"], ...] = ("function", "method", "class")
+    """What is taken from source files; answers give their first block whatever this says."""
+    overlap: bool = True
+    """Whether the methods of a class that is a snippet are snippets too; else the largest unit
+    that fits is taken, and no line twice."""
+    tokenizer: str = ""
+    """What sizes are counted in: as model.teacher, whose tokenizer it is where this is empty."""
+    min_tokens: Count = 8
+    """Shorter code is dropped."""
+    max_tokens: Positive = 2048
+    """Longer code is dropped: it would not fit the teacher's context."""
+    min_lines: Positive = 2
+    max_chars: Positive = 100_000
+    """Longer code is dropped uncounted: no teacher's context holds it."""
+    max_file_chars: Positive = 1_000_000
+    """Longer files are dropped unparsed: they are data or generated (The Stack: 1 MB)."""
+
+
+class Decontaminate(Section):
+    """Which benchmarks must not leak in."""
+
+    benchmarks: tuple[str, ...] = ("human_eval",)
+    methods: tuple[Literal["substring", "ngram", "ast"], ...] = ("substring", "ngram", "ast")
+    """How they are sought (docs/decontamination.md); a benchmark may be sought by fewer."""
+    min_words: Positive = 8
+    """Shorter statements are not sought: they would hit unrelated rows."""
+    min_tokens: Positive = 24
+    """Shorter code is not sought, in words and symbols."""
+    ngram: Annotated[int, Field(ge=2, le=50)] = 8
+    """Words, or words and symbols, an n-gram."""
+    min_overlap: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """Share of a benchmark text's n-grams from which a row is hit."""
+    min_nodes: Positive = 12
+    """Smaller functions are not sought by their syntax tree, in nodes."""
+    min_similarity: Annotated[float, Field(gt=0, le=1)] = 0.7
+    """Jaccard similarity of two functions' statements, by nodes, from which a row is hit."""
+    adjudications: str = ""
+    """TOML file of people's verdicts on hits; empty for none."""
+
+
+class GateCorpus(Section):
+    """What a day's figures are compared with; the bands are expectations/trailing_days.json."""
+
+    trailing_days: Positive = 7
+    """Days before it, at most: those with documents that passed this gate."""
+    enough_days: Positive = 3
+    """With fewer of them nothing is compared."""
+    accepted: tuple[dt.date, ...] = ()
+    """Days that a person has found right although they leave the bands: these only warn there."""
+
+
+class Model(Section):
+    """The models and the prompts they are asked with."""
+
+    base: str
+    """`train:RECIPE` (trained here), `package:smollm2`, or a folder in Hugging Face layout."""
+    teacher: str
+    """The same; the instruct model that writes and judges."""
+    prompts: str
+    """A file of lakehouse/prompts."""
+
+
+class Engine(Section):
+    """How the inference engine is started."""
+
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """auto: float32 on a CPU without bf16 instructions, else bfloat16."""
+    max_model_len: Positive = 2048
+    memory_gb: Annotated[float, Field(gt=0)] = 1.0
+    """Key-value cache on a CPU, GiB."""
+    max_sequences: Positive = 128
+    block_size: Positive = 32
+    """Tokens a cache block; small blocks share short prefixes."""
+
+
+class Summarize(Section):
+    """How instructions are written."""
+
+    sources: tuple[str, ...]
+    """Snippets of these sources are written for."""
+    snippets_per_day: Count = 0
+    """At most so many snippets a day, lowest id first; 0 for all."""
+    samples: Positive = 10
+    """K, candidates a snippet (paper: 10)."""
+    temperature: Annotated[float, Field(ge=0, le=2)] = 0.8
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    repetition_penalty: Annotated[float, Field(ge=1, le=2)] = 1.1
+    max_tokens: Positive = 2048
+    batch: Positive = 512
+    """Prompts a micro-batch: what a crash can cost."""
+    min_words: Count = 3
+    """Words after the prefix below which an instruction is dropped."""
+
+
+class Judge(Section):
+    """What is asked of a candidate."""
+
+    questions: tuple[Literal["correct", "likelihood"], ...] = ("correct",)
+
+
+class Choose(Section):
+    """How the best candidate is chosen."""
+
+    scorer: Literal["yes_no", "likelihood"] = "yes_no"
+    """yes_no: P(yes)/(P(yes)+P(no)); likelihood: the code's probability given the instruction."""
+    min_score: Fraction = 0.0
+
+
+class Training(Section):
+    """What is trained, and how."""
+
+    recipe: str
+    """A file of training/recipes."""
+    seed: Count = 1
+    max_examples: Count = 0
+    """At most so many examples a phase; 0 for all."""
+
+
+class Evaluation(Section):
+    """What models are tested on."""
+
+    benchmarks: tuple[str, ...]
+    tasks: Count = 0
+    """At most so many tasks a benchmark, in order; 0 for all."""
+    max_tokens: Positive = 512
+    timeout: Annotated[float, Field(gt=0)] = 5.0
+    """Seconds a program may run."""
+    arms: tuple[Literal["base", "teacher", "inverse", "control"], ...] = (
+        "inverse",
+        "control",
+    )
+
+
+class Cost(Section):
+    """What the machine costs."""
+
+    usd_per_hour: Annotated[float, Field(ge=0)] = 0.0
+    """Price of the machine, for ops.job_runs.cost."""
+
+
+class Spark(Section):
+    """How a Spark session is started."""
+
+    shuffle_partitions: Positive = 2
+    quick_start: bool = True
+    """C1 compiler and serial collector: right for seconds, wrong for hours of JVM work."""
+    memory: str = "2g"

@@ -1,0 +1,77 @@
+"""Every table of the lake, declared once: layer, grain, partition, columns, comments.
+
+The Delta tables (`lakehouse.delta`), the page `docs/tables.md` (`python -m lakehouse.tables`) and
+the structural expectations (`expectations.structural`) derive from these declarations. They import
+nothing heavy, because DAG files read them too.
+"""
+
+from __future__ import annotations
+
+from lakehouse.tables.books import (
+    CONTAMINATION,
+    JOB_RUNS,
+    LINEAGE,
+    QUALITY_RESULTS,
+    REJECTED,
+)
+from lakehouse.tables.corpus import (
+    DOCUMENTS,
+    DUPLICATES,
+    SIMILAR,
+    SKETCHES,
+    SNIPPETS,
+    TAKEOVERS,
+    UNITS,
+)
+from lakehouse.tables.declaration import Column, Table
+from lakehouse.tables.instructions import (
+    CANDIDATES,
+    JUDGEMENTS,
+    PAIRS,
+    STAGED,
+)
+from lakehouse.tables.training import (
+    EVALUATION_SAMPLES,
+    MODELS,
+    SCORES,
+    TRAINING_EXAMPLES,
+    TRAINING_RUNS,
+    TRAINING_STEPS,
+)
+
+TABLES: dict[str, Table] = {
+    t.full_name: t
+    for t in (
+        DOCUMENTS, SKETCHES, SIMILAR, DUPLICATES, UNITS, SNIPPETS, CANDIDATES, JUDGEMENTS, STAGED, PAIRS, TRAINING_EXAMPLES,
+        SCORES, MODELS, TRAINING_RUNS, TRAINING_STEPS, EVALUATION_SAMPLES, REJECTED, CONTAMINATION,
+        QUALITY_RESULTS, TAKEOVERS, JOB_RUNS, LINEAGE,
+    )
+}  # fmt: skip
+
+__all__ = [
+    "CANDIDATES",
+    "CONTAMINATION",
+    "DOCUMENTS",
+    "DUPLICATES",
+    "EVALUATION_SAMPLES",
+    "JOB_RUNS",
+    "JUDGEMENTS",
+    "LINEAGE",
+    "MODELS",
+    "PAIRS",
+    "QUALITY_RESULTS",
+    "REJECTED",
+    "SCORES",
+    "SIMILAR",
+    "SKETCHES",
+    "SNIPPETS",
+    "STAGED",
+    "TABLES",
+    "TAKEOVERS",
+    "TRAINING_EXAMPLES",
+    "TRAINING_RUNS",
+    "TRAINING_STEPS",
+    "UNITS",
+    "Column",
+    "Table",
+]

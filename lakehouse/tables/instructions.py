@@ -1,0 +1,72 @@
+"""What the teacher wrote and the judge said, and the pairs that came of it."""
+
+from __future__ import annotations
+
+from lakehouse.tables.declaration import declare
+
+CANDIDATES = declare(
+    "silver", "candidates", "Instructions the teacher wrote: one row a sample. A cache: none is paid for twice.",
+    key="candidate_id",
+    columns="""
+    ds DATE -- The day of the snippet.
+    candidate_id STRING -- sha256 of snippet, model, prompt version, sampling and sample index, hex.
+    snippet_id STRING -- The code that the instruction is for.
+    sample_index INT -- 0 to K-1.
+    model_id STRING -- The teacher.
+    prompt_version STRING -- sha256 of the prompt profile, first 12 hex digits.
+    sampling STRING -- JSON: temperature, top_p, repetition_penalty, max_tokens, stop.
+    prefix STRING -- The words that the answer was started with.
+    seed BIGINT -- The request's own seed, derived from candidate_id.
+    instruction STRING -- Prefix and generated text.
+    status STRING -- ok, or why not usable: empty, truncated, too_long_prompt, echo, short.
+    finish_reason STRING -- stop, length, or none when the prompt was not sent.
+    prompt_tokens INT -- Tokens of the prompt, sent or too long to be.
+    completion_tokens INT -- Tokens generated.
+    """,
+)  # fmt: skip
+
+JUDGEMENTS = declare(
+    "silver", "judgements", "What the judge said of a candidate: one row a question. A cache.",
+    key="candidate_id judge_id question",
+    columns="""
+    ds DATE -- The day of the snippet.
+    candidate_id STRING -- The judged candidate.
+    judge_id STRING -- Model and prompt version that judged.
+    question STRING -- correct (yes or no asked) or likelihood (the code's probability given it).
+    logp_yes DOUBLE? -- log of the summed probability of all tokens that read yes; null for likelihood.
+    logp_no DOUBLE? -- The same for no.
+    yes_no_mass DOUBLE? -- P(yes) + P(no): how much of the next token the question captured, 0 to 1.
+    score DOUBLE? -- P(yes)/(P(yes)+P(no)), or the geometric mean token probability of the code, 0 to 1; null if it cannot be told.
+    prompt_tokens INT -- Tokens of the prompt, sent or too long to be.
+    """,
+)  # fmt: skip
+
+_PAIR_COLUMNS = """
+    pair_id STRING -- sha256 of instruction and response, hex.
+    snippet_id STRING -- The code.
+    candidate_id STRING -- The chosen candidate.
+    document_id STRING -- The document that the code came from.
+    ds DATE -- The day of the document.
+    source STRING -- The source of the document.
+    language STRING -- Programming language, lower case.
+    license STRING -- SPDX identifier of the document's licence.
+    instruction STRING -- The instruction the teacher wrote.
+    response STRING -- The code.
+    score DOUBLE -- The chosen candidate's score, 0 to 1.
+    scorer STRING -- What the choice went by: yes_no or likelihood.
+    yes_no_score DOUBLE? -- The judge's P(yes)/(P(yes)+P(no)), recorded whatever the choice went by.
+    n_candidates INT -- Usable candidates that were compared.
+    model_id STRING -- The teacher.
+    prompt_version STRING -- The prompt profile's version.
+"""
+
+STAGED = declare(
+    "staging", "instruction_pairs", "Pairs before the gate: one row a snippet. Not for analysts.",
+    key="snippet_id model_id prompt_version", columns=_PAIR_COLUMNS,
+)  # fmt: skip
+
+PAIRS = declare(
+    "gold", "instruction_pairs", "Published pairs: one row a snippet, the best candidate of K.",
+    key="snippet_id model_id prompt_version",
+    columns=_PAIR_COLUMNS + "published_at TIMESTAMP -- When the row was published, UTC.",
+)  # fmt: skip

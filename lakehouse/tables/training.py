@@ -1,0 +1,98 @@
+"""What models were trained on, how it went, and how good they are."""
+
+from __future__ import annotations
+
+from lakehouse.tables.declaration import declare
+
+TRAINING_EXAMPLES = declare(
+    "gold", "training_examples", "What a model is trained on: one row an example of a training set.",
+    key="training_set_id phase position", partition="training_set_id",
+    columns="""
+    training_set_id STRING -- sha256 of the examples in their order, first 16 hex digits.
+    phase STRING -- self_generated (phase 1) or original (phase 2).
+    position INT -- Place within the phase, from 0.
+    pair_id STRING -- gold.instruction_pairs.pair_id, or the document_id of an original.
+    instruction STRING -- The prompt's content.
+    response STRING -- What is learnt.
+    """,
+)  # fmt: skip
+
+MODELS = declare(
+    "ops", "models", "Every model the lake knows: one row a model.",
+    key="model_id", partition=None,
+    columns="""
+    model_id STRING -- Name and content hash.
+    arm STRING -- base, teacher, inverse or control.
+    base_model_id STRING -- The model it was trained from; itself for one that came ready-made.
+    training_run_id STRING -- The run that made it; empty for one that came ready-made.
+    spec STRING -- What the settings named: train:RECIPE, package:NAME or a folder; empty if fine-tuned.
+    path STRING -- Folder in Hugging Face layout, relative to the lake's root.
+    sha256 STRING -- sha256 over the manifest's file hashes.
+    promoted BOOLEAN -- Whether a comparison promoted it.
+    """,
+)  # fmt: skip
+
+TRAINING_RUNS = declare(
+    "ops", "training_runs", "Every fine-tuning run: one row a run.",
+    key="training_run_id", partition=None,
+    columns="""
+    training_run_id STRING -- sha256 of config, arm and training set, first 16 hex digits.
+    arm STRING -- base, teacher, inverse or control.
+    training_set_id STRING -- The examples; for base and teacher the generator's version.
+    recipe STRING -- A file of training/recipes.
+    seed INT -- Seed of order and initialisation.
+    steps INT -- Optimiser steps.
+    tokens BIGINT -- Non-padding tokens seen.
+    seconds DOUBLE -- Wall seconds of the steps.
+    final_loss DOUBLE -- Mean loss of the last 20 steps, nats a token.
+    config STRING -- JSON: every number that shaped the run.
+    git_sha STRING -- Commit of the code.
+    """,
+)  # fmt: skip
+
+TRAINING_STEPS = declare(
+    "ops", "training_steps", "The course of a run: one row a logged optimiser step.",
+    key="training_run_id step", partition=None,
+    columns="""
+    training_run_id STRING -- The run.
+    step INT -- Optimiser step, from 1.
+    phase STRING -- Phase of the recipe.
+    loss DOUBLE -- Mean loss of the step, nats a token.
+    learning_rate DOUBLE -- Rate used by the step.
+    tokens_per_second DOUBLE -- Non-padding tokens a second.
+    """,
+)  # fmt: skip
+
+EVALUATION_SAMPLES = declare(
+    "ops", "evaluation_samples", "Every completion that was tested: one row a sample of a task.",
+    key="model_id benchmark benchmark_version harness task_id sample_index", partition=None,
+    columns="""
+    model_id STRING -- The model.
+    benchmark STRING -- Name of the benchmark.
+    benchmark_version STRING -- sha256 of its items, first 12 hex digits.
+    harness STRING -- sha256 of how it was asked and tested (decoding, prompts, limits, sandbox), first 12 hex digits.
+    task_id STRING -- The task.
+    sample_index INT -- From 0; greedy evaluation has one sample.
+    completion STRING -- What the model wrote.
+    passed BOOLEAN -- Whether every test passed.
+    verdict STRING -- passed, failed, error, timeout or refused, with the error's name.
+    isolation STRING -- The tier of the sandbox that ran it.
+    """,
+)  # fmt: skip
+
+SCORES = declare(
+    "gold", "evaluation_scores", "What models score: one row a model, benchmark and metric.",
+    key="model_id benchmark benchmark_version metric", partition=None,
+    columns="""
+    model_id STRING -- The model.
+    arm STRING -- Its arm.
+    control_model_id STRING -- The model a gain is measured against; empty for a plain score.
+    benchmark STRING -- Name of the benchmark.
+    benchmark_version STRING -- sha256 of its items, first 12 hex digits.
+    metric STRING -- pass@1, or pass@1_gain_over_control (a paired difference).
+    value DOUBLE -- The metric, 0 to 1 (a gain: -1 to 1).
+    ci_low DOUBLE -- Lower end of the 95% interval.
+    ci_high DOUBLE -- Upper end of the 95% interval.
+    n INT -- Tasks.
+    """,
+)  # fmt: skip

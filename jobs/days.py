@@ -8,34 +8,38 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from lakehouse.delta import Lake
 from lakehouse.run import Run
 from lakehouse.tables import Table
 
 
-def made_from(run: Run, inputs: Iterable[Table], rules: str) -> dict[dt.date, str]:
+def made_from(run: Run, *inputs: Table) -> dict[dt.date, str]:
     """Hash of what each day of the first input is made from: its files in all, and the rules."""
     digests = [run.lake.digests(t, run.versions[t.full_name]) for t in inputs]
     return {
-        dt.date.fromisoformat(day): fingerprint(*(d.get(day, "") for d in digests), rules)
+        dt.date.fromisoformat(day): fingerprint(*(d.get(day, "") for d in digests), run.rules)
         for day in digests[0] if day != "*"
     }  # fmt: skip
 
 
-def moved(lake: Lake, table: Table, wanted: Mapping[dt.date, str]) -> list[dt.date]:
+def moved(run: Run, table: Table, wanted: Mapping[dt.date, str]) -> list[dt.date]:
     """The days whose rows in the table were made from something else than is wanted."""
-    rows = lake.read(table, columns=["ds", "made_from"]).group_by(["ds", "made_from"])
-    held = {row["ds"]: row["made_from"] for row in rows.aggregate([]).to_pylist()}
-    return sorted(d for d in wanted.keys() | held.keys() if wanted.get(d) != held.get(d))
+    held = run.lake.bounds(table, "made_from")
+    found = {dt.date.fromisoformat(day): ends for day, ends in held.items()}
+    return sorted(
+        day for day in wanted.keys() | found.keys()
+        if run.force or {wanted.get(day)} != found.get(day)
+    )  # fmt: skip
 
 
 def stamped(rows: DataFrame, wanted: Mapping[dt.date, str]) -> DataFrame:
     """Rows with a `ds`, with what they are made from."""
+    if not wanted:
+        return rows.withColumn("made_from", F.lit(""))
     by_day = F.create_map(*(F.lit(x) for pair in wanted.items() for x in pair))
     return rows.withColumn("made_from", by_day[F.col("ds")])
 
@@ -45,11 +49,15 @@ def fingerprint(*parts: str) -> str:
     return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]
 
 
-def on(days: Collection[dt.date]) -> Column:
-    """Whether a row's day is one of these."""
+def on(days: Collection[dt.date] | None) -> Column:
+    """Whether a row's day is one of these; None: any."""
+    if days is None:
+        return F.lit(True)
     return F.col("ds").isin([F.lit(d) for d in days])
 
 
-def scope(days: Collection[dt.date]) -> str:
-    """The same as SQL."""
+def scope(days: Collection[dt.date] | None) -> str | None:
+    """The same as SQL, or None."""
+    if days is None:
+        return None
     return f"ds IN ({', '.join(repr(str(d)) for d in sorted(days))})"

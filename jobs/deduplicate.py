@@ -28,40 +28,51 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs import filters, similarity
-from jobs.days import fingerprint, made_from, moved, on, scope, stamped
+from jobs.days import made_from, moved, on, scope, stamped
 from jobs.repeats import DOCUMENT
 from lakehouse.run import Counts, Run, Stage, entry
 from lakehouse.sections import Deduplicate
 from lakehouse.tables import DOCUMENTS, DUPLICATES, SIMILAR, SKETCHES, TAKEOVERS
 
 RULES = "deduplicate/3"
+_PAIR = ("content_a", "content_b", "similarity")
 _FROM_NOTHING = -1
 """The version of the sketches where no pairs have been made yet under these rules."""
 
 
 def main(run: Run) -> dict[dt.date, Counts]:
     """Bring sketches, pairs and duplicates up to date with the documents of all days."""
+    last = run.lake.version(SKETCHES)
     _sketch(run)
     base, days = _moved(run)
-    if days:
-        sketches = run.current(SKETCHES)
-        if base >= 0:
-            then = run.current(SKETCHES, base).where(on(days))
-            pairs, touched = compare(run, sketches, then, days)
-            days = _update(run, sketches, then, pairs, touched, days)
-        else:
-            pairs = compare_all(run, sketches)
-            days = _rebuild(run, sketches, pairs)
-        run.replace(SIMILAR, pairs, note=f"{_rules(run)}/{run.lake.version(SKETCHES)}")
+    if base >= 0 and not days and run.settled:
+        return _counts(run, {run.partition})
+    sketches, touched = run.current(SKETCHES), None
+    if base < 0:
+        pairs = compare_all(run, sketches)
+    elif days:
+        pairs, touched = compare(run, sketches, run.current(SKETCHES, base), days)
+    else:  # all was compared, and then the run ended
+        pairs = run.current(SIMILAR).select(*_PAIR)
+    known = _known(run, last, base)
+    if touched is None or not run.settled:
+        days = _rebuild(run, sketches, known, pairs)
+    else:
+        days = _update(run, sketches, known, pairs, touched, days)
+    run.replace(SIMILAR, pairs, note=f"{run.rules}/{run.lake.version(SKETCHES)}")
     return _counts(run, {*days, run.partition})
 
 
 # -- what moved ------------------------------------------------------------------------------------
 
 
-def _rules(run: Run) -> str:
-    """Hash of what decides which documents are compared, and which are duplicates."""
-    return fingerprint(RULES, filters.RULES, repr((run.settings.filters, run.settings.deduplicate)))
+def _known(run: Run, last: int | None, base: int) -> DataFrame | None:
+    """The documents that were compared before this run, by these rules; None: not known."""
+    rules = run.lake.note(SIMILAR).partition("/")[0]
+    version = last if run.settled else base
+    if version is None or version < 0 or rules not in ("", run.rules):
+        return None
+    return run.current(SKETCHES, version).select(*DOCUMENT)
 
 
 def _held_back(run: Run, days: Collection[dt.date]) -> DataFrame:
@@ -73,8 +84,8 @@ def _held_back(run: Run, days: Collection[dt.date]) -> DataFrame:
 
 def _sketch(run: Run) -> None:
     """Sketch the days whose documents or rules differ from those of their sketches."""
-    wanted = made_from(run, (DOCUMENTS,), _rules(run))
-    days = moved(run.lake, SKETCHES, wanted)
+    wanted = made_from(run, DOCUMENTS)
+    days = moved(run, SKETCHES, wanted)
     if not days:
         return
     documents = run.table(DOCUMENTS).where(on(days))
@@ -90,7 +101,7 @@ def _moved(run: Run) -> tuple[int, list[dt.date]]:
     Spark makes no commit of no pairs: until there are some, each run is one from nothing.
     """
     rules, _, version = run.lake.note(SIMILAR).partition("/")
-    base = int(version) if rules == _rules(run) else _FROM_NOTHING
+    base = int(version) if rules == run.rules and not run.force else _FROM_NOTHING
     now = run.lake.digests(SKETCHES)
     then = run.lake.digests(SKETCHES, base) if base >= 0 else {}
     days = {day for day in now.keys() | then.keys() if now.get(day) != then.get(day)} - {"*"}
@@ -109,14 +120,14 @@ def compare_all(run: Run, sketches: DataFrame) -> DataFrame:
 
 
 def compare(
-    run: Run, sketches: DataFrame, then: DataFrame, days: list[dt.date]
+    run: Run, sketches: DataFrame, before: DataFrame, days: list[dt.date]
 ) -> tuple[DataFrame, DataFrame]:
     """(all pairs of similar contents, the contents whose clusters may differ).
 
-    `then` are the sketches of the days that moved, as the held pairs were made from them.
+    `before` are the sketches that the held pairs were made from, `days` those that moved since.
     """
     chosen, spread = run.settings.deduplicate, _spread(run)
-    now = sketches.where(on(days))
+    then, now = before.where(on(days)), sketches.where(on(days))
     changed, went = _came_and_went(then, now, sketches.where(~on(days)))
     counted = run.lake.counts(SKETCHES)
     bands = chosen.bands * sum(
@@ -130,7 +141,7 @@ def compare(
         met = _meetings(sketches, then, changed, chosen, spread, bands).localCheckpoint()
     met = _without(met.where("content_a < content_b"), went)
     found = similarity.verify(met, sketches, chosen.threshold, spread).localCheckpoint()
-    held = run.current(SIMILAR).select("content_a", "content_b", "similarity")
+    held = run.current(SIMILAR).select(*_PAIR)
     kept = _without(held, changed).localCheckpoint()
     gone = held.join(kept, ["content_a", "content_b"], "left_anti")
     touched = reduce(DataFrame.union, [
@@ -204,10 +215,13 @@ def _labelled(
     return documents, pairs.join(labels.withColumnRenamed("content", "content_a"), "content_a")
 
 
-def _rebuild(run: Run, sketches: DataFrame, pairs: DataFrame) -> list[dt.date]:
+def _rebuild(
+    run: Run, sketches: DataFrame, known: DataFrame | None, pairs: DataFrame
+) -> list[dt.date]:
     """Write the duplicates of all days; these."""
     labels = similarity.clusters(pairs).localCheckpoint()
     found = transform(*_labelled(sketches, pairs, labels), _spread(run)).localCheckpoint()
+    _log_takeovers(run, found, known)
     run.write(DUPLICATES, found)
     days = [dt.date.fromisoformat(d) for d in run.lake.counts(DOCUMENTS)]
     run.reject_all(_rejected(found, _held_back(run, days)))
@@ -215,7 +229,7 @@ def _rebuild(run: Run, sketches: DataFrame, pairs: DataFrame) -> list[dt.date]:
 
 
 def _update(
-    run: Run, sketches: DataFrame, then: DataFrame, pairs: DataFrame, touched: DataFrame,
+    run: Run, sketches: DataFrame, known: DataFrame | None, pairs: DataFrame, touched: DataFrame,
     days: list[dt.date],
 ) -> list[dt.date]:  # fmt: skip
     """Write the duplicates of the touched clusters; the days whose rows may differ."""
@@ -232,9 +246,9 @@ def _update(
     theirs = found.where(~on(days))
     differ = ours.exceptAll(theirs).union(theirs.exceptAll(ours)).select("ds").distinct()
     others = [r["ds"] for r in differ.collect()]
-    if others or not then.isEmpty():
-        known = found.join(then.select(*DOCUMENT), [*DOCUMENT], "left_semi")
-        _log_takeovers(run, theirs.union(known), held)
+    if known is not None:
+        known = known.where(on([*days, *others]))
+    _log_takeovers(run, found, known)
     stay = held.where(on(others)).join(documents.select(*DOCUMENT), [*DOCUMENT], "left_anti")
     rows = stay.union(found.where(on([*days, *others])))
     run.write(DUPLICATES, rows, scope([*days, *others]))
@@ -242,9 +256,12 @@ def _update(
     return [*days, *others]
 
 
-def _log_takeovers(run: Run, found: DataFrame, held: DataFrame) -> None:
-    """Note the documents that were kept so far and repeat an older one now."""
-    lost = found.join(held.select(*DOCUMENT), [*DOCUMENT], "left_anti")
+def _log_takeovers(run: Run, found: DataFrame, known: DataFrame | None) -> None:
+    """Note the documents that were known and kept so far and repeat an older one now."""
+    if known is None or known.isEmpty():
+        return
+    held = run.current(DUPLICATES).select(*DOCUMENT)
+    lost = found.join(held, [*DOCUMENT], "left_anti").join(known, [*DOCUMENT], "left_semi")
     run.append(
         TAKEOVERS,
         lost.select(*DOCUMENT, F.col("duplicate_of").alias("taken_over_by"),

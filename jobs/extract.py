@@ -26,7 +26,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs import fences, filters, grammars, kept, units
-from jobs.days import fingerprint, made_from, moved, on, scope, stamped
+from jobs.days import made_from, moved, on, scope, stamped
 from jobs.repeats import DOCUMENT
 from jobs.units import Unit
 from lakehouse import tokenizer
@@ -133,10 +133,10 @@ def units_of(
     return documents.select(*columns).mapInArrow(read, _UNIT)
 
 
-def transform(found: DataFrame, days: Collection[dt.date]) -> DataFrame:
+def transform(found: DataFrame, days: Collection[dt.date] | None) -> DataFrame:
     """Of all code units those of these days; snippets are the ones without a `reason`."""
     usable = _usable(found)
-    ids = usable.where(on(days)).select("snippet_id").distinct()
+    ids = _usable(found.where(on(days))).select("snippet_id").distinct()
     owners = _owners(usable.join(ids, "snippet_id", "left_semi"))
     again = F.col("owner").isNotNull() & (F.struct(*_PLACE) != F.col("owner"))
     # what is not usable has no rivals, and must not be looked for among them
@@ -215,8 +215,10 @@ def _row(document: dict[str, Any], place: int, piece: Piece) -> dict[str, Any]:
     return {
         **{k: document[k] for k in ("ds", "source", "document_id", "license")},
         "place": place, "snippet_id": identity, "language": unit.language, "kind": unit.kind,
-        "name": unit.name, "parent": unit.parent, "signature": unit.signature,
-        "docstring": unit.docstring, "start_line": unit.start_line, "end_line": unit.end_line,
+        "name": unit.name, "parent": unit.parent,
+        "signature": "" if piece.reason else unit.signature,
+        "docstring": "" if piece.reason else unit.docstring,
+        "start_line": unit.start_line, "end_line": unit.end_line,
         "code": "" if piece.reason else unit.text, "chars": len(unit.text),
         "n_tokens": piece.n_tokens, "reason": piece.reason, "remedy": piece.remedy,
     }  # fmt: skip
@@ -238,18 +240,18 @@ def _chunks(documents: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]
 
 def main(run: Run) -> dict[dt.date, Counts]:
     """Parse the days that moved; write the days whose snippets may differ."""
-    base = run.lake.version(UNITS)
+    base, held = run.lake.version(UNITS), run.lake.counts(SNIPPETS)
+    in_step = run.settled and not run.lake.is_empty(UNITS)
     days = set(_parse(run))
-    if not run.settled or base is None:
-        days.update(dt.date.fromisoformat(d) for d in run.lake.counts(UNITS))
-        days.update(dt.date.fromisoformat(d) for d in run.lake.counts(SNIPPETS))
+    if not in_step:
+        _write(run, None)
     elif days:
         days.update(changed_hands(run.current(UNITS, base), run.current(UNITS), days))
-    if days:
         _write(run, days)
     total, kept_ = run.lake.counts(UNITS), run.lake.counts(SNIPPETS)
+    written = days if in_step else {dt.date.fromisoformat(d) for d in total | held}
     counts = {}
-    for day in (*days, run.partition):
+    for day in (*written, run.partition):
         n, good = total.get(str(day), 0), kept_.get(str(day), 0)
         counts[day] = Counts(n, good, n - good)
     return counts
@@ -257,10 +259,9 @@ def main(run: Run) -> dict[dt.date, Counts]:
 
 def _parse(run: Run) -> list[dt.date]:
     """Find the units of the days whose documents, duplicates or rules moved; these days."""
-    rules = fingerprint(RULES, filters.RULES, _depends(run.settings),
-                        repr((run.settings.extract, run.settings.filters)))  # fmt: skip
-    wanted = made_from(run, kept.READS, rules)
-    days = moved(run.lake, UNITS, wanted)
+    fresh = kept.counts(run)
+    wanted = {day: made for day, made in made_from(run, *kept.READS).items() if fresh.get(day)}
+    days = moved(run, UNITS, wanted)
     if days:
         words = tokenizer.text(_measure(run.settings))
         found = units_of(kept.documents(run).where(on(days)), run.settings.extract,
@@ -269,8 +270,8 @@ def _parse(run: Run) -> list[dt.date]:
     return days
 
 
-def _write(run: Run, days: Collection[dt.date]) -> None:
-    """Write the snippets of these days, and what is none."""
+def _write(run: Run, days: Collection[dt.date] | None) -> None:
+    """Write the snippets of these days, and what is none; None: of all days."""
     found = transform(run.current(UNITS), days).localCheckpoint()
     run.write(SNIPPETS, found.where("reason = ''").select(*SNIPPETS.content), scope(days))
     evidence = F.to_json(F.struct("kind", "name", "start_line", "end_line", "chars", "n_tokens"))

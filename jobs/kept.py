@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 from pyspark.sql import DataFrame
 
 from jobs.repeats import DOCUMENT
@@ -10,6 +12,14 @@ from lakehouse.tables import DOCUMENTS, DUPLICATES, SKETCHES
 
 READS = (DOCUMENTS, SKETCHES, DUPLICATES)
 """What a stage that uses `documents` reads."""
+
+
+def counts(run: Run) -> dict[dt.date, int]:
+    """How many documents go on by day, from the log alone."""
+    compared, repeated = (
+        run.lake.counts(table, run.versions[table.full_name]) for table in (SKETCHES, DUPLICATES)
+    )
+    return {dt.date.fromisoformat(day): n - repeated.get(day, 0) for day, n in compared.items()}
 
 
 def documents(run: Run) -> DataFrame:

@@ -120,6 +120,17 @@ class Lake:
                 counted[str(value)] = counted.get(str(value), 0) + n
         return counted
 
+    def bounds(self, table: Table, column: str) -> dict[str, set[str]]:
+        """By partition value the least and the greatest text of a column, from the log alone."""
+        found = self.open(table)
+        ends: dict[str, set[str]] = {}
+        if found and table.partition and not self.is_empty(table):
+            actions = found.get_add_actions(flatten=True)
+            names = (f"partition.{table.partition}", f"min.{column}", f"max.{column}")
+            for value, *both in zip(*(actions[n].to_pylist() for n in names), strict=True):
+                ends.setdefault(str(value), set()).update(both)
+        return ends
+
     def digest(self, table: Table, partition: object = "*", version: int | None = None) -> str:
         """Digest of one partition's files, or of the whole table; empty where there is nothing."""
         return self.digests(table, version).get(str(partition), "")

@@ -37,6 +37,8 @@ class ServiceError(LakeError):
 
 NO_SPACE = ("No space left on device", "Disk quota exceeded")
 """How Python, delta-rs and Spark alike say that a disk is full."""
+CONFLICT = "[DELTA_CONCURRENT_"
+"""How Delta on Spark says that somebody else wrote at the same time; Connect names no class."""
 STORE = re.compile(r"Generic \w+ error")
 """How delta-rs begins what went wrong at an object store, which it raises as an OSError."""
 
@@ -60,6 +62,8 @@ def _service(error: Exception) -> str:
 
     if any(sign in str(error) for sign in NO_SPACE):
         return "the disk is full: free some space, or set LAKE_ROOT to a larger one, and run again"
+    if CONFLICT in str(error):
+        return "somebody else wrote the table at the same time: run it again, nothing is lost"
     if isinstance(error, DeltaError) and not isinstance(
         error, DeltaProtocolError | SchemaMismatchError
     ):

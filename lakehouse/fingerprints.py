@@ -1,7 +1,8 @@
 """What a stage's result depends on, as two hashes: its inputs' data files, and its rules.
 
 The rules are the settings that the stage reads, whatever it declares (`Stage.depends`), and the
-source of every module of ours that it imports, directly or not, at the top or inside a function.
+source of every module of ours that it imports, directly or not, at the top or inside a function,
+with the data file of its name and those that it names in the same folder.
 What the runner itself imports is machinery, not a rule.
 """
 
@@ -60,7 +61,16 @@ def source(module: Path) -> str:
     """A hash of a module's source and of all that it imports of ours, but for the machinery."""
     own = module.resolve()
     files = imports(own) - imports(ROOT / "lakehouse" / "run.py") - {own}
-    return files_hash([own, *sorted(files)])
+    data = {d for file in (own, *files) for d in _data(file)}
+    return files_hash([own, *sorted(files), *sorted(data)])
+
+
+def _data(module: Path) -> Iterator[Path]:
+    """The data files that belong to a module."""
+    text = module.read_text(encoding="utf-8")
+    for file in module.parent.iterdir():
+        if file.suffix in (".toml", ".yml") and (file.stem == module.stem or file.name in text):
+            yield file
 
 
 def files_hash(files: Iterable[Path]) -> str:

@@ -99,8 +99,12 @@ class Run:
     option: str = ""
     versions: dict[str, int] = field(default_factory=dict)
     """Delta version of each input, pinned at the start."""
+    rules: str = ""
+    """Hash of the settings, versions and code that decide the stage's result."""
     settled: bool = False
     """Whether the run before this one has finished: then the tables it wrote are in step."""
+    force: bool = False
+    """Whether a person asked for all of it again."""
 
     @cached_property
     def log(self) -> Any:
@@ -109,10 +113,15 @@ class Run:
 
     @cached_property
     def spark(self) -> SparkSession:
-        """The Spark session; starting it is what a no-op run avoids."""
+        """The Spark session; starting it is what a no-op run avoids.
+
+        What a killed run left at work on a server is ended by the next of its name: of any day,
+        where a run is about all of them.
+        """
         from lakehouse.spark import session
 
-        return session(self.settings, name=f"{self.label}/{self.partition}/{self.lake.root}")
+        day = "" if self.stage.grain == "corpus" else str(self.partition)
+        return session(self.settings, name=f"{self.label}/{day}/{self.lake.root}")
 
     def lost_spark(self) -> bool:
         """Whether this run had a Spark session whose Spark is no longer there."""
@@ -157,12 +166,12 @@ class Run:
 
         spark.append(self.spark, self.lake, table, rows, self.run_id)
 
-    def reject_all(self, rows: DataFrame, days: Collection[dt.date] = ()) -> None:
-        """The same from Spark (rows bear `ds`), for these days; without them, for all days."""
+    def reject_all(self, rows: DataFrame, days: Collection[dt.date] | None = None) -> None:
+        """The same from Spark (rows bear `ds`), for these days; None: for all days."""
         from pyspark.sql import functions as F
 
         scope = f"stage = '{self.label}'"
-        if days:
+        if days is not None:
             scope += f" AND ds IN ({', '.join(repr(str(d)) for d in sorted(days))})"
         self.write(REJECTED, rows.withColumn("stage", F.lit(self.label)), scope)
 
@@ -187,9 +196,14 @@ def execute(
     report.update(_report(label, partition, "", "failed", NOTHING))
     past = history(lake, label)
     prints = Fingerprints(stage, settings, lake, partition, option)
+
+    def begin(day: dt.date) -> Run:
+        return Run(stage, label, day, settings, lake, uuid.uuid4().hex[:16], option,
+                   rules=prints.rules, settled=past.settled, force=force)  # fmt: skip
+
     for day in _stale(stage, partition, past, prints):
         try:
-            _run_one(stage, label, day, settings, lake, option, past, prints, {})
+            _run_one(begin(day), past, prints, {})
         except Exception as error:  # that day's own task is for that; this one goes on
             structlog.get_logger().warning(
                 "a day that had to be refreshed failed; run it by itself", stage=label,
@@ -200,17 +214,13 @@ def execute(
         counts = Counts(last["rows_in"], last["rows_kept"], last["rows_rejected"])
         report.update(_report(label, partition, last["run_id"], "unchanged", counts))
     else:
-        _run_one(stage, label, partition, settings, lake, option, past, prints, report)
+        _run_one(begin(partition), past, prints, report)
     return report
 
 
-def _run_one(
-    stage: Stage, label: str, day: dt.date, settings: Settings, lake: Lake, option: str,
-    past: History, prints: Fingerprints, report: dict[str, Any],
-) -> None:  # fmt: skip
+def _run_one(run: Run, past: History, prints: Fingerprints, report: dict[str, Any]) -> None:
     """One partition, with its entry in the books and its report whatever happens."""
-    run = Run(stage, label, day, settings, lake, uuid.uuid4().hex[:16], option,
-              settled=past.settled)  # fmt: skip
+    stage, label, day, lake = run.stage, run.label, run.partition, run.lake
     for table in (*stage.reads, *stage.writes, REJECTED):
         lake.create(table)
     run.versions = {t.full_name: v for t in stage.reads if (v := lake.version(t)) is not None}
@@ -221,7 +231,7 @@ def _run_one(
 
     def close(status: str) -> None:
         written = book.trace()
-        cost = book.seconds / 3600 * settings.cost.usd_per_hour
+        cost = book.seconds / 3600 * run.settings.cost.usd_per_hour
         report.update(_report(label, day, run.run_id, status, counts, run.versions, written,
                               book.seconds, cost))  # fmt: skip
 

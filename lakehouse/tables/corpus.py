@@ -71,7 +71,7 @@ DUPLICATES = declare(
 )  # fmt: skip
 
 TAKEOVERS = declare(
-    "ops", "takeovers", "Originals that became duplicates when an older document came in: one row a change. A log: append-only.",
+    "ops", "takeovers", "Documents kept until then that became duplicates when an older document came in: one row a change. A log: append-only.",
     key="ds source document_id taken_over_by",
     columns="""
     ds DATE -- The day of the document that was the original.
@@ -96,8 +96,8 @@ UNITS = declare(
     kind STRING -- function, method, class or block, as in silver.snippets.
     name STRING -- As in silver.snippets, like the next three.
     parent STRING -- The enclosing class.
-    signature STRING -- The definition up to its body.
-    docstring STRING -- The documentation inside or above it.
+    signature STRING -- The definition up to its body; empty where it cannot be a snippet.
+    docstring STRING -- The documentation inside or above it; empty where it cannot be a snippet.
     start_line INT -- First line within the document, from 1.
     end_line INT -- Last line within the document, included.
     code STRING -- The code; empty where it cannot be a snippet.

@@ -17,7 +17,7 @@ from deltalake import write_deltalake
 
 from jobs import deduplicate, ingest
 from lakehouse.delta import Lake, _content, arrow_schema
-from lakehouse.run import execute
+from lakehouse.run import Run, execute
 from lakehouse.settings import load
 from lakehouse.tables import DOCUMENTS, DUPLICATES, REJECTED, SIMILAR, SKETCHES, TAKEOVERS
 from tests.rows import document
@@ -142,6 +142,18 @@ def test_a_late_older_day_takes_over_visibly(spark: Any, tmp_path: Path) -> None
     assert (taken["ds"], taken["taken_over_by"]) == (second, name[first])
 
 
+def test_without_a_similar_pair_too(spark: Any, tmp_path: Path) -> None:
+    write(tmp_path, [(START, "s", text("a"))])
+    run(tmp_path)
+    write(tmp_path, [(START, "s", text("a")), (START - dt.timedelta(1), "s", text("a"))])
+    run(tmp_path)
+    (taken,) = Lake(str(tmp_path)).read(TAKEOVERS).to_pylist()
+    assert (taken["ds"], taken["taken_over_ds"]) == (START, START - dt.timedelta(1))
+    write(tmp_path, [])  # nothing is left
+    run(tmp_path)
+    assert contents(tmp_path) == [[], [], []]
+
+
 def test_a_crash_before_the_pairs_are_committed_loses_nothing(
     spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -155,10 +167,19 @@ def test_a_crash_before_the_pairs_are_committed_loses_nothing(
         with pytest.raises(ZeroDivisionError):
             run(tmp_path / "a")
     run(tmp_path / "a")
+    # an older day takes over, and the run ends between two of its tables
+    both.append((START - dt.timedelta(1), "s", text("a", changed=1)))
+    write(tmp_path / "a", both)
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "reject_all", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            run(tmp_path / "a")
+    run(tmp_path / "a")
+    assert Lake(str(tmp_path / "a")).read(TAKEOVERS).num_rows == 1
     write(tmp_path / "b", both)
     run(tmp_path / "b")
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
-    assert Lake(str(tmp_path / "a")).read(DUPLICATES).num_rows == 2
+    assert Lake(str(tmp_path / "a")).read(DUPLICATES).num_rows == 3
 
 
 def test_only_what_moved_is_written(spark: Any, tmp_path: Path) -> None:

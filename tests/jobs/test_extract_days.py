@@ -102,6 +102,15 @@ def test_a_crash_between_units_and_snippets_is_made_good(
         with pytest.raises(ZeroDivisionError):
             run(tmp_path / "a")
     run(tmp_path / "a")
+    # a day without a snippet of its own is cleared, and that breaks off, too
+    put(tmp_path / "a", {**held, DAYS[2]: ["f"]})
+    run(tmp_path / "a")
+    put(tmp_path / "a", held)
+    with monkeypatch.context() as patch:
+        patch.setattr(extract, "_write", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            run(tmp_path / "a")
+    run(tmp_path / "a", DAYS[2])
     put(tmp_path / "b", held)
     run(tmp_path / "b")
     assert contents(tmp_path / "a") == contents(tmp_path / "b")

@@ -50,6 +50,11 @@ def test_a_full_disk_says_what_to_do_whoever_met_it() -> None:
         raise RuntimeError("Job aborted: java.io.IOException: No space left on device")
 
 
+def test_a_killed_runs_work_that_comes_in_between_is_tried_again() -> None:
+    with pytest.raises(ServiceError, match="at the same time: run it again"), translated():
+        raise RuntimeError("[DELTA_CONCURRENT_APPEND.WITH_PARTITION_HINT] conflict detected")
+
+
 def test_a_store_that_does_not_answer_is_a_service(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))  # nobody listens

@@ -104,6 +104,7 @@ def _connect(remote: str, name: str) -> SparkSession:
     """
     from pyspark.errors import PySparkException
     from pyspark.sql import SparkSession
+    from pyspark.sql.connect.session import SparkSession as Connected
 
     for turn in count():
         session_id = uuid.uuid5(uuid.NAMESPACE_URL, f"{name}#{turn}" if turn else name)
@@ -117,6 +118,8 @@ def _connect(remote: str, name: str) -> SparkSession:
                 f"no Spark Connect server answers at {remote}: {error}. "
                 "Start it with `make up`, or unset SPARK_REMOTE to run without one"
             ) from error
+        # The first of a process stays the active one, by which checkpoints are looked up.
+        Connected._active_session.session = spark
         return spark
     raise AssertionError("count() does not end")
 

@@ -20,10 +20,10 @@ TABLES = (DOCUMENTS, DUPLICATES, SNIPPETS, CONTAMINATION, REJECTED)
 SMALL = ["stdlib.files_per_day=6", "tiny_world.labelled=30", "tiny_world.unlabelled=40"]
 
 
-def run(root: Path, days: list[dt.date], *sets: str, force: bool = False) -> list[dict[str, Any]]:
+def run(root: Path, days: list[dt.date], *sets: str) -> list[dict[str, Any]]:
     settings = load("tiny", [f"lake.root={root}", *SMALL, *sets])
     return [
-        execute(importlib.import_module(f"jobs.{s}").STAGE, day, settings, force=force)
+        execute(importlib.import_module(f"jobs.{s}").STAGE, day, settings)
         for day in days
         for s in STAGES
     ]
@@ -41,7 +41,6 @@ def test_days_in_any_order_and_twice_give_equal_tables(spark: Any, tmp_path: Pat
     lake = Lake(str(tmp_path / "a"))
     versions = [lake.version(t) for t in TABLES]
     assert {r["status"] for r in run(tmp_path / "a", DAYS)} == {"unchanged"}
-    run(tmp_path / "a", DAYS[:1], force=True)
     assert [lake.version(t) for t in TABLES] == versions
     assert lake.read(DUPLICATES).num_rows > 0
 

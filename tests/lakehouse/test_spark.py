@@ -52,7 +52,9 @@ import os
 from lakehouse.settings import load
 from lakehouse.spark import session
 spark = session(load("tiny"), "ingest/2026-11-01")
-print(spark.session_id, spark.range(3).count(), flush=True)
+# a run that refreshes another day has a session more, and checkpoints of its own
+other = session(load("tiny"), "ingest/2026-11-02")
+print(spark.session_id, other.range(3).localCheckpoint().count(), flush=True)
 os._exit(0)
 """
 

@@ -61,10 +61,13 @@ SECTIONS: tuple[tuple[str, str], ...] = (
         ORDER BY ds, table_name, table_version"""),
     ("Where the time went", f"""SELECT stage, count(*) AS days, round(sum(seconds), 1) AS seconds
         FROM {_NEWEST} GROUP BY stage ORDER BY seconds DESC"""),
-    ("Best and worst pairs", """WITH ranked AS (SELECT *, row_number() OVER (ORDER BY score DESC,
-        pair_id) AS top, row_number() OVER (ORDER BY score, pair_id) AS bottom
-        FROM gold.instruction_pairs) SELECT round(score, 3) AS score, instruction, response,
-        source FROM ranked WHERE top <= 5 OR bottom <= 5 ORDER BY score DESC"""),
+    # scores of different teachers, or by different scorers, are not comparable
+    ("Best and worst pairs", """WITH ranked AS (SELECT *,
+        row_number() OVER (PARTITION BY model_id, scorer ORDER BY score DESC, pair_id) AS top,
+        row_number() OVER (PARTITION BY model_id, scorer ORDER BY score, pair_id) AS bottom
+        FROM gold.instruction_pairs) SELECT model_id AS teacher, scorer, round(score, 3) AS score,
+        instruction, response, source FROM ranked WHERE top <= 5 OR bottom <= 5
+        ORDER BY model_id, scorer, score DESC"""),
 )  # fmt: skip
 
 

@@ -71,13 +71,14 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def chain(days: Sequence[dt.date], wanted: Sequence[str]) -> Iterator[tuple[StageRef, dt.date]]:
     """Every task in order: day by day up to publication, then training once, for the last day."""
-    known = [*STAGES, *JUDGES]
+    place = next(i for i, s in enumerate(STAGES) if s.name == "generate") + 1
+    known = [*STAGES[:place], *JUDGES, *STAGES[place:]]
     names = {s.name for s in known} | {s.flow for s in known}
     for name in wanted:
         if name not in names:
             raise unknown("stage", name, names)
     chosen = [s for s in known if s.name in wanted or s.flow in wanted] if wanted else list(STAGES)
-    if any(w in ("instructions",) for w in wanted) or not wanted:
+    if STAGES[place - 1] in chosen:  # it does what they do
         chosen = [s for s in chosen if s not in JUDGES]
     for day in days:
         yield from ((s, day) for s in chosen if s.flow != "training")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from expectations.check import Finding
 from lakehouse.errors import GateError
 from lakehouse.run import Run
-from lakehouse.tables import QUALITY_RESULTS, Table
+from lakehouse.tables import QUALITY_RESULTS, TABLES, Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ def decide(
         )
         where = " and ".join(
             f"lake sql \"SELECT * FROM {name} WHERE ds = '{run.partition}'\""
-            for name in dict.fromkeys(c.table.full_name for c, _ in critical)
+            for name in dict.fromkeys(TABLES.get(c.suite, c.table).full_name for c, _ in critical)
         )
         raise GateError(
             f"{len(critical)} of {len(found)} expectations failed on {run.partition}: {named}. "

@@ -55,8 +55,9 @@ class Lake:
         return f"{self.root}/{table.layer}/{table.name}"
 
     def models(self) -> Path:
-        """The folder of models; a lake at a URI keeps its models beside the working folder."""
-        return Path(".lake/models") if "://" in self.root else Path(self.root) / "models"
+        """The folder of models; a lake at a URI keeps its models in the project."""
+        project = Path(__file__).resolve().parents[1]
+        return project / ".lake" / "models" if "://" in self.root else Path(self.root) / "models"
 
     def open(self, table: Table, version: int | None = None) -> DeltaTable | None:
         """The Delta table, at a version if one is given; None while it does not exist."""

@@ -18,7 +18,7 @@ from typing import Any
 
 from lakehouse import services
 from lakehouse.delta import Lake
-from lakehouse.errors import LakeError, ServiceError, of_exit_code
+from lakehouse.errors import LakeError, ServiceError, UserError, of_exit_code
 from lakehouse.settings import Settings, load
 from lakehouse.stages import FAILURE, STAGES
 from lakehouse.tables import JOB_RUNS
@@ -174,11 +174,12 @@ class Demo:
             "exit_code": ServiceError.exit_code,
             "error": "it ended without a word",
         }
-        with suppress(ServiceError):  # nothing was left by a task that was killed
+        # nothing is left by a task that was killed, or by a run that was failed before its first
+        with suppress(ServiceError, IndexError):
             path = f"/api/v2{where}/taskInstances/{bad[0]}/xcomEntries/{FAILURE}"
             left = services.call("GET", path)["value"]
         return of_exit_code(left["exit_code"])(
-            f"{', '.join(bad)} of {run['partition_key']} failed: {left['error']}. Its log: "
+            f"{', '.join(bad) or dag} of {run['partition_key']} failed: {left['error']}. Its log: "
             f"{services.base_url()}{where.replace('dagRuns', 'runs')}"
         )
 
@@ -194,6 +195,8 @@ def main() -> None:
     clock = time.monotonic()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
+        if args.days < 1:
+            raise UserError(f"--days is {args.days} (make: DAYS): at least 1")
         settings = load(args.profile, services.overrides())
         say("starting the Spark Connect server and Airflow")
         demo = Demo(settings, args.days)

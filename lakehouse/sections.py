@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -21,8 +22,8 @@ class Section(BaseModel):
 class LakePlace(Section):
     """Where the lake lies."""
 
-    root: str = ".lake"
-    """Folder or URI of the lake; `LAKE_ROOT` overrides it."""
+    root: str = str(Path(__file__).resolve().parents[1] / ".lake")
+    """Folder or URI of the lake, by default `.lake` in the project; `LAKE_ROOT` overrides it."""
 
 
 class Corpus(Section):
@@ -258,4 +259,5 @@ class Spark(Section):
     shuffle_partitions: Positive = 2
     quick_start: bool = True
     """C1 compiler and serial collector: right for seconds, wrong for hours of JVM work."""
-    memory: str = "2g"
+    memory: Annotated[str, Field(pattern=r"^[1-9]\d*[kmgt]$")] = "2g"
+    """Of the driver, as Java writes it: 512m, 4g."""

@@ -172,3 +172,6 @@ def test_the_chain_publishes_day_by_day_and_trains_once() -> None:
     assert [d for name, d in order if name == "mix"] == days[1:]
     assert order[-1] == ("compare", days[1])
     assert [s.name for s, _ in chain(days[:1], ["choose", "gate"])] == ["choose", "gate"]
+    parts = ["choose", "judge", "summarize"]
+    assert [s.name for s, _ in chain(days[:1], parts)] == parts[::-1]
+    assert [s.name for s, _ in chain(days[:1], ["judge", "generate"])] == ["generate"]

@@ -102,3 +102,16 @@ def test_a_source_of_ones_own_is_written_for_by_its_name(tmp_path: Path) -> None
         assert load("tiny", sets).summarize.sources == ("ours",)
     with pytest.raises(UserError, match="unknown source 'ours'"):
         load("tiny", ["summarize.sources=ours"])
+
+
+def test_the_default_lake_is_the_projects_wherever_one_is(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load("tiny", environ={}).lake.root == str(Path(__file__).resolve().parents[2] / ".lake")
+
+
+def test_sparks_memory_is_as_java_writes_it() -> None:
+    assert load("tiny", ["spark.memory=512m"]).spark.memory == "512m"
+    with pytest.raises(UserError, match=r"spark\.memory = 'lots'"):
+        load("tiny", ["spark.memory=lots"])

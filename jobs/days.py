@@ -7,12 +7,12 @@ the rows themselves say what they are worth, whatever crashed or was restored in
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 from collections.abc import Collection, Mapping
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from lakehouse.fingerprints import short_hash
 from lakehouse.run import Run
 from lakehouse.tables import Table
 
@@ -21,7 +21,7 @@ def made_from(run: Run, *inputs: Table) -> dict[dt.date, str]:
     """Hash of what each day of the first input is made from: its files in all, and the rules."""
     digests = [run.lake.digests(t, run.versions[t.full_name]) for t in inputs]
     return {
-        dt.date.fromisoformat(day): fingerprint(*(d.get(day, "") for d in digests), run.rules)
+        dt.date.fromisoformat(day): short_hash(*(d.get(day, "") for d in digests), run.rules)
         for day in digests[0] if day != "*"
     }  # fmt: skip
 
@@ -42,11 +42,6 @@ def stamped(rows: DataFrame, wanted: Mapping[dt.date, str]) -> DataFrame:
         return rows.withColumn("made_from", F.lit(""))
     by_day = F.create_map(*(F.lit(x) for pair in wanted.items() for x in pair))
     return rows.withColumn("made_from", by_day[F.col("ds")])
-
-
-def fingerprint(*parts: str) -> str:
-    """A short hash of some texts in their order."""
-    return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]
 
 
 def on(days: Collection[dt.date] | None) -> Column:

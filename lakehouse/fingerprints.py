@@ -41,7 +41,7 @@ class Fingerprints:
         self._stage = stage
         chosen = settings.model_dump(mode="json", include=set(stage.settings))
         module = Path(sys.modules[stage.main.__module__].__file__ or "")
-        self.rules = _short(json.dumps(chosen, sort_keys=True), source(module),
+        self.rules = short_hash(json.dumps(chosen, sort_keys=True), source(module),
                             stage.depends(settings), option)  # fmt: skip
 
     def of(self, day: dt.date) -> str:
@@ -54,7 +54,7 @@ class Fingerprints:
             )
             for t, d in self._digests.items()
         ]
-        return f"{_short(*parts)}-{self.rules}"
+        return f"{short_hash(*parts)}-{self.rules}"
 
 
 def source(module: Path) -> str:
@@ -75,7 +75,7 @@ def _data(module: Path) -> Iterator[Path]:
 
 def files_hash(files: Iterable[Path]) -> str:
     """A hash of these files' contents, in the order given."""
-    return _short(*(hashlib.sha256(f.read_bytes()).hexdigest() for f in files))
+    return short_hash(*(hashlib.sha256(f.read_bytes()).hexdigest() for f in files))
 
 
 @cache
@@ -127,5 +127,6 @@ def _files(name: str) -> Iterator[Path]:
         yield from (p for p in (place / "__init__.py", place.with_suffix(".py")) if p.is_file())
 
 
-def _short(*parts: str) -> str:
+def short_hash(*parts: str) -> str:
+    """A short hash of some texts in their order."""
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

@@ -16,7 +16,8 @@ from pyspark.sql import functions as F
 from jobs import contamination
 from jobs.judge import judge_id
 from jobs.scope import NARROWED, Scope, versions
-from lakehouse.run import Counts, Run, Stage, entry
+from lakehouse.command import entry
+from lakehouse.run import Counts, Run, Stage
 from lakehouse.settings import QUESTION, Settings
 from lakehouse.tables import CANDIDATES, CONTAMINATION, JUDGEMENTS, MODELS, SNIPPETS, STAGED
 

@@ -24,6 +24,7 @@ import structlog
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
 from jobs import queries, report, tainted
+from lakehouse.command import configure_logging, parse_day
 from lakehouse.delta import Lake
 from lakehouse.errors import (
     LakeError,
@@ -33,7 +34,7 @@ from lakehouse.errors import (
     translated,
     unknown,
 )
-from lakehouse.run import configure_logging, execute, parse_day
+from lakehouse.run import execute
 from lakehouse.settings import Settings, load
 from lakehouse.stages import STAGES, StageRef
 from lakehouse.tables import TABLES

@@ -12,7 +12,8 @@ from __future__ import annotations
 from pyspark.sql import functions as F
 
 from jobs import contamination
-from lakehouse.run import Counts, Run, Stage, entry
+from lakehouse.command import entry
+from lakehouse.run import Counts, Run, Stage
 from lakehouse.tables import CONTAMINATION, SNIPPETS
 
 

@@ -30,7 +30,8 @@ from pyspark.sql import functions as F
 from jobs import filters, similarity
 from jobs.days import made_from, moved, on, scope, stamped
 from jobs.repeats import DOCUMENT
-from lakehouse.run import Counts, Run, Stage, entry
+from lakehouse.command import entry
+from lakehouse.run import Counts, Run, Stage
 from lakehouse.sections import Deduplicate
 from lakehouse.tables import DOCUMENTS, DUPLICATES, SIMILAR, SKETCHES, TAKEOVERS
 

@@ -30,7 +30,8 @@ from jobs.days import made_from, moved, on, scope, stamped
 from jobs.repeats import DOCUMENT
 from jobs.units import Unit
 from lakehouse import tokenizer
-from lakehouse.run import Counts, Run, Stage, entry
+from lakehouse.command import entry
+from lakehouse.run import Counts, Run, Stage
 from lakehouse.sections import Extract, Filters
 from lakehouse.settings import Settings
 from lakehouse.tables import SNIPPETS, UNITS

@@ -20,8 +20,9 @@ from expectations.structural import of_table
 from jobs.decision import Checked, decide
 from jobs.scope import Scope, versions
 from lakehouse.books import rejected_by
+from lakehouse.command import entry
 from lakehouse.errors import ServiceError
-from lakehouse.run import Counts, Run, Stage, entry
+from lakehouse.run import Counts, Run, Stage
 from lakehouse.tables import JOB_RUNS, QUALITY_RESULTS, STAGED
 
 

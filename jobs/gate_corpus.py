@@ -26,7 +26,8 @@ from expectations.check import Finding, check, suite
 from expectations.structural import Expectation, of_table
 from jobs.decision import Checked, decide
 from lakehouse.books import history
-from lakehouse.run import Counts, Run, Stage, entry
+from lakehouse.command import entry
+from lakehouse.run import Counts, Run, Stage
 from lakehouse.tables import (
     CONTAMINATION,
     DOCUMENTS,

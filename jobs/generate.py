@@ -6,7 +6,7 @@ python -m jobs.generate --partition 2026-11-01 --profile tiny
 from __future__ import annotations
 
 from jobs import judge, summarize
-from lakehouse.run import entry
+from lakehouse.command import entry
 
 STAGES = (summarize.STAGE, judge.STAGE)
 

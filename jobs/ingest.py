@@ -27,8 +27,9 @@ from jobs.records import FAILED, Record
 from jobs.signals import Signals, observe
 from jobs.signals.language import first_fence
 from lakehouse import tiny_world
+from lakehouse.command import entry
 from lakehouse.errors import LakeError, ServiceError
-from lakehouse.run import Counts, Run, Stage, entry
+from lakehouse.run import Counts, Run, Stage
 from lakehouse.settings import Settings
 from lakehouse.tables import DOCUMENTS
 

@@ -19,7 +19,8 @@ from pyspark.sql import functions as F
 
 from jobs import contamination, kept, rescan
 from jobs.scope import Scope, versions
-from lakehouse.run import Counts, Run, Stage, entry
+from lakehouse.command import entry
+from lakehouse.run import Counts, Run, Stage
 from lakehouse.settings import Settings
 from lakehouse.tables import CONTAMINATION, PAIRS, TRAINING_EXAMPLES
 

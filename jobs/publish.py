@@ -9,8 +9,9 @@ staged files must be one that the gate passed.
 from __future__ import annotations
 
 from jobs.scope import Scope, versions
+from lakehouse.command import entry
 from lakehouse.errors import GateError
-from lakehouse.run import Counts, Run, Stage, entry
+from lakehouse.run import Counts, Run, Stage
 from lakehouse.tables import PAIRS, QUALITY_RESULTS, STAGED
 
 

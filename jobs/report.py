@@ -131,9 +131,10 @@ def figures(lake: Lake) -> list[tuple[str, str]]:
     from matplotlib import pyplot
 
     made = []
-    scores = dicts(lake, """SELECT arm, value, ci_low, ci_high FROM gold.evaluation_scores
-        WHERE metric = 'pass@1' QUALIFY row_number() OVER
-        (PARTITION BY arm ORDER BY written_at DESC) = 1 ORDER BY arm""")  # fmt: skip
+    scores = dicts(lake, """SELECT arm, benchmark, value, ci_low, ci_high
+        FROM gold.evaluation_scores WHERE metric = 'pass@1' QUALIFY row_number() OVER
+        (PARTITION BY arm, benchmark ORDER BY written_at DESC) = 1
+        ORDER BY benchmark, arm""")  # fmt: skip
     judged = dicts(lake, """SELECT j.score, p.candidate_id IS NOT NULL AS chosen
         FROM silver.judgements j LEFT JOIN gold.instruction_pairs p USING (candidate_id)
         WHERE j.score IS NOT NULL AND j.question = coalesce((SELECT CASE any_value(scorer) WHEN
@@ -163,7 +164,7 @@ def _draw_scores(axes: Any, scores: Sequence[dict[str, Any]]) -> None:
     for place, s in enumerate(scores):
         axes.errorbar(place, 100 * s["value"], fmt="o", capsize=5, yerr=[
             [100 * (s["value"] - s["ci_low"])], [100 * (s["ci_high"] - s["value"])]])  # fmt: skip
-    axes.set_xticks(range(len(scores)), [s["arm"] for s in scores])
+    axes.set_xticks(range(len(scores)), [f"{s['arm']}\n{s['benchmark']}" for s in scores])
     axes.set_xlim(-0.7, max(len(scores), 1) - 0.3)
     axes.set_ylim(0, 100)
     axes.set_ylabel("%")

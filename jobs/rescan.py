@@ -14,7 +14,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs import contamination
-from lakehouse.run import Counts, Run, Stage, entry
+from lakehouse.command import entry
+from lakehouse.run import Counts, Run, Stage
 from lakehouse.tables import CONTAMINATION, DOCUMENTS, PAIRS, TRAINING_EXAMPLES
 
 

@@ -18,7 +18,8 @@ from typing import Any
 
 from jobs.scope import NARROWED, Scope, versions
 from lakehouse import engine, models
-from lakehouse.run import Counts, Run, Stage, entry
+from lakehouse.command import entry
+from lakehouse.run import Counts, Run, Stage
 from lakehouse.tables import CANDIDATES, CONTAMINATION, MODELS, SNIPPETS
 
 RULES = "summarize/1"

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.errors import LakeError, ServiceError
-from lakehouse.tables import TABLES, Table
+from lakehouse.tables import Table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -311,15 +311,6 @@ def arrow_schema(table: Table) -> pa.Schema:
         "BINARY": pa.binary(),
     }  # fmt: skip
     return pa.schema([pa.field(c.name, types[c.type], nullable=c.nullable) for c in table.columns])
-
-
-def table_named(full_name: str) -> Table:
-    """The table of that `layer.name`."""
-    from lakehouse.errors import unknown
-
-    if full_name not in TABLES:
-        raise unknown("table", full_name, TABLES)
-    return TABLES[full_name]
 
 
 def _keyed(rows: pa.Table, table: Table) -> dict[tuple[Any, ...], dict[str, Any]]:

@@ -60,7 +60,7 @@ class Fingerprints:
 def source(module: Path) -> str:
     """A hash of a module's source and of all that it imports of ours, but for the machinery."""
     own = module.resolve()
-    files = imports(own) - imports(ROOT / "lakehouse" / "run.py") - {own}
+    files = imports(own) - imports(ROOT / "lakehouse" / "command.py") - {own}
     data = {d for file in (own, *files) for d in _data(file)}
     return files_hash([own, *sorted(files), *sorted(data)])
 

@@ -4,7 +4,7 @@
 
 Tasks take their settings from the Airflow that runs them, so a note holds what its service was
 started with, and a service that was started with something else is not taken for this one.
-Everything listens on 127.0.0.1 (but for Airflow's two log servers, which know no address setting).
+Everything listens on 127.0.0.1.
 Each service is noted in `.run/`, and all its processes bear its mark in their environment, the jobs
 that Airflow's tasks run included: `down` ends those that bear it, and only those.
 """
@@ -38,22 +38,31 @@ from lakehouse.spark import conf, require_java
 PROJECT = Path(__file__).resolve().parents[1]
 HOME = Path(os.environ.get("AIRFLOW_HOME") or PROJECT / ".airflow")
 NOTES = HOME.parent / ".run"
-AIRFLOW_PORT = int(os.environ.get("LAKE_AIRFLOW_PORT", "8080"))
-SPARK_PORT = int(os.environ.get("LAKE_SPARK_PORT", "15002"))
+PORTS = {"spark": ("LAKE_SPARK_PORT", "15002"), "airflow": ("LAKE_AIRFLOW_PORT", "8080")}
+"""The variable that chooses a service's port, and its default."""
 POOLS = {"spark": 1, "gpu": 1, "light": 4}
 UP_SECONDS, DOWN_SECONDS = 240.0, 90.0
 MARK = "LAKE_SERVICE"
 """In a process's environment: the service that it belongs to."""
 
 
+def port_of(name: str) -> int:
+    """A service's port; UserError where its variable holds none."""
+    variable, default = PORTS[name]
+    text = os.environ.get(variable, default)
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
+        raise UserError(f"{variable} = {text!r} is no port: give a number from 1 to 65535")
+    return int(text)
+
+
 def remote() -> str:
     """The Spark Connect server's address."""
-    return f"sc://127.0.0.1:{SPARK_PORT}"
+    return f"sc://127.0.0.1:{port_of('spark')}"
 
 
 def base_url() -> str:
     """Airflow's address."""
-    return f"http://127.0.0.1:{AIRFLOW_PORT}"
+    return f"http://127.0.0.1:{port_of('airflow')}"
 
 
 def environment(settings: Settings, until: str = "") -> dict[str, str]:
@@ -66,7 +75,7 @@ def environment(settings: Settings, until: str = "") -> dict[str, str]:
         "CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
         "CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin",
         "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(HOME / "passwords.json"),
-        "API__HOST": "127.0.0.1", "API__PORT": str(AIRFLOW_PORT), "API__BASE_URL": base_url(),
+        "API__HOST": "127.0.0.1", "API__PORT": str(port_of("airflow")), "API__BASE_URL": base_url(),
         "API__WORKERS": "1",
         "DAG_PROCESSOR__PARSING_PROCESSES": "1",
         "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
@@ -107,21 +116,17 @@ def up(settings: Settings, until: str = "", *, restart: bool = False) -> None:
             _stop(name)
         elif not _alive(name) and _members(name):
             _stop(name)  # what a service that died has left
-    ports = {
-        "spark": (SPARK_PORT, "LAKE_SPARK_PORT"),
-        "airflow": (AIRFLOW_PORT, "LAKE_AIRFLOW_PORT"),
-    }
-    for name, place in ports.items():
+    for name in PORTS:
         if not _alive(name):
-            _require_free(*place)
+            _require_free(name)
     if not _alive("spark"):
         require_java()
-        _start("spark", *spark_server(settings, SPARK_PORT), wanted["spark"])
+        _start("spark", *spark_server(settings, port_of("spark")), wanted["spark"])
     login = _login()
     if not _alive("airflow"):
-        argv = [str(Path(sys.executable).with_name("airflow")), "standalone"]
+        argv = [sys.executable, "-m", "lakehouse.airflow_parts"]
         _start("airflow", argv, environment(settings, until), wanted["airflow"])
-    _wait("spark", lambda: _listens(SPARK_PORT))
+    _wait("spark", lambda: _listens(port_of("spark")))
     _wait("airflow", healthy)
     held = _pools()
     for pool in POOLS.keys() - held:
@@ -341,15 +346,16 @@ def _wait(name: str, ready: Any) -> None:
         time.sleep(0.5)
 
 
-def _listens(port: int) -> bool:
+def _listens(number: int) -> bool:
     with socket.socket() as probe:
         probe.settimeout(1)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+        return probe.connect_ex(("127.0.0.1", number)) == 0
 
 
-def _require_free(port: int, variable: str) -> None:
-    if _listens(port):
-        raise UserError(f"port {port} is taken by another program: set {variable} to a free one")
+def _require_free(name: str) -> None:
+    if _listens(port_of(name)):
+        raise UserError(f"port {port_of(name)} is taken by another program: set "
+                        f"{PORTS[name][0]} to a free one")  # fmt: skip
 
 
 def main() -> None:

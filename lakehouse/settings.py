@@ -46,6 +46,9 @@ PROFILES = PROJECT / "lakehouse" / "profiles"
 SOURCES = PROJECT / "jobs" / "sources"
 RECIPES = PROJECT / "training" / "recipes"
 BENCHMARKS = PROJECT / "lakehouse" / "benchmarks"
+UNSET = "unset"
+"""A model that the profile leaves to whoever uses it."""
+MODELS = "train:RECIPE, package:smollm2, or a folder in Hugging Face layout"
 QUESTION = {"yes_no": "correct", "likelihood": "likelihood"}
 """The judge's question that each of choose's scorers goes by."""
 
@@ -140,14 +143,27 @@ def _require_named(settings: Settings) -> None:
     own = {read_toml(path, "source").get("name", path.stem) for path in files}
     for source in set(settings.summarize.sources) - own:
         data_file(SOURCES, "source", source)
-    trained = [m for m in (settings.model.base, settings.model.teacher) if m.startswith("train:")]
-    for recipe in (settings.training.recipe, *(m.removeprefix("train:") for m in trained)):
-        data_file(RECIPES, "recipe", recipe)
+    data_file(RECIPES, "recipe", settings.training.recipe)
+    for arm in ("base", "teacher"):
+        _require_model(f"model.{arm}", getattr(settings.model, arm))
+    if (verdicts := settings.decontaminate.adjudications) and not Path(verdicts).is_file():
+        raise UserError(f"decontaminate.adjudications = {verdicts!r} does not exist; give a TOML "
+                        "file of verdicts, or leave it empty")  # fmt: skip
     for benchmark in (*settings.decontaminate.benchmarks, *settings.evaluation.benchmarks):
         data_file(BENCHMARKS, "benchmark", benchmark.partition(":")[0])
     # Imported by name: prompts are a rule of the stages that import them, and what the runner
     # imports (this module) is not counted among a stage's rules.
     import_module("lakehouse.prompts").load(settings.model.prompts)
+
+
+def _require_model(key: str, spec: str) -> None:
+    """UserError unless the model is one; what `unset` stands for is asked for when it is needed."""
+    kind, _, name = spec.partition(":")
+    if kind == "train":
+        data_file(RECIPES, "recipe", name)
+    elif spec not in ("package:smollm2", UNSET) and not (spec and Path(spec).is_dir()):
+        lacks = f"names no {kind} of ours" if kind == "package" else "is no folder that exists"
+        raise UserError(f"{key} = {spec!r} {lacks}; give {MODELS}")
 
 
 def data_file(folder: Path, kind: str, name: str) -> Path:

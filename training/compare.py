@@ -13,8 +13,9 @@ from typing import Any
 
 from lakehouse import benchmarks
 from lakehouse.benchmarks import Benchmark
+from lakehouse.command import entry
 from lakehouse.errors import UserError
-from lakehouse.run import Counts, Run, Stage, entry
+from lakehouse.run import Counts, Run, Stage
 from lakehouse.tables import EVALUATION_SAMPLES, MODELS, SCORES, TRAINING_RUNS
 from training.contenders import NARROWED, of_arm
 from training.evaluate import depends, held

@@ -16,9 +16,10 @@ from typing import Any
 
 from lakehouse import benchmarks, engine, models, prompts
 from lakehouse.benchmarks import Benchmark, Task
+from lakehouse.command import entry
 from lakehouse.fingerprints import files_hash
 from lakehouse.prompts import Prompts
-from lakehouse.run import Counts, Run, Stage, entry
+from lakehouse.run import Counts, Run, Stage
 from lakehouse.settings import Settings
 from lakehouse.tables import EVALUATION_SAMPLES, MODELS, SCORES, TRAINING_RUNS
 from training.contenders import NARROWED, tested

@@ -16,9 +16,10 @@ from typing import Any
 from lakehouse import models as known
 from lakehouse import prompts, training_sets
 from lakehouse.books import git_sha
+from lakehouse.command import entry
 from lakehouse.delta import Lake
 from lakehouse.errors import UserError
-from lakehouse.run import Counts, Run, Stage, entry
+from lakehouse.run import Counts, Run, Stage
 from lakehouse.settings import Settings
 from lakehouse.tables import MODELS, TRAINING_EXAMPLES, TRAINING_RUNS, TRAINING_STEPS
 from training import models, recipes
@@ -66,10 +67,10 @@ def main(run: Run) -> Counts:
         "prompts": prompts.load(run.settings.model.prompts).version, "loop": version(recipe),
     }  # fmt: skip
     model_id = models.content_id(f"{Path(run.settings.training.recipe).stem}-{run.option}", config)
-    folder = run.lake.models() / model_id
+    folder, tokens = run.lake.models() / model_id, 0
     sha256 = models.verified(folder)
     if sha256 is None or not run.lake.read(TRAINING_RUNS, {"training_run_id": model_id}).num_rows:
-        sha256 = fit(run, folder, base, by_phase, steps, recipe, config)
+        sha256, tokens = fit(run, folder, base, by_phase, steps, recipe, config)
     models.register(run.lake, run.run_id, model_id=model_id, arm=run.option,
                     base_model_id=base["model_id"], training_run_id=model_id, spec="",
                     path=f"models/{model_id}", sha256=sha256)  # fmt: skip
@@ -80,14 +81,14 @@ def main(run: Run) -> Counts:
          "rule_version": "finetune/1", "evidence": "{}"}
         for p in PHASES if p not in steps for r in by_phase[p]
     ])  # fmt: skip
-    return Counts(len(rows), used, len(rows) - used)
+    return Counts(len(rows), used, len(rows) - used, prompt_tokens=tokens)
 
 
 def fit(
     run: Run, folder: Path, base: dict[str, Any], by_phase: dict[str, list[dict[str, Any]]],
     steps: dict[str, int], recipe: Finetune, config: dict[str, Any],
-) -> str:  # fmt: skip
-    """Train, publish the folder, record the run; the model's sha256."""
+) -> tuple[str, int]:  # fmt: skip
+    """Train, publish the folder, record the run; the model's sha256 and the tokens trained on."""
     model, words = load(Path(known.folder(run.lake, base)))
     asked = prompts.load(run.settings.model.prompts)
 
@@ -106,7 +107,7 @@ def fit(
 
     sha256 = models.publish(folder, write)
     _record(run, folder.name, done, config)
-    return sha256
+    return sha256, done.tokens
 
 
 def _record(run: Run, run_name: str, done: Course, config: dict[str, Any]) -> None:

@@ -17,10 +17,12 @@ from lakehouse import models as known
 from lakehouse import prompts, tiny_tokenizer, tiny_world
 from lakehouse import tokenizer as teachers_tokens
 from lakehouse.books import git_sha
+from lakehouse.command import entry
 from lakehouse.delta import Lake
 from lakehouse.errors import UserError
-from lakehouse.run import Counts, Run, Stage, entry
-from lakehouse.settings import Settings
+from lakehouse.run import Counts, Run, Stage
+from lakehouse.settings import MODELS as SPECS
+from lakehouse.settings import UNSET, Settings
 from lakehouse.tables import MODELS, TRAINING_RUNS
 from training import models, recipes, tokenizer
 from training.dataset import Example, encode
@@ -32,34 +34,31 @@ SEED = 777
 
 def main(run: Run) -> Counts:
     """Provide the profile's base and teacher."""
-    base = provide(run, "base", run.settings.model.base, "")
-    provide(run, "teacher", run.settings.model.teacher, base)
-    return Counts(2, 2, 0)
+    base, base_tokens = provide(run, "base", run.settings.model.base, "")
+    _, teacher_tokens = provide(run, "teacher", run.settings.model.teacher, base)
+    return Counts(2, 2, 0, prompt_tokens=base_tokens + teacher_tokens)
 
 
-def provide(run: Run, arm: str, spec: str, base_id: str) -> str:
-    """One model by its spec; its id."""
-    kind, _, name = spec.partition(":")
-    if kind == "train":
-        return trained(run, arm, name, spec, base_id)
-    if kind == "package" and name == "smollm2":
-        return unpacked(run, arm, spec)
-    if kind == "package" or not spec or spec == "unset":
-        raise UserError(
-            f"model.{arm} = {spec!r}: give train:RECIPE, package:smollm2, or a folder in "
-            f"Hugging Face layout, with --set model.{arm}=…"
-        )
+def provide(run: Run, arm: str, spec: str, base_id: str) -> tuple[str, int]:
+    """One model by its spec: its id, and the tokens that were trained on to make it just now."""
+    if spec.startswith("train:"):
+        return trained(run, arm, spec, base_id)
+    if spec.startswith("package:"):
+        return unpacked(run, arm, spec), 0
+    if spec == UNSET:
+        raise UserError(f"model.{arm} is not set: give {SPECS}, with --set model.{arm}=…")
     folder = Path(spec).resolve()
     models.require_layout(folder)
     sha256 = models.digest(folder)
     model_id = f"{folder.name}-{sha256[:12]}-{arm}"
     models.register(run.lake, run.run_id, model_id=model_id, arm=arm, base_model_id=model_id,
                     training_run_id="", spec=spec, path=str(folder), sha256=sha256)  # fmt: skip
-    return model_id
+    return model_id, 0
 
 
-def trained(run: Run, arm: str, name: str, spec: str, base_id: str) -> str:
+def trained(run: Run, arm: str, spec: str, base_id: str) -> tuple[str, int]:
     """A model of the tiny world, trained unless a verified one of the same making is there."""
+    name, tokens = spec.removeprefix("train:"), 0
     recipe = recipes.load(name)
     course = recipe.base if arm == "base" else recipe.teacher
     if recipe.model is None or course is None:
@@ -86,7 +85,7 @@ def trained(run: Run, arm: str, name: str, spec: str, base_id: str) -> str:
             model.save_pretrained(scratch, safe_serialization=True)
             words.save_pretrained(scratch)
 
-        sha256 = models.publish(folder, write)
+        sha256, tokens = models.publish(folder, write), done.tokens
         run.lake.upsert(TRAINING_RUNS, [{
             "training_run_id": model_id, "arm": arm, "training_set_id": tiny_world.VERSION,
             "recipe": name, "seed": SEED, "steps": course.steps, "tokens": done.tokens,
@@ -96,7 +95,7 @@ def trained(run: Run, arm: str, name: str, spec: str, base_id: str) -> str:
     models.register(run.lake, run.run_id, model_id=model_id, arm=arm,
                     base_model_id=base_id or model_id, training_run_id=model_id, spec=spec,
                     path=f"models/{model_id}", sha256=sha256)  # fmt: skip
-    return model_id
+    return model_id, tokens
 
 
 def _base(run: Run, recipe: Recipe, _base_id: str) -> tuple[Any, Any, list[Example]]:

@@ -70,7 +70,7 @@ JOB_RUNS = declare(
     rows_in BIGINT -- Rows read; always kept plus rejected.
     rows_kept BIGINT -- Rows that went on.
     rows_rejected BIGINT -- Rows in ops.rejected_rows for this stage and day.
-    prompt_tokens BIGINT -- Tokens read by a model.
+    prompt_tokens BIGINT -- Tokens read by a model, or trained on.
     completion_tokens BIGINT -- Tokens written by a model.
     seconds DOUBLE -- Wall seconds.
     cost DOUBLE -- US dollars, by the profile's price an hour; 0 where none is set.

@@ -67,13 +67,13 @@ def test_the_best_wins_ties_go_to_the_first_and_no_score_is_no_score(spark: Any)
 
 
 def settings(lake: Lake, *more: str) -> Any:
-    return load("tiny", [f"lake.root={lake.root}", "model.teacher=/somewhere", *more])
+    return load("tiny", [f"lake.root={lake.root}", "model.teacher=train:smollm2", *more])
 
 
 def fill(lake: Lake, order: random.Random) -> None:
     """Two days of pairs by this teacher, one by another; originals, one a duplicate."""
     lake.upsert(MODELS, [{"model_id": "t", "arm": "teacher", "base_model_id": "t", "spec":
-                          "/somewhere", "training_run_id": "", "path": "p", "sha256": "0",
+                          "train:smollm2", "training_run_id": "", "path": "p", "sha256": "0",
                           "promoted": False}], "run")  # fmt: skip
     version = prompts.load("tiny").version
     pairs = [

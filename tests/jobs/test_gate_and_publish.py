@@ -26,15 +26,15 @@ Row = dict[str, Any]
 
 @pytest.fixture
 def settings(lake: Lake) -> Settings:
-    return taught_by(lake, "t")
+    return taught_by(lake, "t", "train:smollm2")
 
 
-def taught_by(lake: Lake, teacher: str) -> Settings:
+def taught_by(lake: Lake, teacher: str, spec: str) -> Settings:
     """The settings of a profile with that teacher, which is in the lake."""
     lake.upsert(MODELS, [{"model_id": teacher, "arm": "teacher", "base_model_id": teacher,
-                          "spec": f"/{teacher}", "training_run_id": "", "path": "p",
+                          "spec": spec, "training_run_id": "", "path": "p",
                           "sha256": "0", "promoted": False}], "run")  # fmt: skip
-    return load("tiny", [f"lake.root={lake.root}", f"model.teacher=/{teacher}"])
+    return load("tiny", [f"lake.root={lake.root}", f"model.teacher={spec}"])
 
 
 def pair(n: int, day: dt.date = DAY) -> Row:
@@ -225,7 +225,7 @@ def test_a_stage_that_broke_off_before_it_wrote_its_counts_is_waited_for(
 def test_two_teachers_pairs_of_a_day_stand_side_by_side(
     spark: Any, lake: Lake, settings: Settings
 ) -> None:
-    others = taught_by(lake, "other")
+    others = taught_by(lake, "other", "train:paper")
     stage(lake, [pair(1)])
     for job in (gate, publish):
         execute(job.STAGE, DAY, settings)
@@ -247,7 +247,7 @@ def test_a_failed_gate_is_exit_code_3_and_a_json_line(lake: Lake, settings: Sett
     stage(lake, [{**pair(1), "score": -1.0}])
     done = subprocess.run(
         [sys.executable, "-m", "jobs.gate", "--partition", str(DAY), "--set",
-         f"lake.root={lake.root}", "model.teacher=/t"],
+         f"lake.root={lake.root}", "model.teacher=train:smollm2"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 3

@@ -72,7 +72,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def filled(lake: Lake) -> Lake:
     """A lake with a teacher, and a snippet on each of two days."""
     lake.upsert(MODELS, [{"model_id": "t", "arm": "teacher", "base_model_id": "t", "spec":
-                          "/somewhere", "training_run_id": "", "path": "p", "sha256": "0",
+                          "train:smollm2", "training_run_id": "", "path": "p", "sha256": "0",
                           "promoted": False}], "run")  # fmt: skip
     place(lake, DAY, "old")
     place(lake, LATER, "new", "moving")
@@ -93,7 +93,7 @@ def place(lake: Lake, day: dt.date, *names: str) -> None:
 
 
 def settings(lake: Lake, *more: str) -> Any:
-    return load("tiny", [f"lake.root={lake.root}", "model.teacher=/somewhere",
+    return load("tiny", [f"lake.root={lake.root}", "model.teacher=train:smollm2",
                          "summarize.samples=2", "summarize.max_tokens=10", *more])  # fmt: skip
 
 
@@ -243,8 +243,8 @@ def test_two_teachers_pairs_are_staged_side_by_side(
     filled(lake)
     (teacher,) = lake.read(MODELS).to_pylist()
     lake.upsert(MODELS, [{**{c: teacher[c] for c in MODELS.content}, "model_id": "u",
-                          "spec": "/elsewhere"}], "run")  # fmt: skip
-    for more in ((), ("model.teacher=/elsewhere",)):
+                          "spec": "train:paper"}], "run")  # fmt: skip
+    for more in ((), ("model.teacher=train:paper",)):
         generate(lake, DAY, *more)
         execute(choose.STAGE, DAY, settings(lake, *more))
     staged = lake.read(STAGED).to_pylist()

@@ -67,7 +67,7 @@ def ours(tmp_path: Path) -> str:
 
 def settings(lake: Lake, *benchmarks: str, more: tuple[str, ...] = ()) -> Settings:
     return load("tiny", [
-        f"lake.root={lake.root}", "model.teacher=/somewhere", "summarize.sources=local",
+        f"lake.root={lake.root}", "model.teacher=train:smollm2", "summarize.sources=local",
         "choose.scorer=yes_no", f"decontaminate.benchmarks={','.join(benchmarks)}", *more,
     ])  # fmt: skip
 
@@ -131,7 +131,7 @@ def fill(lake: Lake) -> None:
         example("dirty", "original", 0, "o-clean", "Add two.", "x = x + 2"),
         example("clean", "self_generated", 0, "p-clean", "Add one.", CLEAN),
     ], run)  # fmt: skip
-    lake.append_missing(MODELS, [model("t", "teacher", "", "/somewhere"),
+    lake.append_missing(MODELS, [model("t", "teacher", "", "train:smollm2"),
                                  model("m1", "inverse", "r1"), model("m2", "control", "r2"),
                                  model("m3", "inverse", "r3")], run)  # fmt: skip
     lake.append_missing(TRAINING_RUNS, [trained("r1", "inverse", "dirty"),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from jobs import queries
 from lakehouse.delta import Lake
-from lakehouse.errors import LakeError, UserError
+from lakehouse.errors import LakeError
 from lakehouse.tables import CANDIDATES, JOB_RUNS, MODELS, REJECTED, TABLES
 from tests.rows import row
 
@@ -119,13 +119,6 @@ def test_a_null_in_a_required_column_is_refused(lake: Lake) -> None:
     with pytest.raises(LakeError, match="colour"):
         lake.append_missing(REJECTED, [{**rejected("a"), "colour": "red"}], "run")
     assert lake.read(REJECTED).num_rows == 0
-
-
-def test_an_unknown_table_names_the_tables() -> None:
-    from lakehouse.delta import table_named
-
-    with pytest.raises(UserError, match=r"gold\.instruction_pairs"):
-        table_named("gold.pairs")
 
 
 def _append(root: str, worker: int) -> None:

@@ -17,7 +17,8 @@ from lakehouse.tables import REJECTED
 
 STAGE = """
 import resource, secrets, signal, sys
-from lakehouse.run import Counts, Stage, entry
+from lakehouse.command import entry
+from lakehouse.run import Counts, Stage
 from lakehouse.tables import REJECTED
 
 def main(run):

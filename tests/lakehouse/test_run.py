@@ -16,7 +16,8 @@ STAGE = '''
 """A stage that rejects every second snippet of its day."""
 import os
 from lakehouse.errors import GateError, ServiceError, UserError
-from lakehouse.run import Counts, Stage, entry
+from lakehouse.command import entry
+from lakehouse.run import Counts, Stage
 from lakehouse.tables import SNIPPETS, QUALITY_RESULTS, MODELS
 
 def main(run):

@@ -44,11 +44,18 @@ def test_a_taken_port_is_said_before_anything_starts(monkeypatch: pytest.MonkeyP
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         free.bind(("127.0.0.1", 0))  # bound, but nobody listens: as good as free to a probe
-        monkeypatch.setattr(services, "AIRFLOW_PORT", taken.getsockname()[1])
-        monkeypatch.setattr(services, "SPARK_PORT", free.getsockname()[1])
+        monkeypatch.setenv("LAKE_AIRFLOW_PORT", str(taken.getsockname()[1]))
+        monkeypatch.setenv("LAKE_SPARK_PORT", str(free.getsockname()[1]))
         with pytest.raises(UserError, match="LAKE_AIRFLOW_PORT"):
             services.up(load("tiny"))
     assert not services.NOTES.exists()
+
+
+@pytest.mark.parametrize("port", ["abc", "0", "65536", "-1", "", "²"])
+def test_a_port_that_is_none_names_its_variable(monkeypatch: pytest.MonkeyPatch, port: str) -> None:
+    monkeypatch.setenv("LAKE_AIRFLOW_PORT", port)
+    with pytest.raises(UserError, match=r"LAKE_AIRFLOW_PORT = .* number from 1 to 65535"):
+        services.up(load("tiny"))
 
 
 @pytest.fixture

@@ -65,7 +65,7 @@ def forgetful(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    monkeypatch.setattr(services, "SPARK_PORT", port)
+    monkeypatch.setenv("LAKE_SPARK_PORT", str(port))
     monkeypatch.setattr(services, "NOTES", tmp_path / "run")
     monkeypatch.setenv("SPARK_REMOTE", services.remote())
     argv, env = services.spark_server(load("tiny"), port)

@@ -25,7 +25,7 @@ from training import finetune, models, recipes
 DAY = dt.date(2026, 11, 3)
 SET = "0123456789abcdef"
 RUN = "import sys, importlib, pathlib; from training import recipes; \
-recipes.FOLDER = pathlib.Path(sys.argv[1]); from lakehouse.run import entry; \
+recipes.FOLDER = pathlib.Path(sys.argv[1]); from lakehouse.command import entry; \
 entry(importlib.import_module(sys.argv[2]).STAGE, argv=sys.argv[3:])"
 pytestmark = pytest.mark.model
 
@@ -86,8 +86,12 @@ def test_a_fine_tune_without_a_base_says_what_to_run(place: Path) -> None:
 
 
 def test_prepare_trains_registers_and_reuses(place: Path) -> None:
-    code, _, log = stage(place, "training.prepare")
+    code, result, log = stage(place, "training.prepare")
     assert code == 0, log
+    spent = sum(r["tokens"] for r in rows(place, TRAINING_RUNS))
+    assert (
+        result["tokens"] == rows(place, JOB_RUNS, stage="prepare")[0]["prompt_tokens"] == spent > 0
+    )
     held = {r["arm"]: r for r in rows(place, MODELS)}
     assert set(held) == {"base", "teacher"}
     assert held["teacher"]["base_model_id"] == held["base"]["model_id"]
@@ -100,7 +104,7 @@ def test_prepare_trains_registers_and_reuses(place: Path) -> None:
     code, result, log = stage(place, "training.prepare", "--force")
     assert code == 0, log
     assert "event='training'" not in log
-    assert result["versions_written"] == {}
+    assert (result["versions_written"], result["tokens"]) == ({}, 0)
 
 
 def test_a_damaged_model_is_made_again_and_comes_out_the_same(place: Path) -> None:

@@ -29,12 +29,12 @@ def model_folder(place: Path, weights: bytes = b"weights") -> Path:
 
 def test_a_folder_is_registered_under_the_hash_of_its_contents(run: Run, tmp_path: Path) -> None:
     folder = model_folder(tmp_path)
-    first = prepare.provide(run, "teacher", str(folder), "")
-    assert prepare.provide(run, "teacher", str(folder), "") == first
+    first, tokens = prepare.provide(run, "teacher", str(folder), "")
+    assert prepare.provide(run, "teacher", str(folder), "") == (first, tokens) == (first, 0)
     [row] = run.lake.read(MODELS).to_pylist()
     assert (row["path"], row["arm"], row["spec"]) == (str(folder), "teacher", str(folder))
     # as long as before, but other weights: another model
-    assert prepare.provide(run, "teacher", str(model_folder(tmp_path, b"WEIGHTS")), "") != first
+    assert prepare.provide(run, "teacher", str(model_folder(tmp_path, b"WEIGHTS")), "")[0] != first
 
 
 def test_a_changed_folder_changes_the_stages_fingerprint(tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_a_folder_that_is_no_model_says_what_it_lacks(
         prepare.provide(run, "base", str(folder), "")
 
 
-@pytest.mark.parametrize("spec", ["", "unset", "package:other", "train:none", "/no/such/folder"])
+@pytest.mark.parametrize("spec", ["unset", "train:none", "/no/such/folder"])
 def test_a_spec_that_names_nothing_is_the_users_mistake(run: Run, spec: str) -> None:
     with pytest.raises(UserError):
         prepare.provide(run, "base", spec, "")

@@ -14,8 +14,9 @@ Only what moved is computed. silver.minhash_bands holds what was kept of every d
 silver.similar_contents the pairs found; the commit of the pairs, which comes last, names the
 version of the sketches that they were made from. A run sketches the days whose documents moved,
 compares the contents that came or went with all history, and rewrites the clusters that this
-touches, on the days that differ. A crash in between leaves the pairs' note as it was, and the next
-run does it again.
+touches, on the days that differ; of a small corpus (`deduplicate.compare_all_below`) all contents
+are compared anew, which is quicker. A crash in between leaves the pairs' note as it was, and the
+next run does it again.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ def main(run: Run) -> dict[dt.date, Counts]:
     if base >= 0 and not days and run.settled:
         return _counts(run, {run.partition})
     sketches, touched = run.current(SKETCHES), None
-    if base < 0:
+    few = _documents(run) < run.settings.deduplicate.compare_all_below
+    if base < 0 or (days and few):
         pairs = compare_all(run, sketches)
     elif days:
         pairs, touched = compare(run, sketches, run.current(SKETCHES, base), days)
@@ -68,10 +70,12 @@ def main(run: Run) -> dict[dt.date, Counts]:
 
 
 def _known(run: Run, last: int | None, base: int) -> DataFrame | None:
-    """The documents that were compared before this run, by these rules; None: not known."""
+    """The documents that were compared before this run, by these rules; None: none that we know."""
     rules = run.lake.note(SIMILAR).partition("/")[0]
     version = last if run.settled else base
     if version is None or version < 0 or rules not in ("", run.rules):
+        return None
+    if not _documents(run, version):
         return None
     return run.current(SKETCHES, version).select(*DOCUMENT)
 
@@ -155,8 +159,13 @@ def compare(
 
 def _spread(run: Run) -> int:
     """Into how many parts the sketches' work is dealt."""
-    n = sum(run.lake.counts(SKETCHES).values())
-    return max(run.settings.spark.shuffle_partitions, n // similarity.DOCUMENTS_A_TASK)
+    n = _documents(run) // similarity.DOCUMENTS_A_TASK
+    return max(run.settings.spark.shuffle_partitions, n)
+
+
+def _documents(run: Run, version: int | None = None) -> int:
+    """How many have a sketch, now or at a version."""
+    return sum(run.lake.counts(SKETCHES, version).values())
 
 
 def _came_and_went(
@@ -259,7 +268,7 @@ def _update(
 
 def _log_takeovers(run: Run, found: DataFrame, known: DataFrame | None) -> None:
     """Note the documents that were known and kept so far and repeat an older one now."""
-    if known is None or known.isEmpty():
+    if known is None:
         return
     held = run.current(DUPLICATES).select(*DOCUMENT)
     lost = found.join(held, [*DOCUMENT], "left_anti").join(known, [*DOCUMENT], "left_semi")

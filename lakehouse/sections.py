@@ -100,6 +100,9 @@ class Deduplicate(Section):
     min_shingles: Count = 2
     """Documents of fewer token 5-grams are compared exactly only: six words are one sentence, and
     the 32-bit hash of a single shingle is too little to call two texts similar by."""
+    compare_all_below: Count = 20_000
+    """With fewer documents in all, a day's are not compared with history but all with all anew:
+    that takes seconds less than finding out which clusters a day touches."""
     pivots: Positive = 32
     """How many of a band's contents each other content of it is compared with."""
 

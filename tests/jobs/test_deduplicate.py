@@ -56,8 +56,12 @@ def write(root: Path, documents: Iterable[Document]) -> None:
     )  # fmt: skip
 
 
+SMALL = "deduplicate.compare_all_below=1000"
+
+
 def run(root: Path, *sets: str, day: dt.date = START) -> dict[str, Any]:
-    settings = load("smollm2", [f"lake.root={root}", *sets])
+    """Only what moved is compared, as in a large corpus, unless `SMALL`."""
+    settings = load("smollm2", [f"lake.root={root}", "deduplicate.compare_all_below=0", *sets])
     return execute(deduplicate.STAGE, day, settings)
 
 
@@ -125,13 +129,13 @@ def test_a_late_older_day_takes_over_visibly(spark: Any, tmp_path: Path) -> None
     first, second, third = (START + dt.timedelta(d) for d in range(3))
     later = [(second, "s", text("a")), (third, "s", text("a", changed=4))]
     write(tmp_path, later)
-    run(tmp_path)
+    run(tmp_path, SMALL)
     lake = Lake(str(tmp_path))
     (row,) = lake.read(DUPLICATES).to_pylist()
     assert (row["ds"], row["original_ds"], row["method"]) == (third, second, "minhash")
     older = (first, "s", text("a", changed=2))
     write(tmp_path, [*later, older])
-    done = run(tmp_path, day=first)
+    done = run(tmp_path, SMALL, day=first)
     assert (done["rows_in"], done["rows_kept"]) == (1, 1)
     rows = {r["ds"]: r for r in lake.read(DUPLICATES).to_pylist()}
     assert {r["original_ds"] for r in rows.values()} == {first}
@@ -144,13 +148,13 @@ def test_a_late_older_day_takes_over_visibly(spark: Any, tmp_path: Path) -> None
 
 def test_without_a_similar_pair_too(spark: Any, tmp_path: Path) -> None:
     write(tmp_path, [(START, "s", text("a"))])
-    run(tmp_path)
+    run(tmp_path, SMALL)
     write(tmp_path, [(START, "s", text("a")), (START - dt.timedelta(1), "s", text("a"))])
-    run(tmp_path)
+    run(tmp_path, SMALL)
     (taken,) = Lake(str(tmp_path)).read(TAKEOVERS).to_pylist()
     assert (taken["ds"], taken["taken_over_ds"]) == (START, START - dt.timedelta(1))
     write(tmp_path, [])  # nothing is left
-    run(tmp_path)
+    run(tmp_path, SMALL)
     assert contents(tmp_path) == [[], [], []]
 
 

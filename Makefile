@@ -49,5 +49,5 @@ docs: setup  ## write the data dictionary and the flow's page anew
 	$(PY) -m lakehouse.stages > docs/dags.md
 
 clean:  ## end the services; remove the default lake, Airflow's state, the report, tools' leavings
-	@test ! -x $(PY) || $(PY) -m lakehouse.services down
+	@test ! -x $(PY) || $(PY) -m lakehouse.services down || echo "clean: what is in .run could not be ended" >&2
 	rm -rf .lake .airflow .run report.html .pytest_cache .mypy_cache .ruff_cache .coverage spark-warehouse

@@ -126,7 +126,9 @@ def main() -> None:
     dealt = deal(pq.read_table(folder / "corpus.parquet")["text"].to_pylist(), args.days)
     history = History(dealt)
     core = max(os.sched_getaffinity(0))
-    stage = ours.Stage(args.profile, tuple(args.set), work / "orders.log", core)
+    # the orders are about what is compared with history, of whatever size
+    sets = ("spark.compare_all_below=0", *args.set)
+    stage = ours.Stage(args.profile, sets, work / "orders.log", core)
     rebuilt = work / "lakes" / "rebuilt"
     shutil.rmtree(rebuilt, ignore_errors=True)
     for day in range(args.days):

@@ -55,7 +55,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     code = 0
     try:
         with translated():
-            args.verb(args, load(args.profile, args.set))
+            to_run = args.verb in (run, tainted.show)
+            args.verb(args, load(args.profile, args.set, to_run=to_run))
     except LakeError as error:
         sys.stderr.write(f"lake: {error}\n")
         code = error.exit_code

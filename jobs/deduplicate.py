@@ -14,7 +14,7 @@ Only what moved is computed. silver.minhash_bands holds what was kept of every d
 silver.similar_contents the pairs found; the commit of the pairs, which comes last, names the
 version of the sketches that they were made from. A run sketches the days whose documents moved,
 compares the contents that came or went with all history, and rewrites the clusters that this
-touches, on the days that differ; of a small corpus (`deduplicate.compare_all_below`) all contents
+touches, on the days that differ; of a small corpus (`spark.compare_all_below`) all contents
 are compared anew, which is quicker. A crash in between leaves the pairs' note as it was, and the
 next run does it again.
 """
@@ -50,7 +50,7 @@ def main(run: Run) -> dict[dt.date, Counts]:
     if base >= 0 and not days and run.settled:
         return _counts(run, {run.partition})
     sketches, touched = run.current(SKETCHES), None
-    few = _documents(run) < run.settings.deduplicate.compare_all_below
+    few = _documents(run) < run.settings.spark.compare_all_below
     if base < 0 or (days and few):
         pairs = compare_all(run, sketches)
     elif days:

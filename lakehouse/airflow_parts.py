@@ -3,7 +3,8 @@
     python -m lakehouse.airflow_parts
 
 As `airflow standalone`, whose scheduler and triggerer also serve their logs, on all addresses and
-whatever the settings say. Here nothing needs that: the API server reads the logs from the disk.
+whatever the settings say. Here the API server reads the logs from the disk; of a task that runs it
+also asks for the served one, and notes that there is none.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ Rows are given as dicts of `Table.content` columns; `run_id` and the timestamp a
 from __future__ import annotations
 
 import datetime as dt
+import errno
 import fcntl
 import hashlib
 import time
@@ -18,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lakehouse.errors import LakeError, ServiceError
+from lakehouse.errors import LakeError, ServiceError, UserError
 from lakehouse.tables import Table
 
 if TYPE_CHECKING:
@@ -216,9 +217,16 @@ class Lake:
         folder = Path(self.root) / ".locks"
         if "://" in self.root:
             folder = Path.home() / ".cache" / "inverselake" / _hash(self.root)[:12]
-        folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{table.full_name}.lock"
-        with path.open("w") as handle:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            handle = path.open("w")
+        except OSError as error:
+            if error.errno == errno.ENOSPC:
+                raise
+            raise UserError(f"the lake {self.root!r} cannot be written: {error}; set LAKE_ROOT or "
+                            "lake.root to a folder of yours") from None  # fmt: skip
+        with handle:
             deadline = time.monotonic() + LOCK_SECONDS
             while True:
                 try:

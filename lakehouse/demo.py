@@ -191,7 +191,7 @@ def main() -> None:
     parser.add_argument("--days", type=int, default=3)
     parser.add_argument("--report", default="report.html", help="where the page goes")
     args = parser.parse_args()
-    code = 0
+    code, started = 0, False
     clock = time.monotonic()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
@@ -199,7 +199,7 @@ def main() -> None:
             raise UserError(f"--days is {args.days} (make: DAYS): at least 1")
         settings = load(args.profile, services.overrides())
         say("starting the Spark Connect server and Airflow")
-        demo = Demo(settings, args.days)
+        demo, started = Demo(settings, args.days), True
         services.up(settings, until=str(demo.days[-1]), restart=True)
         say(f"up after {time.monotonic() - clock:.0f} s")
         demo.run()
@@ -214,7 +214,7 @@ def main() -> None:
     except KeyboardInterrupt:
         code = 130
     finally:
-        if os.environ.get("KEEP") != "1":
+        if started and os.environ.get("KEEP") != "1":
             services.down()
     sys.stdout.flush()
     os._exit(code)

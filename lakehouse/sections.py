@@ -100,9 +100,6 @@ class Deduplicate(Section):
     min_shingles: Count = 2
     """Documents of fewer token 5-grams are compared exactly only: six words are one sentence, and
     the 32-bit hash of a single shingle is too little to call two texts similar by."""
-    compare_all_below: Count = 20_000
-    """With fewer documents in all, a day's are not compared with history but all with all anew:
-    that takes seconds less than finding out which clusters a day touches."""
     pivots: Positive = 32
     """How many of a band's contents each other content of it is compared with."""
 
@@ -264,3 +261,6 @@ class Spark(Section):
     """C1 compiler and serial collector: right for seconds, wrong for hours of JVM work."""
     memory: Annotated[str, Field(pattern=r"^[1-9]\d*[kmgt]$")] = "2g"
     """Of the driver, as Java writes it: 512m, 4g."""
+    compare_all_below: Count = 20_000
+    """With fewer documents in all, deduplication does not compare a day's with history but all with
+    all anew: that takes seconds less than finding out which clusters a day touches."""

@@ -36,7 +36,8 @@ from lakehouse.settings import Settings, load
 from lakehouse.spark import conf, require_java
 
 PROJECT = Path(__file__).resolve().parents[1]
-HOME = Path(os.environ.get("AIRFLOW_HOME") or PROJECT / ".airflow")
+HOME = Path(os.environ.get("LAKE_AIRFLOW_HOME") or PROJECT / ".airflow").absolute()
+"""Airflow's state: a place of ours, whatever other Airflow the environment speaks of."""
 NOTES = HOME.parent / ".run"
 PORTS = {"spark": ("LAKE_SPARK_PORT", "15002"), "airflow": ("LAKE_AIRFLOW_PORT", "8080")}
 """The variable that chooses a service's port, and its default."""
@@ -71,6 +72,8 @@ def environment(settings: Settings, until: str = "") -> dict[str, str]:
     airflow = {
         "CORE__DAGS_FOLDER": str(PROJECT / "dags"),
         "CORE__PLUGINS_FOLDER": str(PROJECT / "plugins"),
+        "CORE__EXECUTOR": "LocalExecutor",
+        "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{HOME}/airflow.db",
         "CORE__LOAD_EXAMPLES": "False", "CORE__PARALLELISM": "4",
         "CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
         "CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin",
@@ -116,9 +119,7 @@ def up(settings: Settings, until: str = "", *, restart: bool = False) -> None:
             _stop(name)
         elif not _alive(name) and _members(name):
             _stop(name)  # what a service that died has left
-    for name in PORTS:
-        if not _alive(name):
-            _require_free(name)
+    _require_free(*(name for name in PORTS if not _alive(name)))
     if not _alive("spark"):
         require_java()
         _start("spark", *spark_server(settings, port_of("spark")), wanted["spark"])
@@ -352,10 +353,13 @@ def _listens(number: int) -> bool:
         return probe.connect_ex(("127.0.0.1", number)) == 0
 
 
-def _require_free(name: str) -> None:
-    if _listens(port_of(name)):
-        raise UserError(f"port {port_of(name)} is taken by another program: set "
-                        f"{PORTS[name][0]} to a free one")  # fmt: skip
+def _require_free(*names: str) -> None:
+    if port_of("spark") == port_of("airflow"):
+        raise UserError(f"{' and '.join(v for v, _ in PORTS.values())} are the same port: give two")
+    for name in names:
+        if _listens(port_of(name)):
+            raise UserError(f"port {port_of(name)} is taken by another program: set "
+                            f"{PORTS[name][0]} to a free one")  # fmt: skip
 
 
 def main() -> None:

@@ -104,13 +104,15 @@ def load(
     profile: str,
     overrides: Sequence[str] = (),
     environ: Mapping[str, str] | None = None,
+    *,
+    to_run: bool = True,
 ) -> Settings:
     """The settings of a profile, with the environment and `section.key=value` overrides laid over.
 
     `profile` is a name in lakehouse/profiles, or the path of a TOML file of your own.
     Raises UserError for an unknown profile or key, a malformed override, a value out of range,
-    values that contradict each other, and names of sources, prompts, recipes or benchmarks that do
-    not exist.
+    values that contradict each other, and (`to_run`: whoever only reads needs none of them) names
+    of sources, models, prompts, recipes or benchmarks that do not exist.
     """
     path = data_file(PROFILES, "profile", profile)
     tree = read_toml(path, "profile")
@@ -133,7 +135,8 @@ def load(
         settings = Settings.model_validate(tree)
     except ValidationError as error:
         raise UserError(_explain(error, profile)) from None
-    _require_named(settings)
+    if to_run:
+        _require_named(settings)
     return settings
 
 

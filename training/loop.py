@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-import socket
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -171,11 +171,19 @@ def _limit_threads(model: Any) -> None:
 
 
 def _single_process() -> None:
-    """What DeepSpeed's launcher would set; it is left alone where a launcher has set it."""
+    """A process group of one, unless DeepSpeed's launcher has started several processes.
+
+    It meets in a file: over TCP the first process would listen on all addresses.
+    """
     if "RANK" in os.environ:
         return
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    os.environ.update(RANK="0", LOCAL_RANK="0", WORLD_SIZE="1", MASTER_ADDR="127.0.0.1",
-                      MASTER_PORT=str(port))  # fmt: skip
+    import torch
+    from deepspeed.accelerator import get_accelerator
+
+    os.environ.update(RANK="0", LOCAL_RANK="0", WORLD_SIZE="1")
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+    store = Path(tempfile.mkdtemp(prefix="process-group-"), "store")
+    torch.distributed.init_process_group(
+        get_accelerator().communication_backend_name(), init_method=store.as_uri(),
+        rank=0, world_size=1,
+    )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 import sys
@@ -50,6 +51,18 @@ def test_every_stage_is_a_task_in_order_in_its_pool(flow: str) -> None:
 
 def test_the_flows_hold_every_stage_once() -> None:
     assert [s for f in FLOWS for s in of_flow(f)] == list(STAGES)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("stage", STAGES, ids=lambda s: s.name)
+def test_what_the_flow_says_of_a_stage_is_what_its_job_declares(stage: Any) -> None:
+    modules = [f"jobs.{part}" for part in stage.parts] or [stage.module]
+    declared = [importlib.import_module(module).STAGE for module in modules]
+    writes = {table.full_name for job in declared for table in job.writes}
+    # what one part of a task hands to the next is none of the task's inputs
+    reads = {t.full_name for job in declared for t in job.reads}
+    handed = writes & reads if len(declared) > 1 else set()
+    assert {t.full_name for t in stage.writes} == writes
+    assert {t.full_name for t in stage.reads} == reads - handed
 
 
 def test_days_are_the_keys_and_assets_hand_them_on() -> None:

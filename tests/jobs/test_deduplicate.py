@@ -56,12 +56,12 @@ def write(root: Path, documents: Iterable[Document]) -> None:
     )  # fmt: skip
 
 
-SMALL = "deduplicate.compare_all_below=1000"
+SMALL = "spark.compare_all_below=1000"
 
 
 def run(root: Path, *sets: str, day: dt.date = START) -> dict[str, Any]:
     """Only what moved is compared, as in a large corpus, unless `SMALL`."""
-    settings = load("smollm2", [f"lake.root={root}", "deduplicate.compare_all_below=0", *sets])
+    settings = load("smollm2", [f"lake.root={root}", "spark.compare_all_below=0", *sets])
     return execute(deduplicate.STAGE, day, settings)
 
 

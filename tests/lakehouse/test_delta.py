@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from jobs import queries
 from lakehouse.delta import Lake
-from lakehouse.errors import LakeError
+from lakehouse.errors import LakeError, UserError
 from lakehouse.tables import CANDIDATES, JOB_RUNS, MODELS, REJECTED, TABLES
 from tests.rows import row
 
@@ -119,6 +119,12 @@ def test_a_null_in_a_required_column_is_refused(lake: Lake) -> None:
     with pytest.raises(LakeError, match="colour"):
         lake.append_missing(REJECTED, [{**rejected("a"), "colour": "red"}], "run")
     assert lake.read(REJECTED).num_rows == 0
+
+
+def test_a_place_that_holds_no_lake_is_the_users_mistake(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"cannot be written.*set LAKE_ROOT"):
+        Lake(str(tmp_path / "file" / "lake")).append_missing(REJECTED, [rejected("a")], "run")
 
 
 def _append(root: str, worker: int) -> None:

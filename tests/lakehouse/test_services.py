@@ -58,6 +58,13 @@ def test_a_port_that_is_none_names_its_variable(monkeypatch: pytest.MonkeyPatch,
         services.up(load("tiny"))
 
 
+def test_one_port_for_both_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAKE_SPARK_PORT", "18080")
+    monkeypatch.setenv("LAKE_AIRFLOW_PORT", "18080")
+    with pytest.raises(UserError, match="LAKE_SPARK_PORT and LAKE_AIRFLOW_PORT are the same"):
+        services.up(load("tiny"))
+
+
 @pytest.fixture
 def kept(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Both services left running for profile tiny until 3 November; what `up` then starts."""

@@ -77,6 +77,10 @@ def test_a_name_that_nothing_bears_is_refused_before_work_starts(override: str, 
         load("tiny", [override], environ={})
 
 
+def test_who_only_reads_needs_no_model() -> None:
+    assert load("tiny", ["model.teacher=/no/such/folder"], to_run=False).profile == "tiny"
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -151,6 +151,13 @@ def test_own_columns_bear_language_license_and_path(tmp_path: Path) -> None:
     assert (found.language, found.license, found.path) == ("php", "MIT", "a/b.php")
 
 
+def test_what_a_record_says_of_itself_is_heard_without_a_map_of_ones_own(tmp_path: Path) -> None:
+    row = {"code": "x", "language": "Ruby", "license": "GPL-3.0-only", "path": "a/b.rb"}
+    (tmp_path / "f.jsonl").write_text(json.dumps(row))
+    (found,) = read(tmp_path / "f.jsonl")
+    assert (found.language, found.license, found.path) == ("ruby", "GPL-3.0-only", "a/b.rb")
+
+
 # -- parts, and memory -------------------------------------------------------------------------
 
 

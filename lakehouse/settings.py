@@ -48,7 +48,7 @@ RECIPES = PROJECT / "training" / "recipes"
 BENCHMARKS = PROJECT / "lakehouse" / "benchmarks"
 UNSET = "unset"
 """A model that the profile leaves to whoever uses it."""
-MODELS = "train:RECIPE, package:smollm2, or a folder in Hugging Face layout"
+MODEL_SPECS = "train:RECIPE, package:smollm2, or a folder in Hugging Face layout"
 QUESTION = {"yes_no": "correct", "likelihood": "likelihood"}
 """The judge's question that each of choose's scorers goes by."""
 
@@ -166,7 +166,7 @@ def _require_model(key: str, spec: str) -> None:
         data_file(RECIPES, "recipe", name)
     elif spec not in ("package:smollm2", UNSET) and not (spec and Path(spec).is_dir()):
         lacks = f"names no {kind} of ours" if kind == "package" else "is no folder that exists"
-        raise UserError(f"{key} = {spec!r} {lacks}; give {MODELS}")
+        raise UserError(f"{key} = {spec!r} {lacks}; give {MODEL_SPECS}")
 
 
 def data_file(folder: Path, kind: str, name: str) -> Path:

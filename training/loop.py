@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -173,7 +172,7 @@ def _limit_threads(model: Any) -> None:
 def _single_process() -> None:
     """A process group of one, unless DeepSpeed's launcher has started several processes.
 
-    It meets in a file: over TCP the first process would listen on all addresses.
+    Its store is in memory: the usual one, over TCP, listens on all addresses.
     """
     if "RANK" in os.environ:
         return
@@ -182,8 +181,7 @@ def _single_process() -> None:
 
     os.environ.update(RANK="0", LOCAL_RANK="0", WORLD_SIZE="1")
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
-    store = Path(tempfile.mkdtemp(prefix="process-group-"), "store")
+    store = torch.distributed.HashStore()  # type: ignore[attr-defined]  # public, not exported
     torch.distributed.init_process_group(
-        get_accelerator().communication_backend_name(), init_method=store.as_uri(),
-        rank=0, world_size=1,
-    )  # fmt: skip
+        get_accelerator().communication_backend_name(), store=store, rank=0, world_size=1
+    )

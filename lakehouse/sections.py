@@ -258,8 +258,8 @@ class Spark(Section):
 
     shuffle_partitions: Positive = 2
     quick_start: bool = True
-    """C1 compiler, serial collector, queries interpreted rather than compiled: right for seconds of
-    JVM work (in the tests 29% less CPU than compiled ones), wrong for hours."""
+    """C1 compiler, serial collector, expressions interpreted, not compiled: right for seconds of
+    JVM work, wrong for hours."""
     memory: Annotated[str, Field(pattern=r"^[1-9]\d*[kmgt]$")] = "2g"
     """Of the driver, as Java writes it: 512m, 4g."""
     compare_all_below: Count = 20_000

@@ -33,8 +33,7 @@ _CLOSED = "INVALID_HANDLE.SESSION_CLOSED"
 _QUICK_START = {
     "spark.driver.extraJavaOptions":
         "-XX:-UsePerfData -XX:+UseSerialGC -XX:TieredStopAtLevel=1",
-    # Few rows are through before the Java that would be written for each query is compiled.
-    "spark.sql.codegen.wholeStage": "false",
+    # Few rows are through before the Java that would be written for each expression is compiled.
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
 }  # fmt: skip
 
@@ -48,6 +47,10 @@ def conf(settings: Settings) -> dict[str, str]:
         "spark.sql.shuffle.partitions": str(settings.spark.shuffle_partitions),
         "spark.sql.execution.arrow.pyspark.enabled": "true",
         "spark.databricks.delta.snapshotPartitions": "1",
+        # Files of so many days are written side by side; only of more is a write sorted by day.
+        "spark.sql.maxConcurrentOutputFileWriters": "16",
+        # A run has more queries than the 100 that Spark keeps compiled by default.
+        "spark.sql.codegen.cache.maxEntries": "2000",
         # Hashes never repeat: a dictionary of them costs more than writing them.
         "spark.hadoop.parquet.enable.dictionary#bands": "false",
         "spark.hadoop.parquet.enable.dictionary#shingles": "false",

@@ -29,7 +29,8 @@ def document(origin: str, value: Any, source: Source) -> Record:
         return Record(origin, "code", language, "", code, *known)
     raise Unusable(
         "columns missing or empty",
-        "give an instruction and a response, or code; names are in the source's [columns]",
+        "give an instruction and a response, or code; a source of your own can name its columns "
+        "otherwise (docs/sources.md)",
         sorted(value),
     )
 

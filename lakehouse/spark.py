@@ -171,11 +171,12 @@ def sync(
     from pyspark.sql import functions as F
 
     lake.create(table)
-    content = _content(rows, table).localCheckpoint()
+    content = _content(rows, table)
+    if not lake.is_empty(table):
+        content = content.localCheckpoint()  # it is read twice: once to compare, once to write
     with lake.lock(table):
         if lake.is_empty(table):
-            if not content.isEmpty():
-                _overwrite(lake, table, content, run_id, "", run_id)
+            _overwrite(lake, table, content, run_id, "", run_id)  # Spark makes no commit of no rows
             return
         held = read(spark, lake, table).where(scope or "true")
         if not (changed := _differing(held, content, table)):

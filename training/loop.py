@@ -172,13 +172,17 @@ def _limit_threads(model: Any) -> None:
 def _single_process() -> None:
     """A process group of one, unless DeepSpeed's launcher has started several processes.
 
-    Its store is in memory: the usual one, over TCP, listens on all addresses.
+    Its store is in memory: the usual one, over TCP, listens on all addresses. And DeepSpeed has no
+    other process to share memory with: it would compile a kernel for that, a minute of a first run,
+    under a lock file that a killed run leaves behind and every later one waits for without end.
     """
     if "RANK" in os.environ:
         return
     import torch
+    from deepspeed import ops
     from deepspeed.accelerator import get_accelerator
 
+    ops.__compatible_ops__["deepspeed_shm_comm"] = False
     os.environ.update(RANK="0", LOCAL_RANK="0", WORLD_SIZE="1")
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     store = torch.distributed.HashStore()  # type: ignore[attr-defined]  # public, not exported

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -70,7 +71,9 @@ def stage(place: Path, module: str, *more: str) -> tuple[int, dict[str, Any], st
         [sys.executable, "-c", RUN, str(place / "recipes"), module, "--partition", str(DAY),
          "--set", f"lake.root={place / 'lake'}", *more],
         capture_output=True, text=True, check=False,
+        env={**os.environ, "TORCH_EXTENSIONS_DIR": str(place / "compiled")},
     )  # fmt: skip
+    assert not (place / "compiled").exists()  # a killed compiler's lock would stop all later runs
     return done.returncode, json.loads(done.stdout.splitlines()[-1]), done.stderr
 
 

@@ -42,8 +42,8 @@ def functions(paths: Iterable[Path]) -> list[Row]:
     for path in (f for p in paths for f in ([p] if p.is_file() else sorted(p.rglob("*.py")))):
         text = path.read_bytes().decode("utf-8", "replace")
         rows += [
-            {"row_id": f"{path.name}:{f.node.name}", "language": "python", "instruction": "",
-             "code": text[f.start : f.end]}
+            {"row_id": f"{path.name}:{f.node.name}", "snippet_id": "", "language": "python",
+             "instruction": "", "code": text[f.start : f.end]}
             for f in fingerprint.functions(text)
         ]  # fmt: skip
     return rows
@@ -51,7 +51,7 @@ def functions(paths: Iterable[Path]) -> list[Row]:
 
 def measure(title: str, rows: list[Row], search: contamination.Search, show: int) -> None:
     """Search the rows; print what was hit and how long it took."""
-    search.hits({"row_id": "", "language": "", "instruction": "", "code": ""})  # builds the indexes
+    search.hits(dict.fromkeys(contamination.ROW, ""))  # builds the indexes
     started = time.process_time()
     found = [(row, hit) for row in rows for hit in search.hits(row)]
     seconds = time.process_time() - started
@@ -110,7 +110,7 @@ def recall(search: contamination.Search) -> None:
                 continue
             total[b.name] += 1
             for disguise, code in disguises(task.canonical_solution).items():
-                row = {"row_id": "", "language": "python", "instruction": "", "code": code}
+                row = {**dict.fromkeys(contamination.ROW, ""), "language": "python", "code": code}
                 methods = {h["method"] for h in search.hits(row) if h["item_id"] == task.task_id}
                 found.update(
                     (b.name, disguise, m) for m in (*methods, *(["any"] if methods else []))

@@ -10,6 +10,7 @@ import bz2
 import gzip
 import io
 import lzma
+import re
 import stat
 import tarfile
 import zipfile
@@ -47,6 +48,7 @@ _PACKED: dict[str, Callable[[Any], Any]] = {
     ".xz": lambda raw: _Streams(raw, lzma.LZMADecompressor),
     ".zst": lambda raw: pa.CompressedInputStream(raw, "zstd"),
 }
+_AGAIN = re.compile(r"~\d+$")
 _TAR = {".tgz": ".gz", ".tbz2": ".bz2", ".txz": ".xz", ".tzst": ".zst"}
 
 
@@ -103,10 +105,18 @@ def licenses(name: str, raw: IO[bytes], size: int) -> dict[PurePosixPath, str]:
     return {folder: licence.all_of(said) for folder, said in found.items()}
 
 
+def named(place: str) -> str:
+    """The name of what lies at a place: without the number of one that comes twice."""
+    return _AGAIN.sub("", place) if "!" in place else place
+
+
 def members(
-    name: str, raw: IO[bytes], size: int
+    name: str, raw: IO[bytes], size: int, covered: bool = True
 ) -> Iterator[Member | License | tuple[str, Unusable]]:
-    """The file itself, or every file in it, each to be read before the next is asked for."""
+    """The file itself, or every file in it, each to be read before the next is asked for.
+
+    `covered`: a file of a LICENSE's name is one, and no record; else it is read like any other.
+    """
     suffix = PurePosixPath(name.lower()).suffix
     if suffix == ".zip":
         inside = _zipped(raw, size)
@@ -121,11 +131,11 @@ def members(
         place = f"{name}!{inner}" + (f"~{seen[inner]}" if seen[inner] > 1 else "")
         if isinstance(found, Unusable):
             yield place, found
-        elif licence.is_file(inner):
+        elif covered and licence.is_file(inner):
             yield _license(place, inner, found)
         else:
             yield Member(place, found)
-    if all(map(licence.is_file, seen)):
+    if all(covered and licence.is_file(inner) for inner in seen):
         yield name, Unusable("empty file", "none: the archive has no file, licences aside")
 
 
@@ -189,6 +199,8 @@ def _tarred(stream: IO[bytes]) -> _Inside:
                 continue
             if not info.isfile():
                 yield name, _LINK
+            elif info.issparse():  # it may say that it is of any size
+                yield name, Unusable("sparse file in an archive", "pack it without --sparse")
             elif fault := _unwanted(name):
                 yield name, fault
             else:

@@ -79,7 +79,7 @@ def main(run: Run) -> Counts:
     staged = pairs(best(candidates, judgements, scorer), snippets, scorer).localCheckpoint()
     hits = contamination.search(
         staged.select("ds", F.col("pair_id").alias("row_id"), F.lit("pair").alias("row_kind"),
-                      "language", "instruction", F.col("response").alias("code")),
+                      "snippet_id", "language", "instruction", F.col("response").alias("code")),
         run.settings,
     )  # fmt: skip
     run.write(CONTAMINATION, hits, f"row_kind = 'pair' AND ds = '{run.partition}'")

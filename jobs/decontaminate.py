@@ -23,7 +23,7 @@ def main(run: Run) -> Counts:
     found = contamination.search(
         snippets.select(
             "ds", F.col("snippet_id").alias("row_id"), F.lit("snippet").alias("row_kind"),
-            "language", F.lit("").alias("instruction"), "code",
+            "snippet_id", "language", F.lit("").alias("instruction"), "code",
         ),
         run.settings,
     )  # fmt: skip

@@ -143,7 +143,9 @@ def compare(
     if not displaced.isEmpty():
         changed = changed.union(displaced).distinct().localCheckpoint()
         bands = chosen.bands * changed.count()
-        met = _meetings(sketches, then, changed, chosen, spread, bands).localCheckpoint()
+        # what went has displaced them, and now holds no place any more
+        nobody = then.where("false")
+        met = _meetings(sketches, nobody, changed, chosen, spread, bands).localCheckpoint()
     met = _without(met.where("content_a < content_b"), went)
     found = similarity.verify(met, sketches, chosen.threshold, spread).localCheckpoint()
     held = run.current(SIMILAR).select(*_PAIR)

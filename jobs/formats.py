@@ -85,7 +85,7 @@ def read(
     place. Raises nothing but a ServiceError, where the source itself fails.
     """
     try:
-        for member in archives.members(name, raw, size):
+        for member in archives.members(name, raw, size, source.holds_code):
             if isinstance(member, Member):
                 yield from _whole(member, source, part)
             elif isinstance(member, tuple):
@@ -111,7 +111,7 @@ def _whole(member: Member, source: Source, part: Part | None) -> Iterator[Found]
 
 
 def _records(member: Member, source: Source, part: Part | None) -> Iterator[Found]:
-    chosen = form(member.name.rpartition("!")[2], source)
+    chosen = form(archives.named(member.name).rpartition("!")[2], source)
     if chosen is None:
         remedy = "name its language or the format in the source's TOML, or ignore it there"
         yield member.name, Unusable("unknown ending", remedy, f"known: {endings(source)}")

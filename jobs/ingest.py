@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from jobs import places, sources
+from jobs import filters, places, sources
 from jobs.readers import READERS
 from jobs.records import FAILED, Record
 from jobs.signals import Signals, observe
@@ -30,13 +30,14 @@ from lakehouse import tiny_world
 from lakehouse.command import entry
 from lakehouse.errors import LakeError, ServiceError
 from lakehouse.run import Counts, Run, Stage
+from lakehouse.sections import Filters
 from lakehouse.settings import Settings
 from lakehouse.tables import DOCUMENTS
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-RULES = "ingest/3"
+RULES = "ingest/4"
 _BATCH_ROWS = 1024
 _BATCH_CHARS = 4 * 2**20
 _RECORD = (
@@ -72,9 +73,14 @@ def row(record: Record, source: sources.Source, day: dt.date) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def transform(records: DataFrame) -> tuple[DataFrame, DataFrame]:
-    """(documents, rejected rows) of a day's records; the first origin of a repeated one stays."""
-    order = Window.partitionBy("source", "document_id", "reason").orderBy("origin")
+def transform(records: DataFrame, chosen: Filters) -> tuple[DataFrame, DataFrame]:
+    """(documents, rejected rows) of a day's records.
+
+    Of a repeated one the first origin stays that filters do not hold back, if there is one.
+    """
+    order = Window.partitionBy("source", "document_id", "reason").orderBy(
+        filters.held_back(chosen), "origin"
+    )
     placed = records.withColumn("place", F.row_number().over(order)).localCheckpoint()
     kept = (F.col("reason") == "") & (F.col("place") == 1)
     repeated = F.col("reason") == ""
@@ -101,7 +107,7 @@ def main(run: Run) -> Counts:
     # Spark spreads rows by their bytes, and an item is a name: by number, so that all work
     asked = asked.repartition(max(1, min(len(work), settings.spark.shuffle_partitions)))
     read = partial(_read, chosen=chosen, settings=settings, day=day)
-    documents, rejected = transform(asked.mapInArrow(read, _RECORD))
+    documents, rejected = transform(asked.mapInArrow(read, _RECORD), settings.filters)
     for lost in rejected.where(F.col("reason") == FAILED).limit(1).collect():
         raise ServiceError(f"source {lost.source}: {json.loads(lost.evidence)['seen']}")
     run.write(DOCUMENTS, documents, f"ds = '{day}'")
@@ -172,8 +178,8 @@ def _contents(settings: Settings) -> str:
 
 
 STAGE = Stage(
-    "ingest", main, writes=(DOCUMENTS,), settings=("corpus", "local", "stdlib", "tiny_world"),
-    depends=_contents,
+    "ingest", main, writes=(DOCUMENTS,), depends=_contents,
+    settings=("corpus", "local", "stdlib", "tiny_world", "filters"),
 )  # fmt: skip
 
 if __name__ == "__main__":

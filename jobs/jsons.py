@@ -46,12 +46,15 @@ _LENIENT = json.JSONDecoder(parse_int=len)
 
 def layout(head: str, lines: bool) -> Literal["lines", "array", "value"]:
     """How a file is laid out, by the first of it; `lines`: its name says that it holds lines."""
-    first, *more = [line for line in head.split("\n") if line.strip()][:2] or [""]
-    if first.lstrip().startswith("["):
-        return "lines" if lines and more and _is_json(first) else "array"
-    if not lines and more and not _is_json(first) and not _is_json(more[0]):
-        return "value"
-    return "lines"
+    first, *more = [line.strip() for line in head.split("\n") if line.strip()] or [""]
+    if first.startswith("["):
+        opens = first[1:].lstrip()[:1] in ("", "{", "[", '"')  # a line of a log may begin so, too
+        return "lines" if lines and (not opens or (more and _is_json(first))) else "array"
+    if lines or not more or _is_json(first):
+        return "lines"
+    if first != "{" and any(line.startswith("{") and _is_json(line) for line in more):
+        return "lines"  # the first of them are broken
+    return "value"
 
 
 def _is_json(text: str) -> bool:

@@ -13,7 +13,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from fnmatch import fnmatch
+from fnmatch import fnmatch, fnmatchcase
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -45,14 +45,15 @@ class File:
     """Reason, remedy and evidence where it cannot be opened at all."""
 
 
-def listing(where: str, ignore: Sequence[str] = ()) -> list[File]:
+def listing(where: str, ignore: Sequence[str] = (), covered: bool = True) -> list[File]:
     """Every file at a place, by name; UserError if there is none, ServiceError if none answers.
 
-    A glob brings the LICENSE files that cover what it names along.
+    With `covered` a glob brings the LICENSE files that cover what it names along.
     """
     remote = "://" in where and not where.startswith("file://")
     files = _listed_remote if remote else _listed
-    found = dict.fromkeys(files(where.removeprefix("file://"), ignore))  # a glob may meet one twice
+    # a glob may meet one twice
+    found = dict.fromkeys(files(where.removeprefix("file://"), ignore, covered))
     if not found:
         raise UserError(f"{where}: there is no file; name a file, a glob, or a folder with files")
     return sorted(found, key=lambda f: f.name)
@@ -67,18 +68,22 @@ def _folders(paths: Sequence[str], base: str) -> list[str]:
 # -- local files -------------------------------------------------------------------------------
 
 
-def _listed(where: str, ignore: Sequence[str]) -> Iterator[File]:
-    roots, base = [where], where if _is_folder(where) else str(Path(where).parent)
-    if not os.path.lexists(where):
-        if not glob.has_magic(where):
-            raise UserError(f"{where} does not exist")
-        roots = glob.glob(where, recursive=True, include_hidden=True)  # noqa: PTH207 - of any path
-        base = os.path.dirname(_fixed(where))  # noqa: PTH120 - it may end with a separator
-        inside = [path for folder in _folders(roots, base) for path in Path(folder).glob("*")]
-        covering = [p for p in inside if licence.is_file(p.name) and not _ignored(p.name, ignore)]
-        roots += [str(path) for path in covering if not _is_folder(str(path))]
-    for root in dict.fromkeys(_below(roots, ignore)):
-        yield _file(root, _shown(os.path.relpath(root, base)))
+def _listed(where: str, ignore: Sequence[str], covered: bool) -> Iterator[File]:
+    base = where if _is_folder(where) else str(Path(where).parent)
+    if os.path.lexists(where):
+        paths = list(_below(where, ignore))
+    elif not glob.has_magic(where):
+        raise UserError(f"{where} does not exist")
+    else:
+        base = os.path.dirname(_fixed(where)) or "."  # noqa: PTH120 - it may end with a separator
+        pattern = os.path.relpath(where, base).split("/")
+        paths = list(_below(base, ignore, pattern)) if _is_folder(base) else []
+        for folder in _folders(paths, base) if covered else ():
+            beside = [p for p in Path(folder).glob("*") if licence.is_file(p.name)]
+            paths += [str(p) for p in beside
+                      if not _ignored(p.name, ignore) and not _is_folder(str(p))]  # fmt: skip
+    for path in dict.fromkeys(paths):
+        yield _file(path, _shown(os.path.relpath(path, base)))
 
 
 def _fixed(pattern: str) -> str:
@@ -86,18 +91,44 @@ def _fixed(pattern: str) -> str:
     return pattern[: min(pattern.find(c) for c in "*?[" if c in pattern)]
 
 
-def _below(roots: Sequence[str], ignore: Sequence[str]) -> Iterator[str]:
-    """Files, and folders that are not entered (a link to one may lead in a circle)."""
+def _below(root: str, ignore: Sequence[str], pattern: Sequence[str] = ("**",)) -> Iterator[str]:
+    """Files, and folders that are not entered (a link to one may lead in a circle).
+
+    Those whose names from the root on, or those of a folder above them, fit the pattern.
+    """
+    if not _is_folder(root):
+        yield root
+        return
     unread: list[OSError] = []
-    for root in roots:
-        if not _is_folder(root):
-            yield root
-            continue
-        for folder, folders, names in os.walk(root, onerror=unread.append):
-            folders[:] = [n for n in folders if not _ignored(n, ignore)]
-            links = [n for n in folders if os.path.islink(f"{folder}/{n}")]  # noqa: PTH114
-            yield from (str(Path(folder) / n) for n in (*names, *links) if not _ignored(n, ignore))
+    for folder, folders, names in os.walk(root, onerror=unread.append):
+        above = [] if folder == root else os.path.relpath(folder, root).split("/")
+        folders[:] = [
+            n for n in folders if not _ignored(n, ignore) and _on_the_way([*above, n], pattern)
+        ]
+        links = [n for n in folders if os.path.islink(f"{folder}/{n}")]  # noqa: PTH114
+        for name in (*names, *links):
+            if not _ignored(name, ignore) and _fits([*above, name], [*pattern, "**"]):
+                yield str(Path(folder) / name)
     yield from (error.filename for error in unread)
+
+
+def _fits(names: Sequence[str], pattern: Sequence[str]) -> bool:
+    """Whether these fit a pattern name by name; `**` stands for any number of names."""
+    if not pattern:
+        return not names
+    if pattern[0] == "**":
+        return _fits(names, pattern[1:]) or (bool(names) and _fits(names[1:], pattern))
+    return bool(names) and fnmatchcase(names[0], pattern[0]) and _fits(names[1:], pattern[1:])
+
+
+def _on_the_way(names: Sequence[str], pattern: Sequence[str]) -> bool:
+    """Whether something below a folder of these names may fit."""
+    for name, wanted in zip(names, pattern, strict=False):
+        if wanted == "**":
+            return True
+        if not fnmatchcase(name, wanted):
+            return False
+    return True
 
 
 def _is_folder(path: str) -> bool:
@@ -133,7 +164,7 @@ def _file(path: str, name: str) -> File:
 # -- remote files ------------------------------------------------------------------------------
 
 
-def _listed_remote(where: str, ignore: Sequence[str]) -> Iterator[File]:
+def _listed_remote(where: str, ignore: Sequence[str], covered: bool) -> Iterator[File]:
     from fsspec.implementations.arrow import ArrowFSWrapper
     from pyarrow import fs
 
@@ -145,7 +176,7 @@ def _listed_remote(where: str, ignore: Sequence[str]) -> Iterator[File]:
         if glob.has_magic(path):
             roots = ArrowFSWrapper(store).glob(path)
             base = _fixed(path).rpartition("/")[0]
-            for folder in _folders(roots, base):
+            for folder in _folders(roots, base) if covered else ():
                 beside = store.get_file_info(fs.FileSelector(folder))
                 roots += [i.path for i in beside if i.is_file and licence.is_file(i.path)]
         for info in store.get_file_info(roots):

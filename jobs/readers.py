@@ -103,8 +103,10 @@ def file_items(source: Source, _settings: Settings, _day: dt.date) -> list[str]:
     if not source.where:
         key = "set local.path to" if source.name == "local" else "write in its TOML `where`, as"
         raise UserError(f"source {source.name}: {key} a file, a folder, a glob or a URI")
-    found = places.listing(source.where, source.ignore)
-    records = [file for file in found if file.fault or not licence.is_file(file.name)] or found
+    found = places.listing(source.where, source.ignore, source.holds_code)
+    records = [f for f in found if f.fault or not licence.is_file(f.name)] or found
+    if not source.holds_code:
+        records = found
     whole = [file for file in records if not file.fault]
     if not whole and (fault := records[0].fault):
         raise UserError(f"source {source.name}: {source.where}: {fault[0]}: {fault[1]}")
@@ -113,7 +115,7 @@ def file_items(source: Source, _settings: Settings, _day: dt.date) -> list[str]:
             f"source {source.name}: no file at {source.where} has a known ending; write `format` "
             f"in a TOML of your own, or use one of {', '.join(formats.endings(source))}"
         )
-    by_folder = {} if source.is_licensed else _licenses(found)
+    by_folder = _licenses(found) if source.holds_code and not source.is_licensed else {}
     asked = []
     for file in records:
         needed = formats.has_source_files(file.name, source)
@@ -175,7 +177,7 @@ def _said(files: tuple[places.File, ...]) -> str:
 
 def _said_inside(file: places.File, source: Source) -> dict[PurePosixPath, str]:
     """What the LICENSE files in an archive say, by their folder in it."""
-    if source.is_licensed or not archives.is_archive(file.name):
+    if source.is_licensed or not source.holds_code or not archives.is_archive(file.name):
         return {}
     with places.opened(file) as raw:
         return archives.licenses(file.name, raw, file.size)
@@ -185,8 +187,8 @@ def _document(place: str, value: Any, source: Source, license_file: str) -> Reco
     if isinstance(value, Unusable):
         raise value
     if isinstance(value, str):
-        language = source.language_of(archives.ending(place))
-        path = archives.unpacked(place)  # what its ending says is up to the signals
+        path = archives.unpacked(archives.named(place))  # what it says is up to the signals
+        language = source.language_of(archives.ending(path))
         return Record(place, "code", language, "", value, path=path, license_file=license_file)
     return columns.document(place, value, source)
 

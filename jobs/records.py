@@ -42,7 +42,8 @@ def guarded(origin: str, make: Callable[[], Record]) -> Record:
     """The document, checked; or its rejection."""
     try:
         record = make()
-        text = record.instruction + record.content
+        text = "".join((record.instruction, record.content, record.language, record.license,
+                        record.path))  # fmt: skip
         if not record.content.strip():
             raise Unusable("empty", "none: there is nothing to learn from")
         if "\0" in text:

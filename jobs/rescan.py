@@ -26,9 +26,11 @@ def transform(pairs: DataFrame, documents: DataFrame, examples: DataFrame) -> Da
     any more: then it bears the day on which it was written.
     """
     published = _rows(pairs, "published", "pair_id", "response")
-    originals = _rows(documents.where("kind = 'instruction'"), "document", "document_id", "content")
-    held = published.union(originals)
-    left = examples.withColumn("ds", F.to_date("written_at")).withColumn("language", F.lit(""))
+    asked = documents.where("kind = 'instruction'").withColumn("snippet_id", F.lit(""))
+    held = published.union(_rows(asked, "document", "document_id", "content"))
+    left = examples.withColumns({
+        "ds": F.to_date("written_at"), "language": F.lit(""), "snippet_id": F.lit(""),
+    })  # fmt: skip
     others = _rows(left, "example", "pair_id", "response").join(
         held.select("row_id"), "row_id", "leftanti"
     )
@@ -40,7 +42,8 @@ def _rows(table: DataFrame, kind: str, identity: str, code: str) -> DataFrame:
     return table.groupBy(F.col(identity).alias("row_id")).agg(
         F.min("ds").alias("ds"), F.lit(kind).alias("row_kind"),
         *(F.min_by(column, "ds").alias(name) for name, column in (
-            ("language", "language"), ("instruction", "instruction"), ("code", code))),
+            ("snippet_id", "snippet_id"), ("language", "language"),
+            ("instruction", "instruction"), ("code", code))),
     )  # fmt: skip
 
 

@@ -135,6 +135,7 @@ class Decontaminate(Section):
     """Which benchmarks must not leak in."""
 
     benchmarks: tuple[str, ...] = ("human_eval",)
+    """What is sought, beside evaluation.benchmarks, which always are."""
     methods: tuple[Literal["substring", "ngram", "ast"], ...] = ("substring", "ngram", "ast")
     """How they are sought (docs/decontamination.md); a benchmark may be sought by fewer."""
     min_words: Positive = 8

@@ -28,9 +28,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql import DataFrame
 
-RULES = "contamination/2"
+RULES = "contamination/3"
 """Version of the rules; part of the fingerprint of every stage that asks."""
 REMEDY = "none; if it is a false alarm, say so in the file of decontaminate.adjudications"
+ROW = ("ds", "row_id", "row_kind", "snippet_id", "language", "instruction", "code")
+"""The columns of what is searched."""
 STANDING = "verdict <> 'clean'"
 """SQL: the hits that keep a row out."""
 TRAINED_ON = "row_kind IN ('published', 'document', 'example')"
@@ -49,7 +51,9 @@ class Search:
     def of(cls, settings: Settings) -> Search:
         """The settings' search; UserError if a benchmark or the adjudications cannot be used."""
         chosen = settings.decontaminate
-        loaded = tuple(benchmarks.load(name) for name in chosen.benchmarks)
+        # what models are scored on is always sought
+        named = (*settings.evaluation.benchmarks, *chosen.benchmarks)
+        loaded = tuple({b.name: b for b in map(benchmarks.load, named)}.values())
         return cls(chosen, loaded, adjudications.load(chosen.adjudications, loaded))
 
     @cached_property
@@ -60,16 +64,29 @@ class Search:
         return hashlib.sha256("\n".join(marks).encode()).hexdigest()
 
     def hits(self, row: dict[str, Any]) -> list[dict[str, Any]]:
-        """The ledger's rows for one row (row_id, instruction, code, language); never raises."""
+        """The ledger's rows for one row (row_id, snippet_id, instruction, code, language).
+
+        What people say of the snippet holds for the code of whatever it is in. Never raises.
+        """
         fields = {"instruction": row["instruction"], "code": row["code"]}
         matches = self._detector.matches(fields, row["language"])
-        if not matches and row["row_id"] not in self._judged:
+        if not matches and not self._judged & {row["row_id"], row["snippet_id"]}:
             return []
-        said = [a for a in self.adjudications if a.row_id in {"*", row["row_id"]}]
-        return [
-            *(_hit(*m.item, m.method, m.score, m.evidence, said) for m in matches),
-            *self._by_people(matches, said),
-        ]
+        of_row = [a for a in self.adjudications if a.row_id in {"*", row["row_id"]}]
+        of_code = [a for a in self.adjudications
+                   if a.row_id in {"*", row["row_id"], row["snippet_id"]}]  # fmt: skip
+        if of_code == of_row:
+            return [*(_found(m, of_row) for m in matches), *self._by_people(matches, of_row)]
+        asked = self._detector.matches({"instruction": row["instruction"]}, row["language"])
+        of_asked = {(m.item, m.method): _found(m, of_row) for m in asked}
+        hits = []
+        for match in matches:
+            in_code = match.evidence["field"] == "code"
+            hit = _found(match, of_code if in_code else of_row)
+            if in_code and hit["verdict"] == "clean":  # of the code; the instruction may hold it
+                hit = of_asked.get((match.item, match.method), hit)
+            hits.append(hit)
+        return [*hits, *self._by_people(matches, of_code)]
 
     @cached_property
     def _detector(self) -> Detector:
@@ -82,25 +99,34 @@ class Search:
     def _by_people(
         self, matches: Sequence[Match], said: Sequence[Adjudication]
     ) -> Iterator[dict[str, Any]]:
-        """Items that a person has found in the row and no method has."""
+        """What a person has found in the row and no method has."""
         versions = {b.name: b.version for b in self.benchmarks}
-        found = {(m.item[0], m.item[2]) for m in matches}
-        of_items = [a for a in said if "*" not in {a.row_id, a.item} and a.method == "*"]
-        for a in {(a.benchmark, a.item): a for a in of_items}.values():
-            if a.verdict == "contaminated" and (a.benchmark, a.item) not in found:
-                yield _hit(a.benchmark, versions[a.benchmark], a.item, "person", 1.0, {}, [a])
+        last = {}
+        for place, a in enumerate(said):
+            of_all = a.row_id == "*" or a.verdict == "clean"
+            revised = any(b.fits(a.benchmark, a.item, a.method) for b in said[place + 1 :])
+            found = any(a.fits(m.item[0], m.item[2], m.method) for m in matches)
+            if not of_all and not revised and not found:
+                last[a.benchmark, a.item] = a
+        for a in last.values():
+            yield _hit(a.benchmark, versions[a.benchmark], a.item, "person", 1.0, {}, a)
+
+
+def _found(match: Match, said: Sequence[Adjudication]) -> dict[str, Any]:
+    benchmark, _, item = match.item
+    judged = [a for a in said if a.fits(benchmark, item, match.method)]
+    return _hit(*match.item, match.method, match.score, match.evidence, *judged[-1:])
 
 
 def _hit(
     benchmark: str, version: str, item: str, method: str, score: float, evidence: Any,
-    said: Sequence[Adjudication],
+    judged: Adjudication | None = None,
 ) -> dict[str, Any]:  # fmt: skip
-    judged = [a for a in said if a.fits(benchmark, item, method)][-1:]
     return {
         "benchmark": benchmark, "benchmark_version": version, "item_id": item, "method": method,
         "score": score, "evidence": json.dumps(evidence, ensure_ascii=False),
-        "verdict": judged[0].verdict if judged else "",
-        "adjudication": judged[0].note() if judged else "",
+        "verdict": judged.verdict if judged else "",
+        "adjudication": judged.note() if judged else "",
     }  # fmt: skip
 
 
@@ -110,13 +136,12 @@ def version(settings: Settings) -> str:
 
 
 def search(rows: DataFrame, settings: Settings) -> DataFrame:
-    """Rows of ops.contamination_hits for (ds, row_id, row_kind, language, instruction, code)."""
+    """Rows of ops.contamination_hits for `ROW`s: snippet_id is what the code was, or empty."""
     schema = ", ".join(
         f"{c.name} {c.type}" for c in CONTAMINATION.columns if c.name in CONTAMINATION.content
     )
-    columns = ("ds", "row_id", "row_kind", "language", "instruction", "code")
     found = partial(_on_worker, search=Search.of(settings))
-    return rows.select(*columns).mapInArrow(found, schema).localCheckpoint()
+    return rows.select(*ROW).mapInArrow(found, schema).localCheckpoint()
 
 
 def rejected(found: DataFrame) -> dict[str, dict[str, str]]:

@@ -32,6 +32,20 @@
 
 (export_statement value: (class body: (_) @body)) @definition.class
 
+; const A = class {…}
+[
+  (lexical_declaration
+    (variable_declarator name: (identifier) @name value: (class body: (_) @body)))
+  (variable_declaration
+    (variable_declarator name: (identifier) @name value: (class body: (_) @body)))
+] @definition.class
+
+; module.exports = class A {…}
+(expression_statement
+  (assignment_expression
+    left: (member_expression property: (_) @name)
+    right: (class body: (_) @body))) @definition.class
+
 (class_body (method_definition name: (_) @name body: (_) @body) @definition.method)
 
 (export_statement declaration: (_) @wrapped) @wrapper

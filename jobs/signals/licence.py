@@ -26,6 +26,7 @@ _LONGEST = 120
 """Characters of an expression: its alternatives may multiply with its length."""
 
 _FILE = re.compile(r"(?:licen[cs]e|copying)(?:-[\w-]+)?(?:\.(?:md|txt|rst))?", re.IGNORECASE)
+_OPERATOR = re.compile(r"[()]| (?:OR|AND|WITH) ")
 _TAG = "SPDX-License-Identifier:"
 # a line of comment, not a string in a program about licences
 _HEADER = re.compile(
@@ -62,26 +63,26 @@ def effective(text: str, declared: str = "", license_file: str = "") -> tuple[st
         return expression(_END.sub("", header[1])), "spdx_header"
     if declared and declared != UNKNOWN:
         spelled = expression(declared)
-        return declared if spelled == NOASSERTION else spelled, "declared"
+        if spelled == NOASSERTION and not _OPERATOR.search(declared):
+            spelled = declared  # a name of no list: an allow-list may have it
+        return spelled, "declared"
     return (license_file, "license_file") if license_file else (UNKNOWN, UNKNOWN)
 
 
 @lru_cache(maxsize=1024)
 def expression(text: str) -> str:
     """The expression in SPDX's spelling, as alternatives; NOASSERTION if it is none."""
-    from license_expression import ExpressionError, ExpressionParseError
-
     spdx = _spdx()
     if len(text) > _LONGEST:
         return NOASSERTION
     try:
         parsed = spdx.parse(text)
-    except (ExpressionError, ExpressionParseError):
+        unlisted = spdx.unknown_license_keys(parsed)
+        if parsed is None or not all(key.startswith("LicenseRef-") for key in unlisted):
+            return NOASSERTION
+        return str(spdx.dnf(parsed))
+    except Exception:  # the parser has its own errors, and fails by others on `()`
         return NOASSERTION
-    unlisted = spdx.unknown_license_keys(parsed)
-    if parsed is None or not all(key.startswith("LicenseRef-") for key in unlisted):
-        return NOASSERTION
-    return str(spdx.dnf(parsed))
 
 
 @cache

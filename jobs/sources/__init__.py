@@ -85,6 +85,11 @@ class Source(_Data):
         """Whether it says a licence: then no LICENSE file is asked."""
         return self.license not in ("", UNKNOWN)
 
+    @property
+    def holds_code(self) -> bool:
+        """Whether some of its files may be source files, which LICENSE files cover."""
+        return self.format in ("auto", "source")
+
     def language_of(self, ending: str) -> str:
         """Its word on source files with that ending; empty where only the ending itself speaks."""
         if "languages" not in self.model_fields_set and ending in self.languages:

@@ -8,6 +8,7 @@ import lzma
 import os
 import socket
 import tarfile
+import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,7 @@ import pytest
 
 from jobs.records import Record
 from tests.jobs.making import parquet, tarred, zipped, zst
-from tests.jobs.reading import read
+from tests.jobs.reading import read, rows
 
 Files = dict[str, bytes]
 Make = Callable[[Path], None]
@@ -69,10 +70,23 @@ def linked_zip() -> bytes:
 
 def twice_zip() -> bytes:
     sink = io.BytesIO()
-    with zipfile.ZipFile(sink, "w") as archive, pytest.warns(UserWarning):
-        archive.writestr("a.jsonl", A)
-        archive.writestr("a.jsonl", B)
+    with zipfile.ZipFile(sink, "w") as archive, warnings.catch_warnings(action="ignore"):
+        for data in (A, B + b"\n{oops"):
+            archive.writestr("a.jsonl", data)
+            archive.writestr("m.py", b"x = 1")
     return sink.getvalue()
+
+
+def sparse_tar() -> bytes:
+    """A member of no bytes that says it is of a petabyte (GNU's old format)."""
+    head = bytearray(tarfile.TarInfo("a.jsonl").tobuf(tarfile.GNU_FORMAT))
+    head[156:157] = b"S"
+    head[386:482] = bytes(96)
+    head[386:398], head[398:410] = b"%011o\0" % 2**32, b"%011o\0" % 0
+    head[483:495] = b"%011o\0" % 2**32
+    head[148:156] = b" " * 8
+    head[148:156] = b"%06o\0 " % sum(head)
+    return bytes(head) + tarred({"b.jsonl": LINES})
 
 
 def one_bad_cell() -> bytes:
@@ -98,6 +112,16 @@ NUMBER = b'{"code": "a", "n": ' + b"9" * 5000 + b"}"
 # name, files, rejected rows by origin, origins that are kept
 CASES: list[tuple[str, Files, dict[str, str], list[str]]] = [
     # -- lines
+    ("a log's line first", {"f.jsonl": b"[INFO] export started\n" + LINES},
+     {"f.jsonl:1": "invalid JSON"}, ["f.jsonl:2", "f.jsonl:3"]),
+    ("two bad lines first", {"f.json": b"{oops\n{again\n" + LINES},
+     {"f.json:1": "invalid JSON", "f.json:2": "invalid JSON"}, ["f.json:3", "f.json:4"]),
+    ("surrogate in the language", {"f.jsonl": b'{"code": "x", "language": "\\ud800"}\n' + B},
+     {"f.jsonl:1": "lone surrogate"}, ["f.jsonl:2"]),
+    ("NUL in the licence", {"f.jsonl": b'{"code": "x", "license": "\\u0000"}\n' + B},
+     {"f.jsonl:1": "NUL character"}, ["f.jsonl:2"]),
+    ("a licence of nothing", {"f.jsonl": b'{"code": "x", "license": "()"}\n' + B}, {},
+     ["f.jsonl:1", "f.jsonl:2"]),
     ("not JSON", {"f.jsonl": A + b"\n{oops\n" + B}, {"f.jsonl:2": "invalid JSON"},
      ["f.jsonl:1", "f.jsonl:3"]),
     ("cut line", {"f.jsonl": A + b"\n" + B[:-3]}, {"f.jsonl:2": "invalid JSON"}, ["f.jsonl:1"]),
@@ -277,6 +301,10 @@ CASES: list[tuple[str, Files, dict[str, str], list[str]]] = [
      {"f.zip!../../evil.py": "unsafe name in an archive"}, ["f.zip!b.jsonl:1"]),
     ("path traversal in tar", {"f.tar": tarred({"a/../../evil.py": b"x = 1", "b.jsonl": A})},
      {"f.tar!a/../../evil.py": "unsafe name in an archive"}, ["f.tar!b.jsonl:1"]),
+    ("a name twice in a zip", {"f.zip": twice_zip()}, {"f.zip!a.jsonl~2:2": "invalid JSON"},
+     ["f.zip!a.jsonl:1", "f.zip!m.py", "f.zip!a.jsonl~2:1", "f.zip!m.py~2"]),
+    ("a sparse file in tar", {"f.tar": sparse_tar()},
+     {"f.tar!a.jsonl": "sparse file in an archive"}, ["f.tar!b.jsonl:1", "f.tar!b.jsonl:2"]),
     ("link in tar", {"f.tar": linked_tar()}, {"f.tar!a.py": "not a regular file"},
      ["f.tar!b.jsonl:1", "f.tar!b.jsonl:2"]),
     ("link in zip", {"f.zip": linked_zip()}, {"f.zip!a.py": "not a regular file"},
@@ -374,6 +402,7 @@ def test_bad_input_has_its_row_and_its_neighbours_are_kept(
 ) -> None:
     write(tmp_path, {**files, "good.jsonl": LINES})
     check(read(tmp_path), rejected, kept)
+    assert pa.Table.from_pylist(list(rows(tmp_path).values())).num_rows  # as ingest makes it
     assert not (tmp_path.parent / "evil.py").exists()
 
 

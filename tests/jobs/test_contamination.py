@@ -17,6 +17,7 @@ from jobs.contamination.detector import Detector, Match
 from lakehouse import benchmarks
 from lakehouse.errors import UserError
 from lakehouse.sections import Decontaminate
+from lakehouse.settings import load
 
 HUMAN_EVAL = benchmarks.load("human_eval")
 DETECTOR = Detector([HUMAN_EVAL], Decontaminate())
@@ -196,6 +197,12 @@ def test_hostile_code_makes_nothing_fail(text: str) -> None:
     assert found(text) == set()
 
 
+def test_what_models_are_scored_on_is_always_sought() -> None:
+    chosen = load("tiny", ["decontaminate.benchmarks=human_eval"])
+    search = contamination.Search.of(chosen)
+    assert {b.name for b in search.benchmarks} == {"human_eval", "tiny_world"}
+
+
 # -- people's verdicts --------------------------------------------------------------------------
 
 VERDICT = {
@@ -215,12 +222,13 @@ def written(folder: Path, *verdicts: dict[str, str], extra: str = "") -> str:
 
 
 def verdicts(
-    folder: Path, row_id: str, code: str, *said: dict[str, str]
+    folder: Path, row_id: str, code: str, *said: dict[str, str], asked: str = "", of: str = ""
 ) -> dict[tuple[str, str], str]:
     chosen = Decontaminate(adjudications=written(folder, *said))
     loaded = adjudications.load(chosen.adjudications, [HUMAN_EVAL])
     search = contamination.Search(chosen, (HUMAN_EVAL,), loaded)
-    row = {"row_id": row_id, "instruction": "", "code": code, "language": "python"}
+    row = {"row_id": row_id, "snippet_id": of, "instruction": asked, "code": code,
+           "language": "python"}  # fmt: skip
     return {(h["item_id"], h["method"]): h["verdict"] for h in search.hits(row)}
 
 
@@ -250,6 +258,25 @@ def test_a_person_may_find_what_no_method_does(tmp_path: Path) -> None:
     said = {**VERDICT, "verdict": "contaminated"}
     assert verdicts(tmp_path, "r1", "x = 1", said) == {("HumanEval/0", "person"): "contaminated"}
     assert verdicts(tmp_path, "r1", "x = 1", said, VERDICT) == {}
+    assert verdicts(tmp_path, "r1", "x = 1", {**said, "method": "ngram"}) == {
+        ("HumanEval/0", "person"): "contaminated"}  # fmt: skip
+    whole = {**said, "item": "*"}
+    assert verdicts(tmp_path, "r1", "x = 1", whole) == {("*", "person"): "contaminated"}
+
+
+def test_what_is_said_of_a_snippet_holds_for_its_code_in_a_pair(tmp_path: Path) -> None:
+    (asked,) = texts("HumanEval/0", "statement")[:1]
+    of_snippet = {**VERDICT, "row_id": "s1"}
+    for of, said in (("s1", "clean"), ("s2", "")):
+        found = verdicts(tmp_path, "p1", RENAMED, of_snippet, of=of)
+        assert found == {("HumanEval/0", "ast"): said}
+    whole = TASKS["HumanEval/0"].canonical_solution
+    found = verdicts(tmp_path, "p1", whole, of_snippet, asked=asked, of="s1")
+    assert found["HumanEval/0", "substring"] == ""  # the instruction is the benchmark's, too
+    assert found["HumanEval/0", "ast"] == "clean"
+    dirty = {**of_snippet, "verdict": "contaminated"}
+    assert verdicts(tmp_path, "p1", "x = 1", dirty, of="s1") == {
+        ("HumanEval/0", "person"): "contaminated"}  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,10 @@ def test_every_bad_record_is_in_the_books(spark: Any, tmp_path: Path) -> None:
     assert len(documents) == len({r.content for r in records if not r.reason})
     assert (done["rows_in"], done["rows_kept"], done["rows_rejected"]) == (
         len(records), len(documents), len(rejected))  # fmt: skip
-    assert {(r["source"], r["license"]) for r in documents} == {("mine", "MIT")}
+    assert {(r["source"], r["license"]) for r in documents} == {
+        ("mine", "MIT"),
+        ("mine", "NOASSERTION"),
+    }  # one says `()`
     assert all(r["remedy"] and r["rule_version"] == ingest.RULES for r in rejected)
     keys = Counter((r["source"], r["row_id"], r["origin"]) for r in rejected)
     assert max(keys.values()) == 1
@@ -87,6 +90,19 @@ def test_a_source_that_fails_leaves_the_day_as_it_was(
             run(root, source, force=True)
     assert [lake.version(t) for t in (DOCUMENTS, REJECTED)] == versions
     assert run(root, source)["rows_kept"] == 2  # what was written in the meantime
+
+
+@pytest.mark.spark
+def test_of_equal_files_one_that_may_be_used_is_kept(spark: Any, tmp_path: Path) -> None:
+    for folder in ("external", "src"):
+        (tmp_path / "data" / folder).mkdir(parents=True)
+        (tmp_path / "data" / folder / "x.py").write_text("x = 1\n")
+    root = tmp_path / "lake"
+    run(root, toml(tmp_path, 'where = "data"'))
+    (kept,) = Lake(str(root)).read(DOCUMENTS).to_pylist()
+    assert (kept["origin"], kept["vendored"]) == ("src/x.py", False)
+    (left,) = Lake(str(root)).read(REJECTED).to_pylist()
+    assert (left["origin"], left["reason"]) == ("external/x.py", "repeated in the source")
 
 
 def test_a_missing_place_is_in_the_books_and_exit_code_2(tmp_path: Path) -> None:

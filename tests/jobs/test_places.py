@@ -44,9 +44,28 @@ def test_paths_and_globs(tree: Path, where: str, origins: list[str]) -> None:
         assert list(kept(toml(tree, f'where = "{where}"'))) == origins
 
 
-def test_ignored_names_are_no_part_of_a_source(tree: Path) -> None:
-    source = toml(tree, 'where = "."\nignore = ["y.*", "b", "*.toml"]')
+@pytest.mark.parametrize("where", [".", "**/*.jsonl", "*"])
+def test_ignored_names_are_no_part_of_a_source(tree: Path, where: str) -> None:
+    source = toml(tree, f'where = "{where}"\nignore = ["y.*", "b", "*.toml"]')
     assert list(kept(source)) == ["a/x.jsonl:1"]
+
+
+def test_a_glob_goes_round_in_no_circle(tree: Path) -> None:
+    (tree / "a" / "up").symlink_to(tree)
+    (tree / "a" / "again").symlink_to(tree)
+    assert list(kept(f"{tree}/**/x.jsonl")) == ["a/x.jsonl:1", "b/c/x.jsonl:1"]
+    found = {r.origin: r.reason for r in read(f"{tree}/a/*") if r.reason}
+    assert found == {"up": "link to a folder", "again": "link to a folder"}
+
+
+def test_records_are_read_whatever_their_file_is_called(tmp_path: Path) -> None:
+    """Only source files are covered by LICENSE files."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "license-checks.txt").write_bytes(LINES)
+    (tmp_path / "in" / "f.zip").write_bytes(zipped({"copying.txt": LINES}))
+    found = kept(toml(tmp_path, 'where = "in"\nformat = "jsonl"'))
+    assert list(found) == ["f.zip!copying.txt:1", "f.zip!copying.txt:2", "license-checks.txt:1",
+                           "license-checks.txt:2"]  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -51,8 +51,14 @@ def test_a_string_in_a_program_about_licences_is_no_header() -> None:
 
 @pytest.mark.parametrize(
     ("declared", "found"),
-    [("PSF-2.0", "PSF-2.0"), ("mit", "MIT"), ("GPL-2.0+", "GPL-2.0-or-later"), ("Bob's", "Bob's")],
-)
+    [
+        ("PSF-2.0", "PSF-2.0"), ("mit", "MIT"), ("GPL-2.0+", "GPL-2.0-or-later"),
+        ("Bob's", "Bob's"),
+        *((said, "NOASSERTION") for said in (
+            "GPL-3.0-only AND (Custom OR MIT)", "Apache-2.0 WITH Commons-Clause", "()",
+            "MIT AND ()", " OR ".join(["MIT"] * 40))),
+    ],
+)  # fmt: skip
 def test_the_sources_word(declared: str, found: str) -> None:
     assert effective("x = 1", declared) == (found, "declared")
 

@@ -124,7 +124,7 @@ def run(
         day = START + dt.timedelta(number)
         argv = [sys.executable, "-m", f"jobs.{stage}", "--partition", str(day),
                 "--set", "corpus.sources=local", f"local.path={sources / str(day)}",
-                *options]  # fmt: skip
+                "local.language=python", *options]  # fmt: skip
         done = measure.run(argv, log, cores=cores, env=env)
         answer = json.loads(done.answer)
         yield {

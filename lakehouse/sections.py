@@ -44,6 +44,9 @@ class Local(Section):
     """File, folder, glob or URI that the `local` source reads."""
     license: str = "unknown"
     """SPDX identifier of what is read; `unknown` where it is not known."""
+    language: str = ""
+    """Of what no column and no ending tells the language of; empty: by its content, which takes a
+    model 4 ms of CPU a document, ten times all the rest."""
 
 
 class Stdlib(Section):

@@ -121,7 +121,8 @@ def load(name: str, settings: Settings) -> Source:
     try:
         told = tomllib.loads(path.read_text())
         if path == FOLDER / "local.toml":  # the one source that is set on the command line
-            told |= {"where": settings.local.path, "license": settings.local.license}
+            chosen = settings.local
+            told |= {"where": chosen.path, "license": chosen.license, "language": chosen.language}
             base = Path.cwd()
         source = Source.model_validate({"name": path.stem, **told})
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

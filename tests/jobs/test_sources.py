@@ -69,6 +69,7 @@ def test_the_local_source_is_set_on_the_command_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    source = loaded("local", "local.path=a/b.csv", "local.license=MIT")
+    source = loaded("local", "local.path=a/b.csv", "local.license=MIT", "local.language=go")
+    assert source.language == "go"
     assert (source.where, source.license) == (str(tmp_path / "a/b.csv"), "MIT")
     assert loaded("local", "local.path=s3a://b/c").where == "s3a://b/c"

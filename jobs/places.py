@@ -94,7 +94,8 @@ def _fixed(pattern: str) -> str:
 def _below(root: str, ignore: Sequence[str], pattern: Sequence[str] = ("**",)) -> Iterator[str]:
     """Files, and folders that are not entered (a link to one may lead in a circle).
 
-    Those whose names from the root on, or those of a folder above them, fit the pattern.
+    Files whose names from the root on, or those of a folder above them, fit the pattern, and links
+    below which some may lie that do.
     """
     if not _is_folder(root):
         yield root
@@ -106,9 +107,9 @@ def _below(root: str, ignore: Sequence[str], pattern: Sequence[str] = ("**",)) -
             n for n in folders if not _ignored(n, ignore) and _on_the_way([*above, n], pattern)
         ]
         links = [n for n in folders if os.path.islink(f"{folder}/{n}")]  # noqa: PTH114
-        for name in (*names, *links):
-            if not _ignored(name, ignore) and _fits([*above, name], [*pattern, "**"]):
-                yield str(Path(folder) / name)
+        fitting = [n for n in names
+                   if not _ignored(n, ignore) and _fits([*above, n], [*pattern, "**"])]  # fmt: skip
+        yield from (str(Path(folder) / n) for n in (*fitting, *links))
     yield from (error.filename for error in unread)
 
 

@@ -104,9 +104,9 @@ def file_items(source: Source, _settings: Settings, _day: dt.date) -> list[str]:
         key = "set local.path to" if source.name == "local" else "write in its TOML `where`, as"
         raise UserError(f"source {source.name}: {key} a file, a folder, a glob or a URI")
     found = places.listing(source.where, source.ignore, source.holds_code)
-    records = [f for f in found if f.fault or not licence.is_file(f.name)] or found
-    if not source.holds_code:
-        records = found
+    records = [
+        f for f in found if f.fault or not (source.holds_code and licence.is_file(f.name))
+    ] or found
     whole = [file for file in records if not file.fault]
     if not whole and (fault := records[0].fault):
         raise UserError(f"source {source.name}: {source.where}: {fault[0]}: {fault[1]}")

@@ -127,7 +127,7 @@ def main() -> None:
     history = History(dealt)
     core = max(os.sched_getaffinity(0))
     # the orders are about what is compared with history, of whatever size
-    sets = ("spark.compare_all_below=0", *args.set)
+    sets = ("spark.deduplicates_from=0", *args.set)
     stage = ours.Stage(args.profile, sets, work / "orders.log", core)
     rebuilt = work / "lakes" / "rebuilt"
     shutil.rmtree(rebuilt, ignore_errors=True)

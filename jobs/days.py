@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Collection, Mapping
-
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
+from typing import TYPE_CHECKING
 
 from lakehouse.fingerprints import short_hash
 from lakehouse.run import Run
 from lakehouse.tables import Table
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
 
 
 def made_from(run: Run, *inputs: Table) -> dict[dt.date, str]:
@@ -38,6 +39,8 @@ def moved(run: Run, table: Table, wanted: Mapping[dt.date, str]) -> list[dt.date
 
 def stamped(rows: DataFrame, wanted: Mapping[dt.date, str]) -> DataFrame:
     """Rows with a `ds`, with what they are made from."""
+    from pyspark.sql import functions as F
+
     if not wanted:
         return rows.withColumn("made_from", F.lit(""))
     by_day = F.create_map(*(F.lit(x) for pair in wanted.items() for x in pair))
@@ -46,6 +49,8 @@ def stamped(rows: DataFrame, wanted: Mapping[dt.date, str]) -> DataFrame:
 
 def on(days: Collection[dt.date] | None) -> Column:
     """Whether a row's day is one of these; None: any."""
+    from pyspark.sql import functions as F
+
     if days is None:
         return F.lit(True)
     return F.col("ds").isin([F.lit(d) for d in days])

@@ -8,8 +8,9 @@ functions, methods and classes; a file of a language without a grammar is one bl
 count code units: a document without code counts as one.
 
 Only what moved is parsed. silver.code_units holds what was found in every document that is kept,
-snippet or not; a run parses the days whose documents, duplicates or rules differ from those of
-their units, and rewrites these days' snippets and those of the days on which code changes owners.
+snippet or not. A run looks at the days whose documents, duplicates or rules differ from those of
+their units; where only the duplicates do, it parses the documents that are kept now and were not.
+It rewrites these days' snippets and those of the days on which code changes owners.
 After a run that did not finish every day's snippets are compared with the units.
 """
 
@@ -18,7 +19,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -34,7 +35,7 @@ from lakehouse.command import entry
 from lakehouse.run import Counts, Run, Stage
 from lakehouse.sections import Extract, Filters
 from lakehouse.settings import Settings
-from lakehouse.tables import SNIPPETS, UNITS
+from lakehouse.tables import DOCUMENTS, SNIPPETS, UNITS
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -259,16 +260,30 @@ def main(run: Run) -> dict[dt.date, Counts]:
 
 
 def _parse(run: Run) -> list[dt.date]:
-    """Find the units of the days whose documents, duplicates or rules moved; these days."""
-    fresh = kept.counts(run)
-    wanted = {day: made for day, made in made_from(run, *kept.READS).items() if fresh.get(day)}
+    """Bring the units of the days whose documents, duplicates or rules moved up to date; these."""
+    fresh, which = kept.counts(run), made_from(run, *kept.CHOICE)
+    read = {day: made for day, made in made_from(run, DOCUMENTS).items() if fresh.get(day)}
+    # no more than 32 characters: of longer ones Delta's statistics have but the beginning
+    wanted = {day: made + which[day] for day, made in read.items()}
     days = moved(run, UNITS, wanted)
     if days:
+        documents = kept.documents(run).where(on(days))
+        held = run.current(UNITS).where(on(_as_parsed(run, read, days))).drop("made_from")
         words = tokenizer.text(_measure(run.settings))
-        found = units_of(kept.documents(run).where(on(days)), run.settings.extract,
-                         run.settings.filters, words)  # fmt: skip
-        run.replace(UNITS, stamped(found, wanted), scope(days))
+        found = units_of(documents.join(held.select(*DOCUMENT), [*DOCUMENT], "left_anti"),
+                         run.settings.extract, run.settings.filters, words)  # fmt: skip
+        stay = held.join(documents.select(*DOCUMENT), [*DOCUMENT], "left_semi")
+        run.replace(UNITS, stamped(found.union(stay.select(*found.columns)), wanted), scope(days))
     return days
+
+
+def _as_parsed(run: Run, read: Mapping[dt.date, str], days: Collection[dt.date]) -> list[dt.date]:
+    """Those of the days whose units were made from the documents and rules that there are now."""
+    held = {} if run.force else run.lake.bounds(UNITS, "made_from")
+    return [
+        day for day in days
+        if day in read and all(made.startswith(read[day]) for made in held.get(str(day), [""]))
+    ]  # fmt: skip
 
 
 def _write(run: Run, days: Collection[dt.date] | None) -> None:

@@ -30,7 +30,6 @@ from lakehouse import tiny_world
 from lakehouse.command import entry
 from lakehouse.errors import LakeError, ServiceError
 from lakehouse.run import Counts, Run, Stage
-from lakehouse.sections import Filters
 from lakehouse.settings import Settings
 from lakehouse.tables import DOCUMENTS
 
@@ -73,14 +72,12 @@ def row(record: Record, source: sources.Source, day: dt.date) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def transform(records: DataFrame, chosen: Filters) -> tuple[DataFrame, DataFrame]:
+def transform(records: DataFrame) -> tuple[DataFrame, DataFrame]:
     """(documents, rejected rows) of a day's records.
 
     Of a repeated one the first origin stays that filters do not hold back, if there is one.
     """
-    order = Window.partitionBy("source", "document_id", "reason").orderBy(
-        filters.held_back(chosen), "origin"
-    )
+    order = Window.partitionBy("source", "document_id", "reason").orderBy("held_back", "origin")
     placed = records.withColumn("place", F.row_number().over(order)).localCheckpoint()
     kept = (F.col("reason") == "") & (F.col("place") == 1)
     repeated = F.col("reason") == ""
@@ -107,7 +104,7 @@ def main(run: Run) -> Counts:
     # Spark spreads rows by their bytes, and an item is a name: by number, so that all work
     asked = asked.repartition(max(1, min(len(work), settings.spark.shuffle_partitions)))
     read = partial(_read, chosen=chosen, settings=settings, day=day)
-    documents, rejected = transform(asked.mapInArrow(read, _RECORD), settings.filters)
+    documents, rejected = transform(asked.mapInArrow(read, f"{_RECORD}, held_back BOOLEAN"))
     for lost in rejected.where(F.col("reason") == FAILED).limit(1).collect():
         raise ServiceError(f"source {lost.source}: {json.loads(lost.evidence)['seen']}")
     run.write(DOCUMENTS, documents, f"ds = '{day}'")
@@ -128,7 +125,9 @@ def _read(
     fields = [part.split() for part in _RECORD.split(", ")]
     schema = pa.schema([(name, kinds[kind]) for name, kind in fields])
     for rows in _bounded(_rows(batches, chosen, settings, day)):
-        yield pa.RecordBatch.from_pylist(rows, schema=schema)
+        batch = pa.RecordBatch.from_pylist(rows, schema=schema)
+        held_back = pa.array(filters.held_back(batch, settings.filters))
+        yield batch.append_column("held_back", held_back)
 
 
 def _rows(

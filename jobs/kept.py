@@ -10,7 +10,9 @@ from jobs.repeats import DOCUMENT
 from lakehouse.run import Run
 from lakehouse.tables import DOCUMENTS, DUPLICATES, SKETCHES
 
-READS = (DOCUMENTS, SKETCHES, DUPLICATES)
+CHOICE = (SKETCHES, DUPLICATES)
+"""What decides which documents go on."""
+READS = (DOCUMENTS, *CHOICE)
 """What a stage that uses `documents` reads."""
 
 

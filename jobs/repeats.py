@@ -8,6 +8,7 @@ original itself where the two were compared, since clusters chain.
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 DOCUMENT = ("ds", "source", "document_id")
 """The names that a document goes by, and the order that decides who is first."""
+RULES = "deduplicate/3"
 REPEATS = (
     "ds DATE, source STRING, document_id STRING, duplicate_of STRING, original_ds DATE, "
     "similarity DOUBLE, similar_to STRING, method STRING"
@@ -49,7 +51,7 @@ def repeats(members: pa.Table, pairs: pa.Table) -> pa.Table:
         "original_ds": members["ds"].take(original[found]),
         "similarity": np.where(exact, 1.0, similarity[found]),
         "similar_to": document.take(like),
-        "method": np.where(exact, "exact", "minhash").tolist(),
+        "method": pa.array(np.where(exact, "exact", "minhash"), pa.string()),
     })  # fmt: skip
 
 
@@ -82,3 +84,22 @@ def _nearest(
     nearest[one[order]] = other[order]  # of several the last is kept: the best
     similarity[one[order]] = similar[order]
     return nearest, similarity
+
+
+def rejections(found: pa.Table) -> pa.Table:
+    """The rows of ops.rejected_rows for these duplicates (`REPEATS`)."""
+    import pyarrow as pa
+
+    seen = found.select(["duplicate_of", "original_ds", "similarity", "similar_to"]).to_pylist()
+    evidence = [json.dumps({**row, "original_ds": str(row["original_ds"])}, separators=(",", ":"))
+                for row in seen]  # fmt: skip
+    reason = {"exact": "exact duplicate", "minhash": "near duplicate"}
+    n = found.num_rows
+    return pa.table({
+        "ds": found["ds"], "row_id": found["document_id"], "source": found["source"],
+        "origin": found["duplicate_of"],
+        "reason": pa.array([reason[m] for m in found["method"].to_pylist()], pa.string()),
+        "remedy": pa.array(["none: the original is kept"] * n, pa.string()),
+        "rule_version": pa.array([RULES] * n, pa.string()),
+        "evidence": pa.array(evidence, pa.string()),
+    })  # fmt: skip

@@ -13,17 +13,16 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs import minhash
+from jobs import minhash, packed
 from jobs.repeats import DOCUMENT, REPEATS, repeats
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from lakehouse.sections import Deduplicate
+    from lakehouse.sections import Deduplicate, Filters
 
 PAIRS = "content_a BIGINT, content_b BIGINT"
 DOCUMENTS_A_TASK = 50_000
@@ -37,12 +36,10 @@ def small(rows: DataFrame, n: int) -> DataFrame:
     return F.broadcast(rows) if n <= BROADCAST_ROWS else rows
 
 
-def sketch(documents: DataFrame, chosen: Deduplicate) -> DataFrame:
-    """(ds, source, document_id, content, n_shingles, bands, shingles) of rows with a `text`."""
-    return documents.select(*DOCUMENT, "text").mapInArrow(
-        partial(_sketch, chosen=chosen), "ds DATE, source STRING, document_id STRING, "
-        "content BIGINT, n_shingles INT, bands BINARY, shingles BINARY",
-    )  # fmt: skip
+def sketch(documents: DataFrame, chosen: Deduplicate, allowed: Filters) -> DataFrame:
+    """The sketches of those of bronze.documents that may be used: `packed.SKETCH`."""
+    read = partial(packed.sketched, chosen=chosen, allowed=allowed)
+    return documents.select(*packed.READ).mapInArrow(read, packed.SKETCH)
 
 
 def touched(sketches: DataFrame, bands: int) -> bytes:
@@ -137,46 +134,9 @@ def repeating(documents: DataFrame, pairs: DataFrame, spread: int) -> DataFrame:
 # -- on the workers --------------------------------------------------------------------------------
 
 
-def _sketch(batches: Iterator[pa.RecordBatch], chosen: Deduplicate) -> Iterator[pa.RecordBatch]:
-    import pyarrow as pa
-
-    for batch in batches:
-        found = minhash.sketch(batch["text"], chosen.permutations, chosen.bands)
-        lengths = np.diff(found.offsets)
-        kept = found.bands[lengths >= chosen.min_shingles]
-        widths = np.where(lengths >= chosen.min_shingles, found.bands.shape[1] * 8, 0)
-        yield pa.RecordBatch.from_arrays(
-            [
-                batch["ds"], batch["source"], batch["document_id"], pa.array(found.contents),
-                pa.array(lengths, pa.int32()), _binaries(kept, np.cumsum(widths)),
-                _binaries(found.shingles[: found.offsets[-1]], found.offsets[1:] * 4),
-            ],
-            ["ds", "source", "document_id", "content", "n_shingles", "bands", "shingles"],
-        )  # fmt: skip
-
-
-def _binaries(values: NDArray[np.generic], ends: minhash.Longs) -> pa.Array:
-    """An Arrow binary array over the bytes of `values`; `ends` says where each element ends."""
-    import pyarrow as pa
-
-    places = np.zeros(len(ends) + 1, np.int32)
-    places[1:] = ends
-    bytes_ = np.ascontiguousarray(values)
-    return pa.Array.from_buffers(pa.binary(), len(ends), [None, pa.py_buffer(places),
-                                                          pa.py_buffer(bytes_)])  # fmt: skip
-
-
-def _bytes(column: pa.Array) -> tuple[bytes, minhash.Longs]:
-    """(the bytes of an Arrow binary array's elements in a row, the length of each)."""
-    _, offsets, data = column.buffers()
-    places = np.frombuffer(offsets, np.int32)[column.offset : column.offset + len(column) + 1]
-    held = data.to_pybytes()[places[0] : places[-1]] if data else b""
-    return held, np.diff(places).astype(np.int64)
-
-
 def _band_rows(batch: pa.RecordBatch) -> tuple[minhash.Unsigned, minhash.Longs]:
     """(band hashes of all rows, how many each row has)."""
-    held, lengths = _bytes(batch["bands"])
+    held, lengths = packed.unpacked(batch["bands"])
     return np.frombuffer(held, np.uint64), lengths // 8
 
 
@@ -208,8 +168,8 @@ def _pack(
         order = np.argsort(part, kind="stable")
         ends = np.cumsum(np.bincount(part, minlength=spread))
         yield pa.RecordBatch.from_arrays(
-            [pa.array(range(spread), pa.int32()), _binaries(bands[order], ends * 8),
-             _binaries(contents[order], ends * 8), _binaries(changed[order], ends)],
+            [pa.array(range(spread), pa.int32()), packed.binaries(bands[order], ends * 8),
+             packed.binaries(contents[order], ends * 8), packed.binaries(changed[order], ends)],
             ["part", "bands", "contents", "changed"],
         )  # fmt: skip
 
@@ -217,7 +177,7 @@ def _pack(
 def _meet(batches: Iterator[pa.RecordBatch], pivots: int) -> Iterator[pa.RecordBatch]:
     import pyarrow as pa
 
-    held = [tuple(_bytes(batch[c])[0] for c in ("bands", "contents", "changed"))
+    held = [tuple(packed.unpacked(batch[c])[0] for c in ("bands", "contents", "changed"))
             for batch in batches]  # fmt: skip
     if held:
         bands, contents, changed = (b"".join(column) for column in zip(*held, strict=True))
@@ -241,7 +201,7 @@ def _verify(batches: Iterator[pa.RecordBatch], threshold: float) -> Iterator[pa.
     for batch in batches:
         asked.append(batch.filter(pc.is_null(batch["shingles"])))
         sets = batch.filter(pc.is_valid(batch["shingles"]))
-        piece, lengths = _bytes(sets["shingles"])
+        piece, lengths = packed.unpacked(sets["shingles"])
         names.append(sets["content_a"].to_numpy())
         pieces.append(piece)
         sizes.append(lengths // 4)
@@ -264,23 +224,13 @@ def _verify(batches: Iterator[pa.RecordBatch], threshold: float) -> Iterator[pa.
 
 def _connect(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     import pyarrow as pa
-    from scipy.sparse import coo_matrix
-    from scipy.sparse.csgraph import connected_components
 
     held = [(b["content_a"].to_numpy(), b["content_b"].to_numpy()) for b in batches]
-    if not held:
-        return
-    ends = np.concatenate([np.concatenate(side) for side in zip(*held, strict=True)])
-    contents, place = np.unique(ends, return_inverse=True)
-    left, right = np.split(place, 2)
-    n = len(contents)
-    graph = coo_matrix((np.ones(len(left), np.bool_), (left, right)), (n, n))
-    count, label = connected_components(graph, directed=False)
-    least = np.full(count, np.iinfo(np.int64).max)
-    np.minimum.at(least, label, contents)
-    yield pa.RecordBatch.from_arrays(
-        [pa.array(contents), pa.array(least[label])], ["content", "cluster"]
-    )
+    if held:
+        contents, clusters = packed.connected(*map(np.concatenate, zip(*held, strict=True)))
+        yield pa.RecordBatch.from_arrays(
+            [pa.array(contents), pa.array(clusters)], ["content", "cluster"]
+        )
 
 
 def _repeats(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

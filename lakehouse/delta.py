@@ -55,6 +55,10 @@ class Lake:
         """Where the table lies, as Spark names it."""
         return f"{self.root}/{table.layer}/{table.name}"
 
+    def rs_uri(self, table: Table) -> str:
+        """The same as delta-rs names it."""
+        return self.uri(table).replace("s3a://", "s3://", 1)
+
     def models(self) -> Path:
         """The folder of models; a lake at a URI keeps its models in the project."""
         project = Path(__file__).resolve().parents[1]
@@ -66,7 +70,7 @@ class Lake:
         from deltalake.exceptions import TableNotFoundError
 
         try:
-            return DeltaTable(self._rs_uri(table), version=version)
+            return DeltaTable(self.rs_uri(table), version=version)
         except TableNotFoundError:
             return None
 
@@ -192,7 +196,7 @@ class Lake:
             self._create(table)
             if _content(self.read(table, scope).to_pylist(), table) == _content(rows, table):
                 return False
-            self._write(table, rows, run_id, mode="overwrite", predicate=_predicate(scope))
+            self._write(table, rows, run_id, mode="overwrite", predicate=predicate(scope))
             return True
 
     def upsert(self, table: Table, rows: Rows, run_id: str) -> int:
@@ -243,9 +247,6 @@ class Lake:
 
     # -- inside -----------------------------------------------------------------------------------
 
-    def _rs_uri(self, table: Table) -> str:
-        return self.uri(table).replace("s3a://", "s3://", 1)
-
     def _create(self, table: Table) -> None:
         """Create the table if missing. Call with the lock held."""
         from deltalake import DeltaTable, Field, Schema
@@ -257,7 +258,7 @@ class Lake:
             for c in table.columns
         ]  # fmt: skip
         DeltaTable.create(
-            self._rs_uri(table), Schema(fields), mode="ignore",
+            self.rs_uri(table), Schema(fields), mode="ignore",
             partition_by=[table.partition] if table.partition else None,
             name=table.full_name, description=table.comment, configuration=_PROPERTIES,
         )  # fmt: skip
@@ -272,7 +273,7 @@ class Lake:
         if predicate:
             options["predicate"] = predicate
         write_deltalake(
-            self._rs_uri(table), self._stamped(table, rows, run_id),
+            self.rs_uri(table), self._stamped(table, rows, run_id),
             commit_properties=CommitProperties(custom_metadata={"run_id": run_id}), **options,
         )  # fmt: skip
 
@@ -365,8 +366,14 @@ def _content(rows: Sequence[Mapping[str, Any]], table: Table) -> list[tuple[str,
     return sorted(tuple(repr(r.get(c)) for c in table.content) for r in rows)
 
 
-def _predicate(scope: Scope) -> str | None:
-    return " AND ".join(f"{k} = '{v}'" for k, v in scope.items()) or None
+def predicate(scope: Scope) -> str | None:
+    """The scope as SQL; None for everything."""
+    return " AND ".join(map(_equals, scope, scope.values())) or None
+
+
+def _equals(column: str, value: Any) -> str:
+    values = sorted(f"'{v}'" for v in (value if _is_many(value) else [value]))
+    return f"{column} IN ({', '.join(values)})"
 
 
 def _hash(*parts: str) -> str:

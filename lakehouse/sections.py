@@ -266,6 +266,6 @@ class Spark(Section):
     JVM work, wrong for hours."""
     memory: Annotated[str, Field(pattern=r"^[1-9]\d*[kmgt]$")] = "2g"
     """Of the driver, as Java writes it: 512m, 4g."""
-    compare_all_below: Count = 20_000
-    """With fewer documents in all, deduplication does not compare a day's with history but all with
-    all anew: that takes seconds less than finding out which clusters a day touches."""
+    deduplicates_from: Count = 1_000_000
+    """Documents of the lake from which deduplication is Spark's work. Fewer are compared in the
+    job's own process: in a fraction of the time, with up to 3 KB of memory a document."""

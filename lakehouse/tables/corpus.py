@@ -106,7 +106,7 @@ UNITS = declare(
     license STRING -- SPDX identifier of the document's licence.
     reason STRING -- Why it cannot be a snippet; empty if it can.
     remedy STRING -- What a person can do about that; empty if it can.
-    made_from STRING -- Hash of the day's documents, duplicates and rules that this was made from.
+    made_from STRING -- What this was made from: 16 digits for the day's documents and the rules, 16 for which of them are kept.
     """,
 )  # fmt: skip
 

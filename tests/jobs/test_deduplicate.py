@@ -1,4 +1,6 @@
-"""Deduplication on real Spark: days in any order, late originals, crashes, skew.
+"""Deduplication by both of its engines: days in any order, late originals, crashes, skew.
+
+What a test says holds on real Spark and in one process, and both give equal tables.
 
 Fifty orders cost the time of one: each *world* is a source with words of its own, so that no
 document of one is like any of another. All worlds are in one lake, thirteen on the same three
@@ -18,7 +20,7 @@ from deltalake import write_deltalake
 
 from jobs import deduplicate, ingest, minhash
 from lakehouse.delta import Lake, _content, arrow_schema
-from lakehouse.run import Run, execute
+from lakehouse.run import execute
 from lakehouse.settings import load
 from lakehouse.tables import DOCUMENTS, DUPLICATES, REJECTED, SIMILAR, SKETCHES, TAKEOVERS
 from tests.rows import document
@@ -57,12 +59,19 @@ def write(root: Path, documents: Iterable[Document]) -> None:
     )  # fmt: skip
 
 
-SMALL = "spark.compare_all_below=1000"
+ON_SPARK, IN_PROCESS = "spark.deduplicates_from=0", "spark.deduplicates_from=1000000"
+
+
+@pytest.fixture(params=[ON_SPARK, IN_PROCESS], ids=["spark", "process"])
+def engine(request: pytest.FixtureRequest) -> str:
+    """The setting that chooses an engine; Spark is started where it is needed."""
+    if request.param == ON_SPARK:
+        request.getfixturevalue("spark")
+    return str(request.param)
 
 
 def run(root: Path, *sets: str, day: dt.date = START) -> dict[str, Any]:
-    """Only what moved is compared, as in a large corpus, unless `SMALL`."""
-    settings = load("smollm2", [f"lake.root={root}", "spark.compare_all_below=0", *sets])
+    settings = load("smollm2", [f"lake.root={root}", *sets])
     return execute(deduplicate.STAGE, day, settings)
 
 
@@ -104,18 +113,26 @@ def test_fifty_random_orders_give_the_tables_of_one_rebuild(spark: Any, tmp_path
     # on the way some documents are cleared and come back with the last days, others go then
     at_step[1] = [doc for doc in at_step[1] if hash_of(doc) % 3]
     at_step[2] = [doc for doc in at_step[2] if hash_of(doc) % 5]
-    for step in at_step:
-        write(tmp_path / "lake", step)
-        run(tmp_path / "lake", *sets)
+    # by one engine, by the other, and by both in turn: they take up each other's tables
+    lakes = {"spark": [ON_SPARK] * 3, "process": [IN_PROCESS] * 3,
+             "both": [IN_PROCESS, ON_SPARK, IN_PROCESS]}  # fmt: skip
+    for place, step in enumerate(at_step):
+        for name, engines in lakes.items():
+            write(tmp_path / name, step)
+            run(tmp_path / name, engines[place], *sets)
     write(tmp_path / "rebuilt", at_step[-1])
-    run(tmp_path / "rebuilt", *sets)
-    assert contents(tmp_path / "lake") == contents(tmp_path / "rebuilt")
-    found = Lake(str(tmp_path / "lake")).read(DUPLICATES).to_pylist()
+    run(tmp_path / "rebuilt", IN_PROCESS, *sets)
+    rebuilt = contents(tmp_path / "rebuilt")
+    assert [name for name in lakes if contents(tmp_path / name) != rebuilt] == []
+    found = Lake(str(tmp_path / "rebuilt")).read(DUPLICATES).to_pylist()
     assert {r["method"] for r in found} == {"exact", "minhash"}
     assert Lake(str(tmp_path / "rebuilt")).read(TAKEOVERS).num_rows == 0
-    taken = Lake(str(tmp_path / "lake")).read(TAKEOVERS).to_pylist()
-    assert taken
-    assert all(r["taken_over_ds"] <= r["ds"] for r in taken)
+    taken = {name: _content(Lake(str(tmp_path / name)).read(TAKEOVERS).to_pylist(), TAKEOVERS)
+             for name in lakes}  # fmt: skip
+    assert taken["spark"] == taken["process"] == taken["both"]
+    held = Lake(str(tmp_path / "process")).read(TAKEOVERS).to_pylist()
+    assert held
+    assert all(r["taken_over_ds"] <= r["ds"] for r in held)
 
 
 def hash_of(one: Document) -> int:
@@ -127,17 +144,17 @@ def text(name: str, *, n: int = 80, changed: int = 0) -> str:
                      *(f"{name}other{i}" for i in range(changed))])  # fmt: skip
 
 
-def test_a_late_older_day_takes_over_visibly(spark: Any, tmp_path: Path) -> None:
+def test_a_late_older_day_takes_over_visibly(engine: str, tmp_path: Path) -> None:
     first, second, third = (START + dt.timedelta(d) for d in range(3))
     later = [(second, "s", text("a")), (third, "s", text("a", changed=4))]
     write(tmp_path, later)
-    run(tmp_path, SMALL)
+    run(tmp_path, engine)
     lake = Lake(str(tmp_path))
     (row,) = lake.read(DUPLICATES).to_pylist()
     assert (row["ds"], row["original_ds"], row["method"]) == (third, second, "minhash")
     older = (first, "s", text("a", changed=2))
     write(tmp_path, [*later, older])
-    done = run(tmp_path, SMALL, day=first)
+    done = run(tmp_path, engine, day=first)
     assert (done["rows_in"], done["rows_kept"]) == (1, 1)
     rows = {r["ds"]: r for r in lake.read(DUPLICATES).to_pylist()}
     assert {r["original_ds"] for r in rows.values()} == {first}
@@ -148,73 +165,74 @@ def test_a_late_older_day_takes_over_visibly(spark: Any, tmp_path: Path) -> None
     assert (taken["ds"], taken["taken_over_by"]) == (second, name[first])
 
 
-def test_without_a_similar_pair_too(spark: Any, tmp_path: Path) -> None:
+def test_without_a_similar_pair_too(engine: str, tmp_path: Path) -> None:
     write(tmp_path, [(START, "s", text("a"))])
-    run(tmp_path, SMALL)
+    run(tmp_path, engine)
     write(tmp_path, [(START, "s", text("a")), (START - dt.timedelta(1), "s", text("a"))])
-    run(tmp_path, SMALL)
+    run(tmp_path, engine)
     (taken,) = Lake(str(tmp_path)).read(TAKEOVERS).to_pylist()
     assert (taken["ds"], taken["taken_over_ds"]) == (START, START - dt.timedelta(1))
     write(tmp_path, [])  # nothing is left
-    run(tmp_path, SMALL)
+    run(tmp_path, engine)
     assert contents(tmp_path) == [[], [], []]
 
 
 def test_a_crash_before_the_pairs_are_committed_loses_nothing(
-    spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    module = "on_spark" if engine == ON_SPARK else "in_process"
     day = [(START, "s", t) for t in (text("a"), text("pair"), text("pair", changed=3))]
     write(tmp_path / "a", day)
-    run(tmp_path / "a")
+    run(tmp_path / "a", engine)
     both = [*day, (START + dt.timedelta(1), "s", text("a", changed=3))]
     write(tmp_path / "a", both)
     with monkeypatch.context() as patch:
-        patch.setattr(deduplicate, "_update", lambda *_: 1 / 0)
+        patch.setattr(f"jobs.compare_{module}.update", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            run(tmp_path / "a")
-    run(tmp_path / "a")
+            run(tmp_path / "a", engine)
+    run(tmp_path / "a", engine)
     # an older day takes over, and the run ends between two of its tables
     both.append((START - dt.timedelta(1), "s", text("a", changed=1)))
     write(tmp_path / "a", both)
     with monkeypatch.context() as patch:
-        patch.setattr(Run, "reject_all", lambda *_: 1 / 0)
+        patch.setattr(f"jobs.compare_{module}._reject", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            run(tmp_path / "a")
-    run(tmp_path / "a")
+            run(tmp_path / "a", engine)
+    run(tmp_path / "a", engine)
     assert Lake(str(tmp_path / "a")).read(TAKEOVERS).num_rows == 1
     write(tmp_path / "b", both)
-    run(tmp_path / "b")
+    run(tmp_path / "b", engine)
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
     assert Lake(str(tmp_path / "a")).read(DUPLICATES).num_rows == 3
 
 
-def test_only_what_moved_is_written(spark: Any, tmp_path: Path) -> None:
+def test_only_what_moved_is_written(engine: str, tmp_path: Path) -> None:
     days = [START + dt.timedelta(d) for d in range(3)]
     write(tmp_path, [(d, "s", text(f"d{i}")) for i, d in enumerate(days[:2])])
-    run(tmp_path)
+    run(tmp_path, engine)
     lake = Lake(str(tmp_path))
     before = lake.digests(SKETCHES)
     write(tmp_path, [(d, "s", text(f"d{i}")) for i, d in enumerate(days)])
     version = lake.version(DUPLICATES)
-    run(tmp_path, day=days[2])
+    run(tmp_path, engine, day=days[2])
     after = lake.digests(SKETCHES)
     assert {d for d in after if before.get(d) != after[d]} == {"*", str(days[2])}
     assert lake.version(DUPLICATES) == version
 
 
-def test_a_pivot_that_goes_gives_its_place_to_the_next(spark: Any, tmp_path: Path) -> None:
+def test_a_pivot_that_goes_gives_its_place_to_the_next(engine: str, tmp_path: Path) -> None:
     """Texts so alike that they share all bands, each compared with the lowest content alone."""
     texts = [f"{text('long', n=4000)} tail{i}" for i in range(5)]
     order = np.argsort(minhash.sketch(pa.array(texts), 80, 20).contents)
     day = [(START, "s", texts[i]) for i in order]
     for root, held in (("lake", day), ("lake", day[1:]), ("rebuilt", day[1:])):
         write(tmp_path / root, held)
-        run(tmp_path / root, "deduplicate.pivots=1")
+        run(tmp_path / root, engine, "deduplicate.pivots=1")
     assert contents(tmp_path / "lake") == contents(tmp_path / "rebuilt")
     assert Lake(str(tmp_path / "lake")).read(SIMILAR).num_rows == 3
 
 
-def test_skew_leaves_the_rest_as_it_is(spark: Any, tmp_path: Path) -> None:
+def test_skew_leaves_the_rest_as_it_is(engine: str, tmp_path: Path) -> None:
     """A boilerplate file, a crowded bucket, a huge document, tiny ones: and one honest pair."""
     alike = [f"{text('crowd')} tail{i}a tail{i}b" for i in range(3000)]
     huge = " ".join(f"word{i}" for i in range(600_000))
@@ -223,7 +241,7 @@ def test_skew_leaves_the_rest_as_it_is(spark: Any, tmp_path: Path) -> None:
     day = [(START, "s", t) for t in (*alike, huge, *pair, *tiny)]
     boilerplate = [(START, f"copy{i}", text("licence")) for i in range(3000)]
     write(tmp_path, [*day, *boilerplate])
-    done = run(tmp_path)
+    done = run(tmp_path, engine)
     assert done["rows_in"] == len(day) + len(boilerplate)
     found = Lake(str(tmp_path)).read(DUPLICATES).to_pylist()
     by_source = [r for r in found if r["source"] != "s"]
@@ -234,18 +252,18 @@ def test_skew_leaves_the_rest_as_it_is(spark: Any, tmp_path: Path) -> None:
     assert {r["method"] for r in near} == {"minhash"}
 
 
-def test_what_filters_hold_back_is_no_original(spark: Any, tmp_path: Path) -> None:
+def test_what_filters_hold_back_is_no_original(engine: str, tmp_path: Path) -> None:
     write(tmp_path, [(START, "s", text("a")), (START, "t", text("a", changed=2))])
     lake = Lake(str(tmp_path))
     rows = lake.read(DOCUMENTS).drop(["run_id"]).to_pylist()
     lake.sync(DOCUMENTS, [r | {"license": "MIT" if r["source"] == "t" else "GPL-3.0-only"}
                           for r in rows], {}, "r")  # fmt: skip
-    done = run(tmp_path)
+    done = run(tmp_path, engine)
     assert (done["rows_in"], done["rows_kept"], done["rows_rejected"]) == (2, 1, 1)
     assert lake.read(DUPLICATES).num_rows == 0
     (rejected,) = lake.read(REJECTED).to_pylist()
     assert (rejected["reason"], rejected["source"]) == ("licence not allowed", "s")
-    done = run(tmp_path, "filters.licenses=MIT,GPL-3.0-only")
+    done = run(tmp_path, engine, "filters.licenses=MIT,GPL-3.0-only")
     assert (done["rows_in"], done["rows_kept"], done["rows_rejected"]) == (2, 1, 1)
     assert lake.read(DUPLICATES)["source"].to_pylist() == ["t"]
 

@@ -1,39 +1,44 @@
 """Which documents and snippets are held back, and why."""
 
+import datetime as dt
 import json
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
-import pytest
+import numpy as np
+import pyarrow as pa
 
 from jobs import filters
 from jobs.signals import Signals
+from lakehouse.delta import arrow_schema
 from lakehouse.sections import Filters
+from lakehouse.tables import DOCUMENTS
 
+DAY = dt.date(2026, 11, 1)
 CLEAN = Signals(license="MIT", longest_line=40, alphanumeric_fraction=0.6)
-COLUMNS = {
-    "kind": "STRING", "origin": "STRING", "license": "STRING", "license_method": "STRING",
-    "secrets": "STRING", "personal_data": "STRING", "generated": "BOOLEAN", "minified": "BOOLEAN",
-    "vendored": "BOOLEAN", "longest_line": "INT", "alphanumeric_fraction": "DOUBLE",
-}  # fmt: skip
+SCHEMA = pa.schema([f for f in arrow_schema(DOCUMENTS)
+                    if f.name in {*filters.SEEN, "ds", "source", "document_id"}])  # fmt: skip
+Document = dict[str, Any]
 
 
-def document(kind: str = "code", **changed: Any) -> tuple[Any, ...]:
-    row = {"kind": kind, "origin": "a.py"}
-    return tuple(
-        {**row, **{k: changed.get(k, getattr(CLEAN, k, row.get(k))) for k in COLUMNS}}.values()
+def document(kind: str = "code", **changed: Any) -> Document:
+    return {**asdict(CLEAN), "kind": kind, "origin": "a.py", **changed}
+
+
+def verdicts(documents: Sequence[Document], chosen: Filters) -> list[dict[str, Any]]:
+    """Of each document its rejected row, or none."""
+    rows = pa.Table.from_pylist(
+        [{"ds": DAY, "source": "s", "document_id": str(n), **d} for n, d in enumerate(documents)],
+        schema=SCHEMA,
     )
+    found = {int(r["row_id"]): r for r in filters.rejections(rows, chosen).to_pylist()}
+    held_back = filters.held_back(rows, chosen)
+    assert found.keys() == set(np.flatnonzero(held_back))
+    return [found.get(n, {"reason": ""}) for n in range(len(documents))]
 
 
-def verdicts(spark: Any, rows: list[tuple[Any, ...]], chosen: Filters) -> list[Any]:
-    schema = ", ".join(f"{n} {t}" for n, t in COLUMNS.items())
-    documents = spark.createDataFrame(rows, schema)
-    found = filters.transform(documents, chosen).collect()
-    held_back = documents.where(filters.held_back(chosen)).count()
-    assert held_back == sum(bool(r["reason"]) for r in found)
-    return found
-
-
-CASES: list[tuple[tuple[Any, ...], str]] = [
+CASES: list[tuple[Document, str]] = [
     (document(), ""),
     (document("instruction"), ""),
     (document(license="unknown"), ""),
@@ -64,20 +69,19 @@ CASES: list[tuple[tuple[Any, ...], str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.spark
-def test_the_first_reason_that_applies_is_given(spark: Any) -> None:
+def test_the_first_reason_that_applies_is_given() -> None:
     rows, reasons = zip(*CASES, strict=True)
-    found = verdicts(spark, list(rows), Filters())
+    found = verdicts(rows, Filters())
     assert [r["reason"] for r in found] == list(reasons)
-    assert all(bool(r["remedy"]) == bool(r["reason"]) for r in found)
-    seen = {r["reason"]: json.loads(r["evidence"]) for r in found}
-    assert seen[""] == {}
+    rejected = {r["reason"]: r for r in found if r["reason"]}
+    assert all(r["remedy"] for r in rejected.values())
+    seen = {reason: json.loads(r["evidence"]) for reason, r in rejected.items()}
     assert seen["line too long"] == {"longest_line": 1001}
     assert seen["holds a secret"] == {"secrets": "github-pat"}
+    assert filters.rejections(SCHEMA.empty_table(), Filters()).num_rows == 0
 
 
-@pytest.mark.spark
-def test_the_profile_decides(spark: Any) -> None:
+def test_the_profile_decides() -> None:
     rows = [
         document("instruction", secrets="github-pat", personal_data="email"),
         document(vendored=True, generated=True, minified=True),
@@ -89,7 +93,7 @@ def test_the_profile_decides(spark: Any) -> None:
         licenses=("MIT", "LicenseRef-Acme"), allow_secrets=True, allow_personal_data=True,
         allow_vendored=True, allow_generated=True, allow_minified=True, max_line_length=5000,
     )  # fmt: skip
-    found = [r["reason"] for r in verdicts(spark, rows, chosen)]
+    found = [r["reason"] for r in verdicts(rows, chosen)]
     assert found == ["", "", "", "", "licence not allowed"]
 
 

@@ -1,0 +1,269 @@
+"""Deduplication in the job's own process, without Spark: for lakes that one machine compares.
+
+The same steps over the same tables as `jobs.compare_on_spark`, on Arrow and NumPy: the tables are
+equal. In memory are each document's key and bands (about 250 bytes), and the shingles of those
+contents alone that meet.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jobs import filters, minhash, packed
+from jobs.repeats import DOCUMENT, rejections, repeats
+from lakehouse import bulk
+from lakehouse.run import Run
+from lakehouse.tables import DOCUMENTS, DUPLICATES, REJECTED, SIMILAR, SKETCHES, TAKEOVERS
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Mask = NDArray[np.bool_]
+_BANDS_AT_ONCE = 4_000_000
+"""Band hashes that are sorted at a time: 200 MB."""
+
+
+def sketch(run: Run, days: Collection[dt.date], wanted: Mapping[dt.date, str]) -> None:
+    """Write the sketches of these days; each row says what its day is made from (`wanted`)."""
+    documents = bulk.batches(
+        run.lake, DOCUMENTS, packed.READ, {"ds": set(days) & wanted.keys()},
+        run.versions[DOCUMENTS.full_name],
+    )  # fmt: skip
+    found = packed.sketched(documents, run.settings.deduplicate, run.settings.filters)
+    bulk.replace(run.lake, SKETCHES, _dated(found, wanted), run.run_id, {"ds": days})
+
+
+def update(
+    run: Run, base: int, days: Collection[dt.date], known: int | None, note: str
+) -> list[dt.date]:
+    """Bring pairs and duplicates up to date; the days whose duplicates may differ.
+
+    The pairs held were made from the sketches' version `base` (negative: there are none), `days`
+    moved since then, and the documents of the version `known` were compared before.
+    """
+    index = Index(run)
+    pairs = _pairs(run, index, base, days)
+    found = duplicates(index, pairs)
+    _log_takeovers(run, found, known)
+    differ = bulk.sync(run.lake, DUPLICATES, found, {}, run.run_id)
+    every = [dt.date.fromisoformat(d) for d in run.lake.counts(DOCUMENTS)]
+    whole = base < 0 or not run.settled
+    written = sorted({*every, *differ}) if whole else sorted({*days, *differ})
+    _reject(run, found, written, {} if whole else {"ds": written})
+    bulk.replace(run.lake, SIMILAR, pairs.to_batches(), run.run_id, note=note)
+    return written
+
+
+@dataclass
+class Index:
+    """The sketches of all documents, or of some days at a version, without their shingles."""
+
+    run: Run
+    version: int | None = None
+    days: Collection[dt.date] | None = None
+
+    @cached_property
+    def rows(self) -> pa.Table:
+        """(ds, content, bands), a row a document."""
+        return self._read("ds", "content", "bands")
+
+    @cached_property
+    def names(self) -> pa.Table:
+        """(ds, source, document_id), in the same order."""
+        return self._read(*DOCUMENT)
+
+    @cached_property
+    def contents(self) -> minhash.Longs:
+        """(n,) the content of each document."""
+        found: minhash.Longs = self.rows["content"].to_numpy()
+        return found
+
+    def bands(self) -> tuple[minhash.Unsigned, minhash.Longs]:
+        """(band hashes of all documents, the content that each belongs to)."""
+        parts = [packed.unpacked(chunk) for chunk in self.rows["bands"].chunks]
+        hashes = np.frombuffer(b"".join(held for held, _ in parts), np.uint64)
+        lengths = np.concatenate([n for _, n in parts] or [np.empty(0, np.int64)]) // 8
+        return hashes, np.repeat(self.contents, lengths)
+
+    def on(self, days: Collection[dt.date]) -> Mask:
+        """(n,) whether each document is of these days."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        found: Mask = pc.is_in(self.rows["ds"], pa.array(days, pa.date32())).to_numpy()
+        return found
+
+    def _read(self, *columns: str) -> pa.Table:
+        where = {} if self.days is None else {"ds": set(self.days)}
+        return self.run.lake.read(SKETCHES, where, columns, self.version)
+
+
+# -- pairs -----------------------------------------------------------------------------------------
+
+
+def _pairs(run: Run, index: Index, base: int, days: Collection[dt.date]) -> pa.Table:
+    """All pairs of similar contents: (content_a, content_b, similarity)."""
+    import pyarrow as pa
+
+    pivots = run.settings.deduplicate.pivots
+    if base < 0:
+        return _similar(run, *_meetings(*index.bands(), None, pivots))
+    held = run.lake.read(SIMILAR, columns=["content_a", "content_b", "similarity"])
+    if not days:
+        return held
+    then, now = Index(run, base, days), index.on(days)
+    changed = np.setxor1d(then.contents, index.contents[now])
+    changed = np.setdiff1d(changed, index.contents[~now])
+    went = changed[np.isin(changed, then.contents)]
+    bands, contents = index.bands()
+    gone, gone_contents = then.bands()
+    lost = np.isin(gone_contents, went)
+    then_too = np.concatenate([bands, gone[lost]]), np.concatenate([contents, gone_contents[lost]])
+    low, high = _meetings(*then_too, changed, pivots)
+    if (displaced := low == high).any():
+        changed = np.union1d(changed, low[displaced])
+        # what went has displaced them, and now holds no place any more
+        low, high = _meetings(bands, contents, changed, pivots)
+    fresh = (low < high) & ~np.isin(low, went) & ~np.isin(high, went)
+    sides = (held["content_a"].to_numpy(), held["content_b"].to_numpy())
+    stay = ~np.isin(sides[0], changed) & ~np.isin(sides[1], changed)
+    found = _similar(run, low[fresh], high[fresh])
+    return pa.concat_tables([held.filter(pa.array(stay)), found], promote_options="default")
+
+
+def _meetings(
+    bands: minhash.Unsigned, contents: minhash.Longs, changed: minhash.Longs | None, pivots: int
+) -> tuple[minhash.Longs, minhash.Longs]:
+    """Pairs that share a band and of which one has changed (None: all have), each once."""
+    mask = np.ones(len(bands), np.bool_)
+    if changed is not None:
+        mask = np.isin(contents, changed)
+        near = _near(bands, bands[mask])
+        bands, contents, mask = bands[near], contents[near], mask[near]
+    parts = len(bands) // _BANDS_AT_ONCE + 1
+    place = (bands >> np.uint64(32)) % np.uint64(parts)
+    found = [
+        minhash.meetings(bands[here], contents[here], mask[here], pivots)
+        for part in range(parts)
+        for here in [slice(None) if parts == 1 else place == np.uint64(part)]
+    ]
+    low, high = (np.concatenate(side) for side in zip(*found, strict=True))
+    order = np.lexsort((high, low))
+    low, high = low[order], high[order]
+    first = np.ones(len(low), np.bool_)
+    first[1:] = (low[1:] != low[:-1]) | (high[1:] != high[:-1])
+    return low[first], high[first]
+
+
+def _near(bands: minhash.Unsigned, wanted: minhash.Unsigned) -> Mask:
+    """Whether each band hash is one of the wanted ones, or shares its low bits with one."""
+    marked = np.zeros(1 << min(max((64 * len(wanted)).bit_length(), 16), 25), np.bool_)
+    low = np.uint64(len(marked) - 1)
+    marked[wanted & low] = True
+    near: Mask = marked[bands & low]
+    return near
+
+
+def _similar(run: Run, low: minhash.Longs, high: minhash.Longs) -> pa.Table:
+    """Those of these pairs whose true similarity reaches the threshold, with it."""
+    import pyarrow as pa
+
+    names = np.union1d(low, high)
+    pieces, held, lengths = [], [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    missing = np.ones(len(names), np.bool_)
+    if len(names):
+        for batch in bulk.batches(run.lake, SKETCHES, ("content", "shingles")):
+            contents = batch["content"].to_numpy()
+            place = np.minimum(np.searchsorted(names, contents), len(names) - 1)
+            wanted = np.flatnonzero((names[place] == contents) & missing[place])
+            # of the documents that share a content one stands for it
+            _, first = np.unique(place[wanted], return_index=True)
+            wanted = np.sort(wanted[first])
+            missing[place[wanted]] = False
+            piece, sizes = packed.unpacked(batch["shingles"].take(pa.array(wanted)))
+            pieces.append(piece)
+            held.append(place[wanted])
+            lengths.append(sizes // 4)
+    at = np.empty(len(names), np.int64)
+    at[np.concatenate(held)] = np.arange(len(names))
+    offsets = np.concatenate([[0], np.cumsum(np.concatenate(lengths))])
+    left, right = (at[np.searchsorted(names, side)] for side in (low, high))
+    similarity = minhash.jaccard(np.frombuffer(b"".join(pieces), np.uint32), offsets, left, right)
+    close = similarity >= run.settings.deduplicate.threshold
+    return pa.table({"content_a": low[close], "content_b": high[close],
+                     "similarity": similarity[close]})  # fmt: skip
+
+
+# -- duplicates ------------------------------------------------------------------------------------
+
+
+def duplicates(index: Index, pairs: pa.Table) -> pa.Table:
+    """silver.duplicates of all documents."""
+    import pyarrow as pa
+
+    names, labels = packed.connected(pairs["content_a"].to_numpy(), pairs["content_b"].to_numpy())
+    cluster = index.contents.copy()
+    if len(names):
+        place = np.minimum(np.searchsorted(names, cluster), len(names) - 1)
+        cluster = np.where(names[place] == cluster, labels[place], cluster)
+    _, group, sizes = np.unique(cluster, return_inverse=True, return_counts=True)
+    several = np.flatnonzero(sizes[group] > 1)
+    members = index.names.take(pa.array(several))
+    members = members.append_column("content_a", pa.array(index.contents[several]))
+    members = members.append_column("cluster", pa.array(cluster[several]))
+    return repeats(members, pairs)
+
+
+def _log_takeovers(run: Run, found: pa.Table, known: int | None) -> None:
+    """Note the documents that were known and kept so far and repeat an older one now."""
+    if known is None:
+        return
+    keys = [*DOCUMENT]
+    lost = found.join(run.lake.read(DUPLICATES, columns=keys), keys, join_type="left anti")
+    if lost.num_rows:
+        days = set(lost["ds"].to_pylist())
+        were = run.lake.read(SKETCHES, {"ds": days}, keys, known)
+        lost = lost.join(were, keys, join_type="left semi")
+    named = {"duplicate_of": "taken_over_by", "original_ds": "taken_over_ds"}
+    rows = lost.select([*keys, *named]).rename_columns([*keys, *named.values()])
+    run.lake.append_missing(TAKEOVERS, rows.to_pylist(), run.run_id)
+
+
+def _reject(
+    run: Run, found: pa.Table, days: Collection[dt.date], scope: Mapping[str, Collection[dt.date]]
+) -> None:
+    """Write the rejected rows of these days: duplicates, and what filters hold back."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    columns = (*DOCUMENT, *filters.SEEN)
+    version = run.versions[DOCUMENTS.full_name]
+    held_back = [
+        filters.rejections(batch, run.settings.filters)
+        for batch in bulk.batches(run.lake, DOCUMENTS, columns, {"ds": set(days)}, version)
+    ]
+    repeated = found.filter(pc.is_in(found["ds"], pa.array(days, pa.date32())))
+    rows = pa.concat_tables([rejections(repeated), *held_back])
+    stage = pa.array([run.label] * rows.num_rows, pa.string())
+    bulk.sync(run.lake, REJECTED, rows.append_column("stage", stage),
+              {"stage": run.label, **scope}, run.run_id)  # fmt: skip
+
+
+def _dated(
+    batches: Iterator[pa.RecordBatch], wanted: Mapping[dt.date, str]
+) -> Iterator[pa.RecordBatch]:
+    """Batches with what each row's day is made from."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    days, made = pa.array(wanted, pa.date32()), pa.array(wanted.values(), pa.string())
+    for batch in batches:
+        place = pc.index_in(batch["ds"], days)
+        yield batch.append_column("made_from", made.take(place))

@@ -1,0 +1,97 @@
+"""Sketches as Arrow columns, and clusters of pairs: what Spark's workers and one process share.
+
+A column of sets or of band hashes is binary: the numbers of a document one after the other, little
+endian. So tables hold them without an object a number, and loops run over Arrow's own buffers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jobs import filters, minhash
+from jobs.repeats import DOCUMENT
+from lakehouse.sections import Deduplicate, Filters
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+READ = (*DOCUMENT, *filters.SEEN, "instruction", "content")
+"""The columns of bronze.documents that are read."""
+SKETCH = (
+    "ds DATE, source STRING, document_id STRING, content BIGINT, n_shingles INT, bands BINARY, "
+    "shingles BINARY"
+)
+"""The columns of silver.minhash_bands that `sketched` gives."""
+
+
+def sketched(
+    batches: Iterable[pa.RecordBatch], chosen: Deduplicate, allowed: Filters
+) -> Iterator[pa.RecordBatch]:
+    """`SKETCH` of the documents (`READ`) that filters do not hold back, a batch a batch."""
+    import pyarrow as pa
+
+    for read in batches:
+        batch = read.filter(pa.array(~filters.held_back(read, allowed)))
+        if not batch.num_rows:
+            continue
+        found = minhash.sketch(_texts(batch), chosen.permutations, chosen.bands)
+        lengths = np.diff(found.offsets)
+        kept = found.bands[lengths >= chosen.min_shingles]
+        widths = np.where(lengths >= chosen.min_shingles, found.bands.shape[1] * 8, 0)
+        yield pa.RecordBatch.from_arrays(
+            [
+                *(batch[name] for name in DOCUMENT), pa.array(found.contents),
+                pa.array(lengths, pa.int32()), binaries(kept, np.cumsum(widths)),
+                binaries(found.shingles[: found.offsets[-1]], found.offsets[1:] * 4),
+            ],
+            [*DOCUMENT, "content", "n_shingles", "bands", "shingles"],
+        )  # fmt: skip
+
+
+def _texts(batch: pa.RecordBatch) -> pa.Array:
+    """What is compared: the instruction, if there is one, and the content."""
+    import pyarrow.compute as pc
+
+    instructed = pc.not_equal(batch["instruction"], "")
+    if not pc.any(instructed).as_py():
+        return batch["content"]
+    both = pc.binary_join_element_wise(batch["instruction"], batch["content"], "\n")
+    return pc.if_else(instructed, both, batch["content"])
+
+
+def binaries(values: NDArray[np.generic], ends: minhash.Longs) -> pa.Array:
+    """An Arrow binary array over the bytes of `values`; `ends` says where each element ends."""
+    import pyarrow as pa
+
+    places = np.zeros(len(ends) + 1, np.int32)
+    places[1:] = ends
+    bytes_ = np.ascontiguousarray(values)
+    return pa.Array.from_buffers(pa.binary(), len(ends), [None, pa.py_buffer(places),
+                                                          pa.py_buffer(bytes_)])  # fmt: skip
+
+
+def unpacked(column: pa.Array) -> tuple[bytes, minhash.Longs]:
+    """(the bytes of an Arrow binary array's elements in a row, the length of each)."""
+    _, offsets, data = column.buffers()
+    places = np.frombuffer(offsets, np.int32)[column.offset : column.offset + len(column) + 1]
+    held = data.to_pybytes()[places[0] : places[-1]] if data else b""
+    return held, np.diff(places).astype(np.int64)
+
+
+def connected(left: minhash.Longs, right: minhash.Longs) -> tuple[minhash.Longs, minhash.Longs]:
+    """(contents that are in a pair, the least content of each one's cluster), by content."""
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    contents, place = np.unique(np.concatenate([left, right]), return_inverse=True)
+    ends = np.split(place, 2)
+    n = len(contents)
+    graph = coo_matrix((np.ones(len(left), np.bool_), tuple(ends)), (n, n))
+    count, label = connected_components(graph, directed=False)
+    least = np.full(count, np.iinfo(np.int64).max)
+    np.minimum.at(least, label, contents)
+    return contents, least[label]

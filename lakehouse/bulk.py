@@ -1,0 +1,162 @@
+"""The lake's tables in bulk, as Arrow: many rows in and out of Delta without a JVM.
+
+What `lakehouse.spark` does for DataFrames, for what fits one process; the two write equal tables,
+under the same locks and with the same notes.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from lakehouse.delta import Lake, Scope, arrow_schema, predicate
+from lakehouse.errors import LakeError
+from lakehouse.tables import Table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+BATCH_ROWS = 10_000
+ROW_GROUP = 100_000
+"""Rows that the writer holds before it writes them: about 150 MB of sketches."""
+
+
+def batches(
+    lake: Lake, table: Table, columns: Sequence[str], where: Scope | None = None,
+    version: int | None = None,
+) -> Iterator[pa.RecordBatch]:  # fmt: skip
+    """The rows of these partitions (`where` names values of the partition column), in batches.
+
+    Files are read by Arrow alone, so that they can be while delta-rs writes (`replace`).
+    """
+    from pyarrow.fs import FileSystem, SubTreeFileSystem
+    from pyarrow.parquet import filters_to_expression
+
+    found = lake.open(table, version)
+    if found is None or any(not values for values in (where or {}).values()):
+        return iter(())
+    wanted = [(column, "in", list(values)) for column, values in (where or {}).items()]
+    store, folder = FileSystem.from_uri(lake.rs_uri(table))
+    files = SubTreeFileSystem(folder, store)
+    return found.to_pyarrow_dataset(filesystem=files).to_batches(
+        columns=list(columns), filter=filters_to_expression(wanted) if wanted else None,
+        batch_size=BATCH_ROWS, batch_readahead=2, fragment_readahead=1,
+    )  # fmt: skip
+
+
+def sync(lake: Lake, table: Table, rows: pa.Table, scope: Scope, run_id: str) -> list[Any]:
+    """Make the rows within `scope` exactly these; the partitions that differed.
+
+    Only those are written, in one commit; where none differ there is none. The rows bear the
+    columns of `table.content`, their key is unique.
+    """
+    lake.create(table)
+    part = table.partition
+    assert part is not None
+    with lake.lock(table):
+        held = _ordered(lake.read(table, scope, table.content), table)
+        content = _ordered(rows, table)
+        differ = _differing(held, content, part)
+        if differ:
+            stay = content.filter(_is_in(content, part, differ))
+            stamped = (_stamped(table, batch, run_id) for batch in stay.to_batches())
+            _overwrite(lake, table, stamped, predicate({**scope, part: differ}), run_id, run_id)
+    return differ
+
+
+def replace(
+    lake: Lake, table: Table, rows: Iterable[pa.RecordBatch], run_id: str,
+    scope: Scope | None = None, note: str = "",
+) -> None:  # fmt: skip
+    """Put these rows in the place of those within `scope`, in one commit with a note.
+
+    For tables that are derived state and whose writer knows that they differ: nothing is compared.
+    """
+    lake.create(table)
+    stamped = _ahead(map(partial(_stamped, table, run_id=run_id), rows))
+    with lake.lock(table):
+        _overwrite(lake, table, stamped, predicate(scope or {}), run_id, f"{run_id} {note}".strip())
+
+
+def _ahead(rows: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The same batches, each made by a thread while the one before it is written.
+
+    delta-rs asks for them from within its own runtime, in which nothing else of it can run.
+    """
+    source = iter(rows)
+    with ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(next, source, None)
+        while (batch := coming.result()) is not None:
+            coming = thread.submit(next, source, None)
+            yield batch
+
+
+def _differing(held: pa.Table, content: pa.Table, part: str) -> list[Any]:
+    """The partitions whose rows are not the same, of tables in the same order."""
+    import pyarrow.compute as pc
+
+    values = {*pc.unique(held[part]).to_pylist(), *pc.unique(content[part]).to_pylist()}
+    return [
+        value for value in sorted(values)
+        if not held.filter(_is_in(held, part, [value])).equals(
+            content.filter(_is_in(content, part, [value])))
+    ]  # fmt: skip
+
+
+def _is_in(rows: pa.Table, column: str, values: Sequence[Any]) -> pa.ChunkedArray:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    return pc.is_in(rows[column], pa.array(values, rows.schema.field(column).type))
+
+
+def _ordered(rows: pa.Table, table: Table) -> pa.Table:
+    """The content in the table's types, by key."""
+    import pyarrow as pa
+
+    schema = arrow_schema(table)
+    kinds = pa.schema([schema.field(c) for c in table.content])
+    return rows.select(table.content).cast(kinds).sort_by([(c, "ascending") for c in table.key])
+
+
+def _stamped(table: Table, batch: pa.RecordBatch, run_id: str) -> pa.RecordBatch:
+    """The batch with run id and timestamp, in the table's schema; a null cell is a defect."""
+    import pyarrow as pa
+
+    schema, n = arrow_schema(table), batch.num_rows
+    stamps = {"run_id": run_id, table.stamp: dt.datetime.now(dt.UTC)}
+    columns = [
+        pa.repeat(pa.scalar(stamps[field.name], field.type), n) if field.name in stamps
+        else batch[field.name].cast(field.type)
+        for field in schema
+    ]  # fmt: skip
+    for field, column in zip(schema, columns, strict=True):
+        if column.null_count and not field.nullable:
+            raise LakeError(f"{table.full_name}: null {field.name}")
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _overwrite(
+    lake: Lake, table: Table, rows: Iterator[pa.RecordBatch], where: str | None, run_id: str,
+    note: str,
+) -> None:  # fmt: skip
+    """One atomic commit: the rows in the place of those where, or of all. With the lock held."""
+    import pyarrow as pa
+    from deltalake import ColumnProperties, CommitProperties, WriterProperties, write_deltalake
+
+    # hashes never repeat: a dictionary of them costs more than writing them
+    plain = ColumnProperties(dictionary_enabled=False)
+    write_deltalake(
+        lake.rs_uri(table), pa.RecordBatchReader.from_batches(arrow_schema(table), rows),
+        mode="overwrite", predicate=where,
+        commit_properties=CommitProperties(
+            custom_metadata={"run_id": run_id, "userMetadata": note}
+        ),
+        writer_properties=WriterProperties(
+            max_row_group_size=ROW_GROUP,
+            column_properties={c.name: plain for c in table.columns if c.type == "BINARY"},
+        ),
+    )  # fmt: skip

@@ -35,7 +35,7 @@ STEPS = (16, 4, 1)
 """Growth: the corpus divided by these."""
 HISTORY_DAYS = 10
 NEW_SHARE = 0.01
-WARM, COLD = OURS = "ours, warm server", "ours, cold session"
+OURS, WARM, COLD = "ours", "ours on Spark, warm server", "ours on Spark, own session"
 
 
 @dataclass
@@ -80,10 +80,16 @@ class Benchmark:
             done.touch()
         return root
 
-    def on(self, documents: int, name: str, server: ours.Server | None) -> measure.Measured:
+    def on(self, documents: int, name: str, server: ours.Server | None = None,
+           engine: str = ours.IN_PROCESS) -> measure.Measured:  # fmt: skip
         """Our stage over the first documents, in a lake of that name with nothing else in it."""
         root = ours.fresh(self.lake(documents), self.work / "lakes" / name)
-        return self.stage.run(root, ours.DAY, server)
+        return self.stage.run(root, ours.DAY, server, engine)
+
+    def warm_up(self, server: ours.Server | None = None, engine: str = ours.IN_PROCESS) -> None:
+        """One run that does not count: compiled loops are cached, and a server is warm."""
+        measured = self.on(self.documents, "warm-up", server, engine)
+        self.note("warm-up", OURS if server is None else WARM, self.documents, measured)
 
     def scored(self, found: Result) -> dict[str, float]:
         """A result over the whole corpus, against the truth."""
@@ -109,13 +115,16 @@ class Benchmark:
 
 
 def compare(bench: Benchmark, peers: Mapping[str, list[str]]) -> None:
-    """Ours warm, ours cold and the peers (name: command), in alternating rounds."""
+    """Ours, ours on Spark (warm, cold) and the peers (name: command), in alternating rounds."""
     root = bench.work / "lakes" / "compare"
+    bench.warm_up()
     with bench.stage.server() as server:
-        bench.note("warm-up", "ours", bench.documents, bench.on(bench.documents, "warm-up", server))
+        bench.warm_up(server, ours.ON_SPARK)
+        engines = {OURS: (None, ours.IN_PROCESS), WARM: (server, ours.ON_SPARK),
+                   COLD: (None, ours.ON_SPARK)}  # fmt: skip
         for place in range(bench.rounds):
-            for name, used in zip(OURS, (server, None), strict=True):
-                done = bench.on(bench.documents, root.name, used)
+            for name, engine in engines.items():
+                done = bench.on(bench.documents, root.name, *engine)
                 bench.note("compare", name, bench.documents, done, round=place,
                            **bench.scored(ours.result(root)))  # fmt: skip
             for name, argv in peers.items():
@@ -125,41 +134,40 @@ def compare(bench: Benchmark, peers: Mapping[str, list[str]]) -> None:
 
 
 def growth(bench: Benchmark) -> None:
-    """Ours on a warm server over a sixteenth, a quarter and all of the corpus."""
-    with bench.stage.server() as server:
-        bench.note("warm-up", "ours", bench.documents, bench.on(bench.documents, "warm-up", server))
-        for place in range(bench.rounds):
-            for size in (1, *(bench.documents // step for step in STEPS)):
-                done = bench.on(size, "growth", server)
-                bench.note("growth", WARM, size, done, round=place)
+    """Ours over a sixteenth, a quarter and all of the corpus, and over one document."""
+    bench.warm_up()
+    for place in range(bench.rounds):
+        for size in (1, *(bench.documents // step for step in STEPS)):
+            bench.note("growth", OURS, size, bench.on(size, "growth"), round=place)
 
 
 def increment(bench: Benchmark) -> None:
-    """A day of 1% new documents after ten days of history, beside full runs, on a warm server."""
+    """A day of 1% new documents after ten days of history, beside full runs."""
     new = max(1, round(bench.documents * NEW_SHARE))
     old = bench.documents - new
     starts = [old * n // HISTORY_DAYS for n in range(HISTORY_DAYS + 1)]
     root = bench.work / "lakes" / "increment"
     shutil.rmtree(root, ignore_errors=True)
-    with bench.stage.server() as server:
-        for place, start in enumerate(starts):
-            day, last = ours.DAY + dt.timedelta(place), place == HISTORY_DAYS
-            end = bench.documents if last else starts[place + 1]
-            ours.put(root, bench.texts[start:end], start, day)
-            if last:
-                for size in (1, bench.documents):
-                    bench.note("increment", "full run", size, bench.on(size, "full", server))
-            done = bench.stage.run(root, day, server)
-            marks = bench.scored(ours.result(root)) if last else {}
-            bench.note("increment", "new day" if last else "history", end - start, done, **marks)
+    bench.warm_up()
+    for place, start in enumerate(starts):
+        day, last = ours.DAY + dt.timedelta(place), place == HISTORY_DAYS
+        end = bench.documents if last else starts[place + 1]
+        ours.put(root, bench.texts[start:end], start, day)
+        if last:
+            for size in (1, bench.documents):
+                bench.note("increment", "full run", size, bench.on(size, "full"))
+        done = bench.stage.run(root, day)
+        marks = bench.scored(ours.result(root)) if last else {}
+        bench.note("increment", "new day" if last else "history", end - start, done, **marks)
 
 
 def memory(bench: Benchmark) -> None:
-    """The driver's memory by size: executors run in a process of their own, each server is new."""
+    """Memory by size: ours, and on a new server, whose executors run in a process of their own."""
     for step in STEPS:
         size = bench.documents // step
+        bench.note("memory", OURS, size, bench.on(size, "memory"))
         with bench.stage.server("local-cluster[1,1,2048]") as server:
-            bench.note("memory", "driver apart", size, bench.on(size, "memory", server))
+            bench.note("memory", WARM, size, bench.on(size, "memory", server, ours.ON_SPARK))
 
 
 PARTS = {"growth": growth, "increment": increment, "memory": memory}
@@ -196,7 +204,7 @@ def _comparison(rows: list[dict[str, Any]]) -> list[str]:
             f"| {last['near_found']:.4f} | {last['copies_found']:.4f} |"
         )
     peers = {name: s for name, s in seconds.items() if name in contenders.PEERS}
-    for name in OURS:
+    for name in (OURS, WARM, COLD):
         ratios = (f"{s / seconds[name]:.2f} ({peer})" for peer, s in peers.items())
         lines += ["", f"Speed of {name}, in that of: {', '.join(ratios)}."] if peers else []
     return lines
@@ -236,8 +244,9 @@ def _increment(rows: list[dict[str, Any]]) -> list[str]:
 
 def _memory(rows: list[dict[str, Any]]) -> list[str]:
     return [
-        "| documents | driver MB | all processes MB |", "|---|---|---|",
-        *(f"| {r['documents']:,} | {r['server_mb']:,} | {r['peak_mb']:,} |" for r in rows),
+        "| contender | documents | driver MB | all processes MB |", "|---|---|---|---|",
+        *(f"| {r['contender']} | {r['documents']:,} | {r['server_mb']:,} | {r['peak_mb']:,} |"
+          for r in rows),
     ]  # fmt: skip
 
 

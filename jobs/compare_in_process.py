@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Mask = NDArray[np.bool_]
+Bands = tuple[minhash.Unsigned, minhash.Longs, Mask]
+"""(band hashes, the content that each belongs to, whether that is one of those asked about)."""
 _BANDS_AT_ONCE = 4_000_000
 """Band hashes that are sorted at a time: 200 MB."""
 
@@ -85,12 +87,17 @@ class Index:
         found: minhash.Longs = self.rows["content"].to_numpy()
         return found
 
-    def bands(self) -> tuple[minhash.Unsigned, minhash.Longs]:
-        """(band hashes of all documents, the content that each belongs to)."""
+    def bands(self, chosen: minhash.Longs | None = None) -> Bands:
+        """The band hashes of all documents; which belong to these contents (None: all)."""
         parts = [packed.unpacked(chunk) for chunk in self.rows["bands"].chunks]
         hashes = np.frombuffer(b"".join(held for held, _ in parts), np.uint64)
         lengths = np.concatenate([n for _, n in parts] or [np.empty(0, np.int64)]) // 8
-        return hashes, np.repeat(self.contents, lengths)
+        ours = np.ones(len(lengths), np.bool_) if chosen is None else self.among(chosen)
+        return hashes, np.repeat(self.contents, lengths), np.repeat(ours, lengths)
+
+    def among(self, contents: minhash.Longs) -> Mask:
+        """(n,) whether each document's content is one of these."""
+        return np.isin(self.contents, contents)
 
     def on(self, days: Collection[dt.date]) -> Mask:
         """(n,) whether each document is of these days."""
@@ -114,7 +121,7 @@ def _pairs(run: Run, index: Index, base: int, days: Collection[dt.date]) -> pa.T
 
     pivots = run.settings.deduplicate.pivots
     if base < 0:
-        return _similar(run, *_meetings(*index.bands(), None, pivots))
+        return _similar(run, *_meetings(index.bands(), pivots))
     held = run.lake.read(SIMILAR, columns=["content_a", "content_b", "similarity"])
     if not days:
         return held
@@ -122,15 +129,11 @@ def _pairs(run: Run, index: Index, base: int, days: Collection[dt.date]) -> pa.T
     changed = np.setxor1d(then.contents, index.contents[now])
     changed = np.setdiff1d(changed, index.contents[~now])
     went = changed[np.isin(changed, then.contents)]
-    bands, contents = index.bands()
-    gone, gone_contents = then.bands()
-    lost = np.isin(gone_contents, went)
-    then_too = np.concatenate([bands, gone[lost]]), np.concatenate([contents, gone_contents[lost]])
-    low, high = _meetings(*then_too, changed, pivots)
+    low, high = _meetings(_with(index.bands(changed), then.bands(went)), pivots)
     if (displaced := low == high).any():
         changed = np.union1d(changed, low[displaced])
         # what went has displaced them, and now holds no place any more
-        low, high = _meetings(bands, contents, changed, pivots)
+        low, high = _meetings(index.bands(changed), pivots)
     fresh = (low < high) & ~np.isin(low, went) & ~np.isin(high, went)
     sides = (held["content_a"].to_numpy(), held["content_b"].to_numpy())
     stay = ~np.isin(sides[0], changed) & ~np.isin(sides[1], changed)
@@ -138,19 +141,16 @@ def _pairs(run: Run, index: Index, base: int, days: Collection[dt.date]) -> pa.T
     return pa.concat_tables([held.filter(pa.array(stay)), found], promote_options="default")
 
 
-def _meetings(
-    bands: minhash.Unsigned, contents: minhash.Longs, changed: minhash.Longs | None, pivots: int
-) -> tuple[minhash.Longs, minhash.Longs]:
-    """Pairs that share a band and of which one has changed (None: all have), each once."""
-    mask = np.ones(len(bands), np.bool_)
-    if changed is not None:
-        mask = np.isin(contents, changed)
-        near = _near(bands, bands[mask])
-        bands, contents, mask = bands[near], contents[near], mask[near]
+def _meetings(index: Bands, pivots: int) -> tuple[minhash.Longs, minhash.Longs]:
+    """Pairs that share a band and of which one has changed, each once; see `minhash.meetings`."""
+    bands, contents, changed = index
+    if not changed.all():
+        near = _near(bands, bands[changed])
+        bands, contents, changed = bands[near], contents[near], changed[near]
     parts = len(bands) // _BANDS_AT_ONCE + 1
     place = (bands >> np.uint64(32)) % np.uint64(parts)
     found = [
-        minhash.meetings(bands[here], contents[here], mask[here], pivots)
+        minhash.meetings(bands[here], contents[here], changed[here], pivots)
         for part in range(parts)
         for here in [slice(None) if parts == 1 else place == np.uint64(part)]
     ]
@@ -160,6 +160,15 @@ def _meetings(
     first = np.ones(len(low), np.bool_)
     first[1:] = (low[1:] != low[:-1]) | (high[1:] != high[:-1])
     return low[first], high[first]
+
+
+def _with(bands: Bands, others: Bands) -> Bands:
+    """The bands, and those of the others that are asked about."""
+    chosen = others[2]
+    hashes, contents, ours = (
+        np.concatenate([held, more[chosen]]) for held, more in zip(bands, others, strict=True)
+    )
+    return hashes, contents, ours
 
 
 def _near(bands: minhash.Unsigned, wanted: minhash.Unsigned) -> Mask:

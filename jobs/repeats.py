@@ -8,7 +8,6 @@ original itself where the two were compared, since clusters chain.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -89,17 +88,21 @@ def _nearest(
 def rejections(found: pa.Table) -> pa.Table:
     """The rows of ops.rejected_rows for these duplicates (`REPEATS`)."""
     import pyarrow as pa
+    import pyarrow.compute as pc
 
-    seen = found.select(["duplicate_of", "original_ds", "similarity", "similar_to"]).to_pylist()
-    evidence = [json.dumps({**row, "original_ds": str(row["original_ds"])}, separators=(",", ":"))
-                for row in seen]  # fmt: skip
-    reason = {"exact": "exact duplicate", "minhash": "near duplicate"}
+    seen = [found[name].cast(pa.string()) for name in
+            ("duplicate_of", "original_ds", "similarity", "similar_to")]  # fmt: skip
+    evidence = pc.binary_join_element_wise(
+        '{"duplicate_of":"', seen[0], '","original_ds":"', seen[1], '","similarity":', seen[2],
+        ',"similar_to":"', seen[3], '"}', "",
+    )  # fmt: skip
+    exact = pc.equal(found["method"], "exact")
     n = found.num_rows
     return pa.table({
         "ds": found["ds"], "row_id": found["document_id"], "source": found["source"],
         "origin": found["duplicate_of"],
-        "reason": pa.array([reason[m] for m in found["method"].to_pylist()], pa.string()),
+        "reason": pc.if_else(exact, "exact duplicate", "near duplicate"),
         "remedy": pa.array(["none: the original is kept"] * n, pa.string()),
         "rule_version": pa.array([RULES] * n, pa.string()),
-        "evidence": pa.array(evidence, pa.string()),
+        "evidence": evidence,
     })  # fmt: skip

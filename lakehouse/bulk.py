@@ -41,10 +41,11 @@ def batches(
     wanted = [(column, "in", list(values)) for column, values in (where or {}).items()]
     store, folder = FileSystem.from_uri(lake.rs_uri(table))
     files = SubTreeFileSystem(folder, store)
-    return found.to_pyarrow_dataset(filesystem=files).to_batches(
+    rows: Iterator[pa.RecordBatch] = found.to_pyarrow_dataset(filesystem=files).to_batches(
         columns=list(columns), filter=filters_to_expression(wanted) if wanted else None,
         batch_size=BATCH_ROWS, batch_readahead=2, fragment_readahead=1,
     )  # fmt: skip
+    return rows
 
 
 def sync(lake: Lake, table: Table, rows: pa.Table, scope: Scope, run_id: str) -> list[Any]:
@@ -61,7 +62,7 @@ def sync(lake: Lake, table: Table, rows: pa.Table, scope: Scope, run_id: str) ->
         content = _ordered(rows, table)
         differ = _differing(held, content, part)
         if differ:
-            stay = content.filter(_is_in(content, part, differ))
+            stay = content.filter(_is_in(content, part, differ)).combine_chunks()
             stamped = (_stamped(table, batch, run_id) for batch in stay.to_batches())
             _overwrite(lake, table, stamped, predicate({**scope, part: differ}), run_id, run_id)
     return differ

@@ -1,8 +1,8 @@
 """Our own stage, as a user runs it: bronze.documents in, silver.duplicates written to Delta.
 
 Lakes are prepared outside the measurement: what is timed is `python -m jobs.deduplicate` alone,
-from the start of its process to its end, against a warm Spark Connect server or with a session of
-its own.
+from the start of its process to its end: in that process alone, as a lake of this size is
+deduplicated, or on Spark, against a warm Connect server or with a session of its own.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ from near_duplicates.score import Result
 DAY = dt.date(2026, 11, 1)
 ALL_COMPARED = "smollm2"
 """A profile that compares documents of any length; `tiny` leaves short ones to the exact search."""
+IN_PROCESS, ON_SPARK = "spark.deduplicates_from=1000000000", "spark.deduplicates_from=0"
+"""The settings that choose an engine, whatever the lake's size."""
 _BATCH = 20_000
 _FILL: dict[str, Any] = {
     "STRING": "", "INT": 0, "BIGINT": 0, "DOUBLE": 0.0, "BOOLEAN": False,
@@ -50,9 +52,10 @@ class Stage:
     log: Path
     core: int
 
-    def run(self, root: Path, day: dt.date, server: Server | None = None) -> measure.Measured:
-        """One run, client and server together; without a server it starts its own session."""
-        sets = [part for s in self.sets for part in ("--set", s)]
+    def run(self, root: Path, day: dt.date, server: Server | None = None,
+            engine: str = IN_PROCESS) -> measure.Measured:  # fmt: skip
+        """One run; on Spark client and server together, without a server in its own session."""
+        sets = [part for s in (*self.sets, engine) for part in ("--set", s)]
         argv = [sys.executable, "-m", "jobs.deduplicate", "--partition", str(day),
                 "--profile", self.profile, *sets]  # fmt: skip
         env = {**os.environ, "LAKE_ROOT": str(root), "PYTHONPATH": str(services.PROJECT),

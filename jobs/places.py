@@ -19,13 +19,13 @@ from typing import IO, TYPE_CHECKING
 
 from jobs.records import Unusable
 from jobs.signals import licence
+from lakehouse import stores
 from lakehouse.errors import ServiceError, UserError
 
 if TYPE_CHECKING:
     from pyarrow import fs
     from typing_extensions import Buffer
 
-_S3 = ("s3", "s3a", "s3n")
 _AHEAD = 4 * 2**20
 """Bytes that one request to a remote store asks for."""
 _RIGHTS = "check that it exists and its rights"
@@ -169,7 +169,7 @@ def _listed_remote(where: str, ignore: Sequence[str], covered: bool) -> Iterator
     from fsspec.implementations.arrow import ArrowFSWrapper
     from pyarrow import fs
 
-    store, path = _store(where)
+    store, path = stores.store(where)
     scheme = where.partition("://")[0]
     try:
         roots = [path]
@@ -198,28 +198,6 @@ def _listed_remote(where: str, ignore: Sequence[str], covered: bool) -> Iterator
         raise ServiceError(f"{where} cannot be listed: {error}") from None
 
 
-def _store(uri: str) -> tuple[fs.FileSystem, str]:
-    """The file system of a URI, and the path in it."""
-    import pyarrow as pa
-    from pyarrow import fs
-
-    scheme, _, path = uri.partition("://")
-    try:
-        if scheme in _S3:
-            endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-            protocol, _, host = (endpoint or "https://").rpartition("//")
-            store = fs.S3FileSystem(
-                endpoint_override=host or None, scheme=protocol.rstrip(":") or "https",
-                region=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"),
-                connect_timeout=5, request_timeout=30,
-                retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=3),
-            )  # fmt: skip
-            return store, path.strip("/")
-        return fs.FileSystem.from_uri(uri)  # type: ignore[no-any-return]
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ImportError) as error:
-        raise UserError(f"{uri}: not a place that can be read: {error}") from None
-
-
 # -- reading -----------------------------------------------------------------------------------
 
 
@@ -232,7 +210,7 @@ def opened(file: File) -> Iterator[IO[bytes]]:
     """
     if file.fault:
         raise Unusable(*file.fault)
-    store, path = _store(file.uri) if "://" in file.uri else (None, file.uri)
+    store, path = stores.store(file.uri) if "://" in file.uri else (None, file.uri)
     try:
         raw = store.open_input_file(path) if store else io.FileIO(path)
     except FileNotFoundError as error:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakehouse.delta import Lake, Scope, arrow_schema, predicate
 from lakehouse.errors import LakeError
+from lakehouse.stores import store
 from lakehouse.tables import Table
 
 if TYPE_CHECKING:
@@ -32,16 +33,16 @@ def batches(
 
     Files are read by Arrow alone, so that they can be while delta-rs writes (`replace`).
     """
-    from pyarrow.fs import FileSystem, SubTreeFileSystem
+    from pyarrow.fs import SubTreeFileSystem
     from pyarrow.parquet import filters_to_expression
 
     found = lake.open(table, version)
     if found is None or any(not values for values in (where or {}).values()):
         return iter(())
     wanted = [(column, "in", list(values)) for column, values in (where or {}).items()]
-    store, folder = FileSystem.from_uri(lake.rs_uri(table))
-    files = SubTreeFileSystem(folder, store)
-    rows: Iterator[pa.RecordBatch] = found.to_pyarrow_dataset(filesystem=files).to_batches(
+    files, folder = store(lake.uri(table))
+    dataset = found.to_pyarrow_dataset(filesystem=SubTreeFileSystem(folder, files))
+    rows: Iterator[pa.RecordBatch] = dataset.to_batches(
         columns=list(columns), filter=filters_to_expression(wanted) if wanted else None,
         batch_size=BATCH_ROWS, batch_readahead=2, fragment_readahead=1,
     )  # fmt: skip

@@ -1,0 +1,40 @@
+"""File systems behind URIs, as Arrow opens them."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from lakehouse.errors import UserError
+
+if TYPE_CHECKING:
+    from pyarrow import fs
+
+_S3 = ("s3", "s3a", "s3n")
+
+
+def store(uri: str) -> tuple[fs.FileSystem, str]:
+    """The file system of a URI or path, and the path in it; UserError where there is none.
+
+    S3's endpoint and region are those of AWS's environment variables.
+    """
+    import pyarrow as pa
+    from pyarrow import fs
+
+    scheme, has_one, path = uri.partition("://")
+    if not has_one:
+        return fs.LocalFileSystem(), uri
+    try:
+        if scheme in _S3:
+            endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+            protocol, _, host = (endpoint or "https://").rpartition("//")
+            files = fs.S3FileSystem(
+                endpoint_override=host or None, scheme=protocol.rstrip(":") or "https",
+                region=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"),
+                connect_timeout=5, request_timeout=30,
+                retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=3),
+            )  # fmt: skip
+            return files, path.strip("/")
+        return fs.FileSystem.from_uri(uri)  # type: ignore[no-any-return]
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ImportError) as error:
+        raise UserError(f"{uri}: not a place that can be read: {error}") from None

@@ -24,6 +24,7 @@ from lakehouse import services
 from lakehouse.delta import Lake
 from lakehouse.settings import load
 from lakehouse.tables import DOCUMENTS, DUPLICATES, REJECTED, SNIPPETS, Table
+from near_duplicates import ours
 
 TABLES = (DOCUMENTS, DUPLICATES, SNIPPETS, REJECTED)
 WORKERS = 2
@@ -92,12 +93,10 @@ def main() -> None:
     shutil.rmtree(work / "lakes", ignore_errors=True)
     with cluster(work, args.profile, args.set) as address:
         for name, remote in (("cluster", address), ("local", "")):
-            rows = list(
-                corpus.run(
-                    lakes[name], sources, args.days, work / f"{name}.jobs.log",
-                    corpus.stage_options(args), remote,
-                )
-            )  # fmt: skip
+            # by itself a corpus this small is deduplicated in one process
+            options = corpus.stage_options(args) + ["--set", ours.ON_SPARK] * bool(remote)
+            log = work / f"{name}.jobs.log"
+            rows = list(corpus.run(lakes[name], sources, args.days, log, options, remote))
             print(f"\n{name}\n\n{corpus.table(rows)}", flush=True)
     found = differences(*lakes.values())
     print("\n| table | rows, local | rows, cluster | rows that differ |\n|---|---|---|---|")

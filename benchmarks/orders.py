@@ -88,13 +88,14 @@ def date(day: int) -> dt.date:
 
 
 def follow(
-    history: History, steps: Sequence[Step], root: Path, stage: ours.Stage, server: ours.Server
-) -> Iterator[measure.Measured]:
+    history: History, steps: Sequence[Step], root: Path, stage: ours.Stage,
+    engine: tuple[ours.Server | None, str],
+) -> Iterator[measure.Measured]:  # fmt: skip
     """The stage after each step, in a new lake."""
     shutil.rmtree(root, ignore_errors=True)
     for step in steps:
         history.take(root, step)
-        yield stage.run(root, date(step.day), server)
+        yield stage.run(root, date(step.day), *engine)
 
 
 def report(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -117,6 +118,7 @@ def main() -> None:
     options = parser(__doc__ or "", DOCUMENTS_IN_ALL, DAYS)
     options.set_defaults(profile=ours.ALL_COMPARED)
     options.add_argument("--orders", type=int, default=ORDERS, help=f"default {ORDERS}")
+    options.add_argument("--on-spark", action="store_true", help="not in one process")
     args = options.parse_args()
     if args.days < 2:
         options.error("--days: an order takes at least 2")
@@ -126,20 +128,18 @@ def main() -> None:
     dealt = deal(pq.read_table(folder / "corpus.parquet")["text"].to_pylist(), args.days)
     history = History(dealt)
     core = max(os.sched_getaffinity(0))
-    # the orders are about what is compared with history, of whatever size
-    sets = ("spark.deduplicates_from=0", *args.set)
-    stage = ours.Stage(args.profile, sets, work / "orders.log", core)
+    stage = ours.Stage(args.profile, tuple(args.set), work / "orders.log", core)
     rebuilt = work / "lakes" / "rebuilt"
     shutil.rmtree(rebuilt, ignore_errors=True)
     for day in range(args.days):
         history.take(rebuilt, Step(day, True))
     draw, rows = random.Random(corpus.SEED), []
-    with stage.server() as server:
-        whole = [stage.run(rebuilt, ours.DAY, server)]
+    with stage.engine(on_spark=args.on_spark) as engine:
+        whole = [stage.run(rebuilt, ours.DAY, *engine)]
         rows.append(_row(work, "all days at once", whole, rebuilt, rebuilt))
         for number in range(args.orders):
             steps, root = plan(args.days, draw), work / "lakes" / f"order-{number}"
-            done = list(follow(history, steps, root, stage, server))
+            done = list(follow(history, steps, root, stage, engine))
             rows.append(_row(work, " ".join(map(str, steps)), done, root, rebuilt))
     tables = report(rows)
     (work / "report.md").write_text(tables)

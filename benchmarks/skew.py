@@ -112,7 +112,8 @@ def main() -> None:
     started = dt.datetime.now(dt.UTC).isoformat("T", "seconds")
     rows, results = [], []
     for run, chosen in zip(RUNS, (parts[:1], parts), strict=True):
-        done, found = deduplicated(chosen, work / "lakes" / run.split()[-1], stage)
+        root = work / "lakes" / run.split()[-1]
+        done, found = deduplicated(chosen, root, stage, on_spark=args.on_spark)
         real = Result(found.cluster[:size], found.kept[:size])
         marks = score(real, true, planted)
         row = {
@@ -137,13 +138,13 @@ def _all_kept(size: int) -> Result:
 
 
 def deduplicated(
-    parts: Sequence[Part], root: Path, stage: ours.Stage
+    parts: Sequence[Part], root: Path, stage: ours.Stage, *, on_spark: bool
 ) -> tuple[measure.Measured, Result]:
-    """What one run over the parts takes and finds, in a new lake and on a new server."""
+    """What one run over the parts takes and finds, in a new lake; on Spark on a new server."""
     shutil.rmtree(root, ignore_errors=True)
     ours.put(root, [text for part in parts for text in part.texts], 0, ours.DAY)
-    with stage.server() as server:
-        done = stage.run(root, ours.DAY, server)
+    with stage.engine(on_spark=on_spark) as engine:
+        done = stage.run(root, ours.DAY, *engine)
     return done, ours.result(root)
 
 
@@ -154,6 +155,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--scale", type=float, default=1.0,
                         help="all sizes times this; default 1")  # fmt: skip
     parser.add_argument("--profile", default=ours.ALL_COMPARED)
+    parser.add_argument("--on-spark", action="store_true", help="not in one process")
     parser.add_argument("--set", action="extend", nargs="+", default=[],
                         metavar="section.key=value", help="settings of our stage")  # fmt: skip
     parser.add_argument("--core", type=int, default=max(os.sched_getaffinity(0)),

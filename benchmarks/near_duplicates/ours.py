@@ -67,6 +67,15 @@ class Stage:
                            server=server.pid if server else None)  # fmt: skip
 
     @contextmanager
+    def engine(self, *, on_spark: bool) -> Iterator[tuple[Server | None, str]]:
+        """Where runs are done, as `run` takes it: in their own process, or on a new server."""
+        if not on_spark:
+            yield None, IN_PROCESS
+            return
+        with self.server() as server:
+            yield server, ON_SPARK
+
+    @contextmanager
     def server(self, master: str = "local[*]") -> Iterator[Server]:
         """A Spark Connect server on this stage's core (`local[*]` is then one thread)."""
         port = background.free_port()

@@ -1,22 +1,24 @@
 """Deduplication in the job's own process, without Spark: for lakes that one machine compares.
 
 The same steps over the same tables as `jobs.compare_on_spark`, on Arrow and NumPy: the tables are
-equal. In memory are each document's key and bands (about 250 bytes), and the shingles of those
-contents alone that meet.
+equal. In memory are each document's key and bands (about 1 KB at the peak), and the shingles of
+those contents alone that meet.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain, takewhile
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from jobs import filters, minhash, packed
+from jobs.days import Change
 from jobs.repeats import DOCUMENT, rejections, repeats
 from lakehouse import bulk
 from lakehouse.run import Run
@@ -28,47 +30,63 @@ if TYPE_CHECKING:
 Mask = NDArray[np.bool_]
 Bands = tuple[minhash.Unsigned, minhash.Longs, Mask]
 """(band hashes, the content that each belongs to, whether that is one of those asked about)."""
-_BANDS_AT_ONCE = 4_000_000
-"""Band hashes that are sorted at a time: 200 MB."""
+Pairs = tuple[minhash.Longs, minhash.Longs]
+"""(lower contents, higher contents)."""
+_DOCUMENTS_AT_ONCE = 100_000
+"""Of days that are sketched together; of a single larger day all are."""
+_BANDS_AT_ONCE, _PAIRS_AT_ONCE = 1_000_000, 4_000_000
+"""Band hashes that are matched, and pairs that are held before they are made distinct."""
 
 
 def sketch(run: Run, days: Collection[dt.date], wanted: Mapping[dt.date, str]) -> None:
     """Write the sketches of these days; each row says what its day is made from (`wanted`)."""
-    documents = bulk.batches(
-        run.lake, DOCUMENTS, packed.READ, {"ds": set(days) & wanted.keys()},
-        run.versions[DOCUMENTS.full_name],
-    )  # fmt: skip
-    found = packed.sketched(documents, run.settings.deduplicate, run.settings.filters)
-    bulk.replace(run.lake, SKETCHES, _dated(found, wanted), run.run_id, {"ds": days})
+    held, version = run.lake.counts(SKETCHES), run.versions[DOCUMENTS.full_name]
+    for some in _groups(days, run.lake.counts(DOCUMENTS, version)):
+        documents = bulk.batches(
+            run.lake, DOCUMENTS, packed.READ, {"ds": set(some) & wanted.keys()}, version
+        )
+        found = packed.sketched(documents, run.settings.deduplicate, run.settings.filters)
+        first = next(found, None)
+        if first or any(str(day) in held for day in some):
+            rows = _dated(chain([first] if first else [], found), wanted)
+            bulk.replace(run.lake, SKETCHES, rows, run.run_id, {"ds": some})
 
 
-def update(
-    run: Run, base: int, days: Collection[dt.date], known: int | None, note: str
-) -> list[dt.date]:
-    """Bring pairs and duplicates up to date; the days whose duplicates may differ.
+def _groups(days: Iterable[dt.date], counts: Mapping[str, int]) -> Iterator[list[dt.date]]:
+    """The days in groups of so many documents: what is written is held, and lost in a crash."""
+    some: list[dt.date] = []
+    n = 0
+    for day in days:
+        some.append(day)
+        n += counts.get(str(day), 0)
+        if n >= _DOCUMENTS_AT_ONCE:
+            yield some
+            some, n = [], 0
+    if some:
+        yield some
 
-    The pairs held were made from the sketches' version `base` (negative: there are none), `days`
-    moved since then, and the documents of the version `known` were compared before.
-    """
-    index = Index(run)
-    pairs = _pairs(run, index, base, days)
+
+def update(run: Run, change: Change) -> list[dt.date]:
+    """Bring pairs and duplicates up to date; the days whose rows may differ."""
+    index = Index(run, change.sketches)
+    pairs = _pairs(run, index, change)
     found = duplicates(index, pairs)
-    _log_takeovers(run, found, known)
-    differ = bulk.sync(run.lake, DUPLICATES, found, {}, run.run_id)
-    every = [dt.date.fromisoformat(d) for d in run.lake.counts(DOCUMENTS)]
-    whole = base < 0 or not run.settled
-    written = sorted({*every, *differ}) if whole else sorted({*days, *differ})
-    _reject(run, found, written, {} if whole else {"ds": written})
-    bulk.replace(run.lake, SIMILAR, pairs.to_batches(), run.run_id, note=note)
-    return written
+    _log_takeovers(run, found, change.known)
+    written = {*bulk.sync(run.lake, DUPLICATES, found, {}, run.run_id), *change.days}
+    written.update(change.silent)
+    if change.whole:
+        written.update(map(dt.date.fromisoformat, run.lake.counts(DOCUMENTS)))
+    _reject(run, found, written, {} if change.whole else {"ds": written})
+    bulk.replace(run.lake, SIMILAR, pairs.to_batches(), run.run_id, note=change.note)
+    return sorted(written)
 
 
 @dataclass
 class Index:
-    """The sketches of all documents, or of some days at a version, without their shingles."""
+    """The sketches of a version, or of some of its days, without their shingles."""
 
     run: Run
-    version: int | None = None
+    version: int
     days: Collection[dt.date] | None = None
 
     @cached_property
@@ -115,17 +133,17 @@ class Index:
 # -- pairs -----------------------------------------------------------------------------------------
 
 
-def _pairs(run: Run, index: Index, base: int, days: Collection[dt.date]) -> pa.Table:
+def _pairs(run: Run, index: Index, change: Change) -> pa.Table:
     """All pairs of similar contents: (content_a, content_b, similarity)."""
     import pyarrow as pa
 
     pivots = run.settings.deduplicate.pivots
-    if base < 0:
-        return _similar(run, *_meetings(index.bands(), pivots))
+    if change.base < 0:
+        return _similar(index, *_meetings(index.bands(), pivots))
     held = run.lake.read(SIMILAR, columns=["content_a", "content_b", "similarity"])
-    if not days:
+    if not change.days:
         return held
-    then, now = Index(run, base, days), index.on(days)
+    then, now = Index(run, change.base, change.days), index.on(change.days)
     changed = np.setxor1d(then.contents, index.contents[now])
     changed = np.setdiff1d(changed, index.contents[~now])
     went = changed[np.isin(changed, then.contents)]
@@ -137,23 +155,33 @@ def _pairs(run: Run, index: Index, base: int, days: Collection[dt.date]) -> pa.T
     fresh = (low < high) & ~np.isin(low, went) & ~np.isin(high, went)
     sides = (held["content_a"].to_numpy(), held["content_b"].to_numpy())
     stay = ~np.isin(sides[0], changed) & ~np.isin(sides[1], changed)
-    found = _similar(run, low[fresh], high[fresh])
+    found = _similar(index, low[fresh], high[fresh])
     return pa.concat_tables([held.filter(pa.array(stay)), found], promote_options="default")
 
 
-def _meetings(index: Bands, pivots: int) -> tuple[minhash.Longs, minhash.Longs]:
-    """Pairs that share a band and of which one has changed, each once; see `minhash.meetings`."""
+def _meetings(index: Bands, pivots: int) -> Pairs:
+    """Pairs that share a band and of which one has changed, each once; see `minhash.meetings`.
+
+    Bands are looked at in parts, and pairs are made distinct as they come: contents that share all
+    their bands meet in each of them.
+    """
     bands, contents, changed = index
     if not changed.all():
-        near = _near(bands, bands[changed])
+        marked = packed.marks(bands[changed], packed.places(int(changed.sum())))
+        near = marked[bands % np.uint64(len(marked))]
         bands, contents, changed = bands[near], contents[near], changed[near]
-    parts = len(bands) // _BANDS_AT_ONCE + 1
-    place = (bands >> np.uint64(32)) % np.uint64(parts)
-    found = [
-        minhash.meetings(bands[here], contents[here], changed[here], pivots)
-        for part in range(parts)
-        for here in [slice(None) if parts == 1 else place == np.uint64(part)]
-    ]
+    n = len(bands) // _BANDS_AT_ONCE + 1
+    part = ((bands >> np.uint64(32)) % np.uint64(n)).astype(np.uint16)
+    order = np.argsort(part, kind="stable")
+    found: list[Pairs] = []
+    for here in np.split(order, np.cumsum(np.bincount(part, minlength=n))[:-1]):
+        found.append(minhash.meetings(bands[here], contents[here], changed[here], pivots))
+        if sum(len(low) for low, _ in found) > _PAIRS_AT_ONCE:
+            found = [_distinct(found)]
+    return _distinct(found)
+
+
+def _distinct(found: Sequence[Pairs]) -> Pairs:
     low, high = (np.concatenate(side) for side in zip(*found, strict=True))
     order = np.lexsort((high, low))
     low, high = low[order], high[order]
@@ -171,35 +199,26 @@ def _with(bands: Bands, others: Bands) -> Bands:
     return hashes, contents, ours
 
 
-def _near(bands: minhash.Unsigned, wanted: minhash.Unsigned) -> Mask:
-    """Whether each band hash is one of the wanted ones, or shares its low bits with one."""
-    marked = np.zeros(1 << min(max((64 * len(wanted)).bit_length(), 16), 25), np.bool_)
-    low = np.uint64(len(marked) - 1)
-    marked[wanted & low] = True
-    near: Mask = marked[bands & low]
-    return near
-
-
-def _similar(run: Run, low: minhash.Longs, high: minhash.Longs) -> pa.Table:
+def _similar(index: Index, low: minhash.Longs, high: minhash.Longs) -> pa.Table:
     """Those of these pairs whose true similarity reaches the threshold, with it."""
     import pyarrow as pa
 
-    names = np.union1d(low, high)
+    run, names = index.run, np.union1d(low, high)
     pieces, held, lengths = [], [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     missing = np.ones(len(names), np.bool_)
-    if len(names):
-        for batch in bulk.batches(run.lake, SKETCHES, ("content", "shingles")):
-            contents = batch["content"].to_numpy()
-            place = np.minimum(np.searchsorted(names, contents), len(names) - 1)
-            wanted = np.flatnonzero((names[place] == contents) & missing[place])
-            # of the documents that share a content one stands for it
-            _, first = np.unique(place[wanted], return_index=True)
-            wanted = np.sort(wanted[first])
-            missing[place[wanted]] = False
-            piece, sizes = packed.unpacked(batch["shingles"].take(pa.array(wanted)))
-            pieces.append(piece)
-            held.append(place[wanted])
-            lengths.append(sizes // 4)
+    read = bulk.batches(run.lake, SKETCHES, ("content", "shingles"), version=index.version)
+    for batch in takewhile(lambda _: missing.any(), read):
+        contents = batch["content"].to_numpy()
+        place = np.minimum(np.searchsorted(names, contents), len(names) - 1)
+        wanted = np.flatnonzero((names[place] == contents) & missing[place])
+        # of the documents that share a content one stands for it
+        _, first = np.unique(place[wanted], return_index=True)
+        wanted = np.sort(wanted[first])
+        missing[place[wanted]] = False
+        piece, sizes = packed.unpacked(batch["shingles"].take(pa.array(wanted)))
+        pieces.append(piece)
+        held.append(place[wanted])
+        lengths.append(sizes // 4)
     at = np.empty(len(names), np.int64)
     at[np.concatenate(held)] = np.arange(len(names))
     offsets = np.concatenate([[0], np.cumsum(np.concatenate(lengths))])

@@ -14,7 +14,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs import filters, repeats, similarity
-from jobs.days import on, scope, stamped
+from jobs.days import Change, on, scope, stamped
 from jobs.repeats import DOCUMENT
 from lakehouse.run import Run
 from lakehouse.sections import Deduplicate
@@ -35,25 +35,21 @@ def sketch(run: Run, days: Collection[dt.date], wanted: Mapping[dt.date, str]) -
     run.replace(SKETCHES, stamped(found, wanted), scope(days))
 
 
-def update(run: Run, base: int, days: list[dt.date], known: int | None, note: str) -> list[dt.date]:
-    """Bring pairs and duplicates up to date; the days whose duplicates may differ.
-
-    The pairs held were made from the sketches' version `base` (negative: there are none), `days`
-    moved since then, and the documents of the version `known` were compared before.
-    """
-    sketches, touched = run.current(SKETCHES), None
-    if base < 0:
+def update(run: Run, change: Change) -> list[dt.date]:
+    """Bring pairs and duplicates up to date; the days whose rows may differ."""
+    sketches, touched = run.current(SKETCHES, change.sketches), None
+    if change.base < 0:
         pairs = compare_all(run, sketches)
-    elif days:
-        pairs, touched = compare(run, sketches, run.current(SKETCHES, base), days)
-    else:  # all was compared, and then the run ended
-        pairs = run.current(SIMILAR).select(*_PAIR)
-    before = None if known is None else run.current(SKETCHES, known).select(*DOCUMENT)
-    if touched is None or not run.settled:
-        days = _rebuild(run, sketches, before, pairs)
+    elif change.days:
+        pairs, touched = compare(run, sketches, run.current(SKETCHES, change.base), change.days)
     else:
-        days = _update(run, sketches, before, pairs, touched, days)
-    run.replace(SIMILAR, pairs, note=note)
+        pairs = run.current(SIMILAR).select(*_PAIR)
+    known = None if change.known is None else run.current(SKETCHES, change.known).select(*DOCUMENT)
+    if touched is None or change.whole:
+        days = _rebuild(run, sketches, known, pairs)
+    else:
+        days = _update(run, sketches, known, pairs, touched, change)
+    run.replace(SIMILAR, pairs, note=change.note)
     return days
 
 
@@ -69,7 +65,7 @@ def compare_all(run: Run, sketches: DataFrame) -> DataFrame:
 
 
 def compare(
-    run: Run, sketches: DataFrame, before: DataFrame, days: list[dt.date]
+    run: Run, sketches: DataFrame, before: DataFrame, days: Collection[dt.date]
 ) -> tuple[DataFrame, DataFrame]:
     """(all pairs of similar contents, the contents whose clusters may differ).
 
@@ -105,13 +101,8 @@ def compare(
 
 def _spread(run: Run) -> int:
     """Into how many parts the sketches' work is dealt."""
-    n = _documents(run) // similarity.DOCUMENTS_A_TASK
+    n = sum(run.lake.counts(SKETCHES).values()) // similarity.DOCUMENTS_A_TASK
     return max(run.settings.spark.shuffle_partitions, n)
-
-
-def _documents(run: Run, version: int | None = None) -> int:
-    """How many have a sketch, now or at a version."""
-    return sum(run.lake.counts(SKETCHES, version).values())
 
 
 def _came_and_went(
@@ -154,14 +145,6 @@ def _without(pairs: DataFrame, contents: DataFrame) -> DataFrame:
 # -- duplicates ------------------------------------------------------------------------------------
 
 
-def transform(documents: DataFrame, pairs: DataFrame, spread: int) -> DataFrame:
-    """silver.duplicates of these documents: (ds, source, document_id, content, cluster).
-
-    `pairs` are those of their contents, with their cluster.
-    """
-    return similarity.repeating(documents, pairs, spread).select(*DUPLICATES.content)
-
-
 def _labelled(
     sketches: DataFrame, pairs: DataFrame, labels: DataFrame
 ) -> tuple[DataFrame, DataFrame]:
@@ -176,7 +159,9 @@ def _rebuild(
 ) -> list[dt.date]:
     """Write the duplicates of all days; these."""
     labels = similarity.clusters(pairs).localCheckpoint()
-    found = transform(*_labelled(sketches, pairs, labels), _spread(run)).localCheckpoint()
+    found = similarity.repeating(
+        *_labelled(sketches, pairs, labels), _spread(run)
+    ).localCheckpoint()
     _log_takeovers(run, found, known)
     run.write(DUPLICATES, found)
     days = [dt.date.fromisoformat(d) for d in run.lake.counts(DOCUMENTS)]
@@ -186,16 +171,17 @@ def _rebuild(
 
 def _update(
     run: Run, sketches: DataFrame, known: DataFrame | None, pairs: DataFrame, touched: DataFrame,
-    days: list[dt.date],
+    change: Change,
 ) -> list[dt.date]:  # fmt: skip
     """Write the duplicates of the touched clusters; the days whose rows may differ."""
+    days = change.days
     labels = similarity.clusters(pairs).localCheckpoint()
     documents, linked = _labelled(sketches, pairs, labels)
     cluster = F.coalesce("cluster", "content").alias("cluster")
     clusters = F.broadcast(touched.join(labels, "content", "left").select(cluster).distinct())
     documents = documents.join(clusters, "cluster", "left_semi").localCheckpoint()
     linked = linked.join(clusters, "cluster", "left_semi")
-    found = transform(documents, linked, _spread(run)).localCheckpoint()
+    found = similarity.repeating(documents, linked, _spread(run)).localCheckpoint()
     held = run.current(DUPLICATES).select(*found.columns)
     # outside of the days that moved, only touched documents' rows can differ
     ours = held.where(~on(days)).join(documents.select(*DOCUMENT), [*DOCUMENT], "left_semi")
@@ -208,8 +194,9 @@ def _update(
     stay = held.where(on(others)).join(documents.select(*DOCUMENT), [*DOCUMENT], "left_anti")
     rows = stay.union(found.where(on([*days, *others])))
     run.write(DUPLICATES, rows, scope([*days, *others]))
-    _reject(run, rows, [*days, *others], [*days, *others])
-    return [*days, *others]
+    written = [*days, *others, *change.silent]
+    _reject(run, rows, written, written)
+    return written
 
 
 def _log_takeovers(run: Run, found: DataFrame, known: DataFrame | None) -> None:

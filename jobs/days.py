@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lakehouse.fingerprints import short_hash
@@ -16,6 +17,26 @@ from lakehouse.tables import Table
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What deduplication has to bring up to date."""
+
+    sketches: int
+    """The version of the sketches that is looked at."""
+    base: int
+    """The version that the pairs held were made from; negative: there are none."""
+    days: tuple[dt.date, ...]
+    """The days whose sketches differ between the two."""
+    silent: tuple[dt.date, ...]
+    """Days without sketches whose rejected rows may differ: filters hold back all they have."""
+    known: int | None
+    """The version whose documents were compared before; None: none that we know."""
+    whole: bool
+    """Whether every day's duplicates are written, as it is not known which of them were."""
+    note: str
+    """What the commit of the pairs says: rules and `sketches`."""
 
 
 def made_from(run: Run, *inputs: Table) -> dict[dt.date, str]:

@@ -22,9 +22,12 @@ compares them (`jobs.compare_in_process`), else Spark (`jobs.compare_on_spark`).
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+import os
+from collections.abc import Collection, Iterable
 
-from jobs.days import made_from, moved
+from jobs.days import Change, made_from, moved
+from lakehouse import stores
+from lakehouse.books import rejected_by
 from lakehouse.command import entry
 from lakehouse.run import Counts, Run, Stage
 from lakehouse.tables import DOCUMENTS, DUPLICATES, SIMILAR, SKETCHES, TAKEOVERS, Table
@@ -35,20 +38,42 @@ _FROM_NOTHING = -1
 
 def main(run: Run) -> dict[dt.date, Counts]:
     """Bring sketches, pairs and duplicates up to date with the documents of all days."""
-    if _documents(run, DOCUMENTS) < run.settings.spark.deduplicates_from:
+    if _in_process(run):
         from jobs import compare_in_process as engine
     else:
         from jobs import compare_on_spark as engine  # type: ignore[no-redef]
     last = run.lake.version(SKETCHES)
     wanted = made_from(run, DOCUMENTS)
-    if stale := moved(run, SKETCHES, wanted):
+    stale = moved(run, SKETCHES, wanted)
+    if stale:
         engine.sketch(run, stale, wanted)
-    base, days = _moved(run)
-    if base >= 0 and not days and run.settled:
+    change = _change(run, last, stale)
+    if not (change.whole or change.days or change.silent):
         return _counts(run, {run.partition})
-    note = f"{run.rules}/{run.lake.version(SKETCHES)}"
-    written = engine.update(run, base, days, _known(run, last, base), note)
-    return _counts(run, {*written, run.partition})
+    return _counts(run, {*engine.update(run, change), run.partition})
+
+
+def _in_process(run: Run) -> bool:
+    """Whether this process compares, or Spark does."""
+    fits = _documents(run, DOCUMENTS) < run.settings.spark.deduplicates_from
+    if fits and not run.settled and os.environ.get("SPARK_REMOTE"):
+        _ = run.spark  # ends what a killed run may have left at work on the server
+    return fits and stores.is_simple(run.lake.root)
+
+
+def _change(run: Run, last: int | None, stale: Collection[dt.date]) -> Change:
+    """What differs from what was compared; `last` is the sketches' version before this run."""
+    version = run.lake.version(SKETCHES) or 0
+    base, days = _moved(run, version)
+    sketched = {dt.date.fromisoformat(d) for d in run.lake.counts(SKETCHES, version)}
+    rejected = set(rejected_by(run.lake, "ds", {"stage": run.label}))
+    came = {dt.date.fromisoformat(d) for d in run.lake.counts(DOCUMENTS)}
+    silent = ({*stale, *(rejected - came)} - sketched) - {*days}
+    return Change(
+        sketches=version, base=base, days=tuple(days), silent=tuple(sorted(silent)),
+        known=_known(run, last, base), whole=base < 0 or not run.settled,
+        note=f"{run.rules}/{version}",
+    )  # fmt: skip
 
 
 def _known(run: Run, last: int | None, base: int) -> int | None:
@@ -60,14 +85,14 @@ def _known(run: Run, last: int | None, base: int) -> int | None:
     return version if _documents(run, SKETCHES, version) else None
 
 
-def _moved(run: Run) -> tuple[int, list[dt.date]]:
+def _moved(run: Run, version: int) -> tuple[int, list[dt.date]]:
     """(version of the sketches that the pairs were made from, days that differ from it now).
 
-    Spark makes no commit of no pairs: until there are some, each run is one from nothing.
+    Spark makes no commit of no pairs: until there are some, each of its runs is one from nothing.
     """
-    rules, _, version = run.lake.note(SIMILAR).partition("/")
-    base = int(version) if rules == run.rules and not run.force else _FROM_NOTHING
-    now = run.lake.digests(SKETCHES)
+    rules, _, made = run.lake.note(SIMILAR).partition("/")
+    base = int(made) if rules == run.rules and not run.force else _FROM_NOTHING
+    now = run.lake.digests(SKETCHES, version)
     then = run.lake.digests(SKETCHES, base) if base >= 0 else {}
     days = {day for day in now.keys() | then.keys() if now.get(day) != then.get(day)} - {"*"}
     return base, sorted(map(dt.date.fromisoformat, days))

@@ -12,6 +12,7 @@ an author's address in a file's head says nothing about its functions
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
@@ -79,16 +80,21 @@ def rules(rows: pa.Table | pa.RecordBatch, chosen: Filters) -> list[Rule]:
 
 def held_back(rows: pa.Table | pa.RecordBatch, chosen: Filters) -> Mask:
     """(n,) whether any rule applies; `rows` bear `SEEN`."""
-    return reduce(or_, (rule.applies for rule in rules(rows, chosen)))
+    return _any(rules(rows, chosen))
+
+
+def _any(found: Sequence[Rule]) -> Mask:
+    return reduce(or_, (rule.applies for rule in found))
 
 
 def rejections(rows: pa.Table | pa.RecordBatch, chosen: Filters) -> pa.Table:
     """`REJECTIONS` for those of the documents that are held back; `rows` bear their key, too."""
     import pyarrow as pa
 
-    held = rows.filter(pa.array(held_back(rows, chosen)))
-    listed = rules(held, chosen)
-    first = np.argmax([rule.applies for rule in listed], axis=0)
+    listed = rules(rows, chosen)
+    among = _any(listed)
+    held = rows.filter(pa.array(among))
+    first = np.argmax([rule.applies[among] for rule in listed], axis=0)
     named = [listed[place] for place in first]
     evidence = [_evidence(*each) for each in zip(held.select(SEEN).to_pylist(), named, strict=True)]
     return pa.table({

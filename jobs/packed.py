@@ -19,6 +19,8 @@ from lakehouse.sections import Deduplicate, Filters
 if TYPE_CHECKING:
     import pyarrow as pa
 
+Mask = NDArray[np.bool_]
+
 READ = (*DOCUMENT, *filters.SEEN, "instruction", "content")
 """The columns of bronze.documents that are read."""
 SKETCH = (
@@ -78,8 +80,23 @@ def unpacked(column: pa.Array) -> tuple[bytes, minhash.Longs]:
     """(the bytes of an Arrow binary array's elements in a row, the length of each)."""
     _, offsets, data = column.buffers()
     places = np.frombuffer(offsets, np.int32)[column.offset : column.offset + len(column) + 1]
-    held = data.to_pybytes()[places[0] : places[-1]] if data else b""
+    held = data.slice(places[0], places[-1] - places[0]).to_pybytes() if data else b""
     return held, np.diff(places).astype(np.int64)
+
+
+def places(bands: int) -> int:
+    """Places of a Bloom filter of one hash for so many bands, which lets 2% of others through.
+
+    32 Mi at most: two million bands fill them.
+    """
+    return 1 << min(max((64 * bands).bit_length(), 16), 25)
+
+
+def marks(wanted: minhash.Unsigned, size: int) -> Mask:
+    """(size,) whether one of these band hashes has its place there."""
+    marked = np.zeros(size, np.bool_)
+    marked[wanted % np.uint64(size)] = True
+    return marked
 
 
 def connected(left: minhash.Longs, right: minhash.Longs) -> tuple[minhash.Longs, minhash.Longs]:

@@ -43,13 +43,10 @@ def sketch(documents: DataFrame, chosen: Deduplicate, allowed: Filters) -> DataF
 
 
 def touched(sketches: DataFrame, bands: int) -> bytes:
-    """A bit for each band hash (its low bits) that these sketches hold: a Bloom filter.
-
-    64 bits a band let 2% of history through; 4 MiB at most, which is full at two million bands.
-    """
-    bits = min(max((64 * bands).bit_length(), 16), 25)
-    marks = np.zeros(1 << (bits - 3), np.uint8)
-    mark = partial(_mark, bits=bits)
+    """A bit for each place of a band hash that these sketches hold (`packed.marks`)."""
+    size = packed.places(bands)
+    marks = np.zeros(size // 8, np.uint8)
+    mark = partial(_mark, size=size)
     for row in sketches.select("bands").mapInArrow(mark, "marks BINARY").collect():
         marks |= np.frombuffer(row["marks"], np.uint8)
     return marks.tobytes()
@@ -140,12 +137,12 @@ def _band_rows(batch: pa.RecordBatch) -> tuple[minhash.Unsigned, minhash.Longs]:
     return np.frombuffer(held, np.uint64), lengths // 8
 
 
-def _mark(batches: Iterator[pa.RecordBatch], bits: int) -> Iterator[pa.RecordBatch]:
+def _mark(batches: Iterator[pa.RecordBatch], size: int) -> Iterator[pa.RecordBatch]:
     import pyarrow as pa
 
-    marked = np.zeros(1 << bits, np.bool_)
+    marked = np.zeros(size, np.bool_)
     for batch in batches:
-        marked[_band_rows(batch)[0] % np.uint64(1 << bits)] = True
+        marked |= packed.marks(_band_rows(batch)[0], size)
     yield pa.RecordBatch.from_arrays([pa.array([np.packbits(marked).tobytes()])], ["marks"])
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 BATCH_ROWS = 10_000
 ROW_GROUP = 100_000
-"""Rows that the writer holds before it writes them: about 150 MB of sketches."""
+"""Rows of a row group: about 150 MB of sketches. The writer holds one for each open partition."""
 
 
 def batches(
@@ -78,34 +78,50 @@ def replace(
     For tables that are derived state and whose writer knows that they differ: nothing is compared.
     """
     lake.create(table)
-    stamped = _ahead(map(partial(_stamped, table, run_id=run_id), rows))
+    faults: list[Exception] = []
+    stamped = _ahead(map(partial(_stamped, table, run_id=run_id), rows), faults)
     with lake.lock(table):
-        _overwrite(lake, table, stamped, predicate(scope or {}), run_id, f"{run_id} {note}".strip())
+        try:
+            _overwrite(lake, table, stamped, predicate(scope or {}), run_id, f"{run_id} {note}")
+        except Exception as error:
+            raise faults[0] if faults else error from None  # delta-rs knows only its text
 
 
-def _ahead(rows: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def _ahead(rows: Iterable[pa.RecordBatch], faults: list[Exception]) -> Iterator[pa.RecordBatch]:
     """The same batches, each made by a thread while the one before it is written.
 
-    delta-rs asks for them from within its own runtime, in which nothing else of it can run.
+    delta-rs asks for them from within its own runtime, in which nothing else of it can run. What
+    goes wrong is left in `faults`.
     """
     source = iter(rows)
     with ThreadPoolExecutor(1) as thread:
         coming = thread.submit(next, source, None)
-        while (batch := coming.result()) is not None:
-            coming = thread.submit(next, source, None)
-            yield batch
+        try:
+            while (batch := coming.result()) is not None:
+                coming = thread.submit(next, source, None)
+                yield batch
+        except Exception as fault:
+            faults.append(fault)
+            raise
 
 
 def _differing(held: pa.Table, content: pa.Table, part: str) -> list[Any]:
     """The partitions whose rows are not the same, of tables in the same order."""
+    then, now = _parts(held, part), _parts(content, part)
+    nothing = held.slice(0, 0)
+    return [v for v in sorted(then.keys() | now.keys())
+            if not then.get(v, nothing).equals(now.get(v, nothing))]  # fmt: skip
+
+
+def _parts(rows: pa.Table, part: str) -> dict[Any, pa.Table]:
+    """The rows by partition, of a table in the order of its partitions."""
     import pyarrow.compute as pc
 
-    values = {*pc.unique(held[part]).to_pylist(), *pc.unique(content[part]).to_pylist()}
-    return [
-        value for value in sorted(values)
-        if not held.filter(_is_in(held, part, [value])).equals(
-            content.filter(_is_in(content, part, [value])))
-    ]  # fmt: skip
+    found, start = {}, 0
+    for counted in pc.value_counts(rows[part]).to_pylist():
+        found[counted["values"]] = rows.slice(start, counted["counts"])
+        start += counted["counts"]
+    return found
 
 
 def _is_in(rows: pa.Table, column: str, values: Sequence[Any]) -> pa.ChunkedArray:
@@ -116,12 +132,13 @@ def _is_in(rows: pa.Table, column: str, values: Sequence[Any]) -> pa.ChunkedArra
 
 
 def _ordered(rows: pa.Table, table: Table) -> pa.Table:
-    """The content in the table's types, by key."""
+    """The content in the table's types, by partition and key."""
     import pyarrow as pa
 
     schema = arrow_schema(table)
     kinds = pa.schema([schema.field(c) for c in table.content])
-    return rows.select(table.content).cast(kinds).sort_by([(c, "ascending") for c in table.key])
+    order = dict.fromkeys([table.partition or table.key[0], *table.key], "ascending")
+    return rows.select(table.content).cast(kinds).sort_by([*order.items()])
 
 
 def _stamped(table: Table, batch: pa.RecordBatch, run_id: str) -> pa.RecordBatch:

@@ -91,7 +91,7 @@ class Lake:
         return found is None or found.get_add_actions().num_rows == 0
 
     def note(self, table: Table) -> str:
-        """What the newest write by Spark said of itself beside its run; empty if nothing."""
+        """What the newest write that bears a note said beside its run; empty if nothing."""
         found = self.open(table)
         notes = (c.get("userMetadata") for c in found.history()) if found else iter(())
         return next((str(n).partition(" ")[2] for n in notes if n), "")

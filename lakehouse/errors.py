@@ -39,8 +39,8 @@ NO_SPACE = ("No space left on device", "Disk quota exceeded")
 """How Python, delta-rs and Spark alike say that a disk is full."""
 CONFLICT = "[DELTA_CONCURRENT_"
 """How Delta on Spark says that somebody else wrote at the same time; Connect names no class."""
-STORE = re.compile(r"Generic \w+ error")
-"""How delta-rs begins what went wrong at an object store, which it raises as an OSError."""
+STORE = re.compile(r"Generic \w+ error|AWS Error")
+"""How delta-rs and Arrow tell of what went wrong at an object store: both as an OSError."""
 
 
 @contextmanager

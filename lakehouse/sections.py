@@ -266,6 +266,6 @@ class Spark(Section):
     JVM work, wrong for hours."""
     memory: Annotated[str, Field(pattern=r"^[1-9]\d*[kmgt]$")] = "2g"
     """Of the driver, as Java writes it: 512m, 4g."""
-    deduplicates_from: Count = 1_000_000
+    deduplicates_from: Count = 2_000_000
     """Documents of the lake from which deduplication is Spark's work. Fewer are compared in the
-    job's own process: in a fraction of the time, with up to 3 KB of memory a document."""
+    job's own process: in a fraction of the time, with 1 to 2 KB of memory a document."""

@@ -13,6 +13,12 @@ if TYPE_CHECKING:
 _S3 = ("s3", "s3a", "s3n")
 
 
+def is_simple(uri: str) -> bool:
+    """Whether it is a path or S3: where Arrow and delta-rs go by the same settings."""
+    scheme, has_one, _ = uri.partition("://")
+    return not has_one or scheme in _S3
+
+
 def store(uri: str) -> tuple[fs.FileSystem, str]:
     """The file system of a URI or path, and the path in it; UserError where there is none.
 

@@ -1,6 +1,7 @@
 """Deduplication by both of its engines: days in any order, late originals, crashes, skew.
 
-What a test says holds on real Spark and in one process, and both give equal tables.
+Fifty orders are run on real Spark, in one process and by both in turn: equal tables. The rest is
+run on both where the engines differ in how they do it.
 
 Fifty orders cost the time of one: each *world* is a source with words of its own, so that no
 document of one is like any of another. All worlds are in one lake, thirteen on the same three
@@ -144,17 +145,17 @@ def text(name: str, *, n: int = 80, changed: int = 0) -> str:
                      *(f"{name}other{i}" for i in range(changed))])  # fmt: skip
 
 
-def test_a_late_older_day_takes_over_visibly(engine: str, tmp_path: Path) -> None:
+def test_a_late_older_day_takes_over_visibly(tmp_path: Path) -> None:
     first, second, third = (START + dt.timedelta(d) for d in range(3))
     later = [(second, "s", text("a")), (third, "s", text("a", changed=4))]
     write(tmp_path, later)
-    run(tmp_path, engine)
+    run(tmp_path, IN_PROCESS)
     lake = Lake(str(tmp_path))
     (row,) = lake.read(DUPLICATES).to_pylist()
     assert (row["ds"], row["original_ds"], row["method"]) == (third, second, "minhash")
     older = (first, "s", text("a", changed=2))
     write(tmp_path, [*later, older])
-    done = run(tmp_path, engine, day=first)
+    done = run(tmp_path, IN_PROCESS, day=first)
     assert (done["rows_in"], done["rows_kept"]) == (1, 1)
     rows = {r["ds"]: r for r in lake.read(DUPLICATES).to_pylist()}
     assert {r["original_ds"] for r in rows.values()} == {first}
@@ -165,15 +166,15 @@ def test_a_late_older_day_takes_over_visibly(engine: str, tmp_path: Path) -> Non
     assert (taken["ds"], taken["taken_over_by"]) == (second, name[first])
 
 
-def test_without_a_similar_pair_too(engine: str, tmp_path: Path) -> None:
+def test_without_a_similar_pair_too(tmp_path: Path) -> None:
     write(tmp_path, [(START, "s", text("a"))])
-    run(tmp_path, engine)
+    run(tmp_path, IN_PROCESS)
     write(tmp_path, [(START, "s", text("a")), (START - dt.timedelta(1), "s", text("a"))])
-    run(tmp_path, engine)
+    run(tmp_path, IN_PROCESS)
     (taken,) = Lake(str(tmp_path)).read(TAKEOVERS).to_pylist()
     assert (taken["ds"], taken["taken_over_ds"]) == (START, START - dt.timedelta(1))
     write(tmp_path, [])  # nothing is left
-    run(tmp_path, engine)
+    run(tmp_path, IN_PROCESS)
     assert contents(tmp_path) == [[], [], []]
 
 
@@ -206,15 +207,15 @@ def test_a_crash_before_the_pairs_are_committed_loses_nothing(
     assert Lake(str(tmp_path / "a")).read(DUPLICATES).num_rows == 3
 
 
-def test_only_what_moved_is_written(engine: str, tmp_path: Path) -> None:
+def test_only_what_moved_is_written(tmp_path: Path) -> None:
     days = [START + dt.timedelta(d) for d in range(3)]
     write(tmp_path, [(d, "s", text(f"d{i}")) for i, d in enumerate(days[:2])])
-    run(tmp_path, engine)
+    run(tmp_path, IN_PROCESS)
     lake = Lake(str(tmp_path))
     before = lake.digests(SKETCHES)
     write(tmp_path, [(d, "s", text(f"d{i}")) for i, d in enumerate(days)])
     version = lake.version(DUPLICATES)
-    run(tmp_path, engine, day=days[2])
+    run(tmp_path, IN_PROCESS, day=days[2])
     after = lake.digests(SKETCHES)
     assert {d for d in after if before.get(d) != after[d]} == {"*", str(days[2])}
     assert lake.version(DUPLICATES) == version
@@ -252,18 +253,41 @@ def test_skew_leaves_the_rest_as_it_is(engine: str, tmp_path: Path) -> None:
     assert {r["method"] for r in near} == {"minhash"}
 
 
-def test_what_filters_hold_back_is_no_original(engine: str, tmp_path: Path) -> None:
+def test_a_day_that_filters_hold_back_whole_has_its_rows(engine: str, tmp_path: Path) -> None:
+    """It has no sketches, by which days that moved are known."""
+    lake, second = Lake(str(tmp_path)), START + dt.timedelta(1)
+
+    def put(*held_back: str) -> None:
+        write(tmp_path, [(START, "s", text("a")), *((second, "s", text(t)) for t in held_back)])
+        rows = lake.read(DOCUMENTS).drop(["run_id"]).to_pylist()
+        lake.sync(DOCUMENTS, [r | {"license": "GPL-3.0-only" if r["ds"] == second else "MIT"}
+                              for r in rows], {}, "r")  # fmt: skip
+
+    def rejected() -> list[str]:
+        return sorted(lake.read(REJECTED, {"ds": second})["row_id"].to_pylist())
+
+    put()
+    run(tmp_path, engine)
+    for held_back in (["b"], ["b", "c"], ["c"], []):
+        put(*held_back)
+        day = second if held_back == ["b"] else START
+        done = run(tmp_path, engine, day=day)
+        assert done["rows_rejected"] == (len(held_back) if day == second else 0)
+        assert rejected() == sorted(ingest.document_id("code", "", text(t)) for t in held_back)
+
+
+def test_what_filters_hold_back_is_no_original(tmp_path: Path) -> None:
     write(tmp_path, [(START, "s", text("a")), (START, "t", text("a", changed=2))])
     lake = Lake(str(tmp_path))
     rows = lake.read(DOCUMENTS).drop(["run_id"]).to_pylist()
     lake.sync(DOCUMENTS, [r | {"license": "MIT" if r["source"] == "t" else "GPL-3.0-only"}
                           for r in rows], {}, "r")  # fmt: skip
-    done = run(tmp_path, engine)
+    done = run(tmp_path, IN_PROCESS)
     assert (done["rows_in"], done["rows_kept"], done["rows_rejected"]) == (2, 1, 1)
     assert lake.read(DUPLICATES).num_rows == 0
     (rejected,) = lake.read(REJECTED).to_pylist()
     assert (rejected["reason"], rejected["source"]) == ("licence not allowed", "s")
-    done = run(tmp_path, engine, "filters.licenses=MIT,GPL-3.0-only")
+    done = run(tmp_path, IN_PROCESS, "filters.licenses=MIT,GPL-3.0-only")
     assert (done["rows_in"], done["rows_kept"], done["rows_rejected"]) == (2, 1, 1)
     assert lake.read(DUPLICATES)["source"].to_pylist() == ["t"]
 

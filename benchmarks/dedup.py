@@ -115,22 +115,32 @@ class Benchmark:
 
 
 def compare(bench: Benchmark, peers: Mapping[str, list[str]]) -> None:
-    """Ours, ours on Spark (warm, cold) and the peers (name: command), in alternating rounds."""
-    root = bench.work / "lakes" / "compare"
+    """Ours and the peers (name: command), in alternating rounds."""
     bench.warm_up()
+    for place in range(bench.rounds):
+        _ours(bench, OURS, place)
+        for name, argv in peers.items():
+            done = measure.run(argv, bench.work / f"{name}.log", cores=[bench.stage.core])
+            bench.note("compare", name, bench.documents, done, round=place,
+                       **bench.scored(load_result(Path(argv[-1]))))  # fmt: skip
+
+
+def on_spark(bench: Benchmark) -> None:
+    """Ours on Spark, on a warm server and in a session of its own."""
     with bench.stage.server() as server:
         bench.warm_up(server, ours.ON_SPARK)
-        engines = {OURS: (None, ours.IN_PROCESS), WARM: (server, ours.ON_SPARK),
-                   COLD: (None, ours.ON_SPARK)}  # fmt: skip
         for place in range(bench.rounds):
-            for name, engine in engines.items():
-                done = bench.on(bench.documents, root.name, *engine)
-                bench.note("compare", name, bench.documents, done, round=place,
-                           **bench.scored(ours.result(root)))  # fmt: skip
-            for name, argv in peers.items():
-                done = measure.run(argv, bench.work / f"{name}.log", cores=[bench.stage.core])
-                bench.note("compare", name, bench.documents, done, round=place,
-                           **bench.scored(load_result(Path(argv[-1]))))  # fmt: skip
+            _ours(bench, WARM, place, server, ours.ON_SPARK)
+            _ours(bench, COLD, place, None, ours.ON_SPARK)
+
+
+def _ours(
+    bench: Benchmark, name: str, place: int, server: ours.Server | None = None,
+    engine: str = ours.IN_PROCESS,
+) -> None:  # fmt: skip
+    done = bench.on(bench.documents, "compare", server, engine)
+    marks = bench.scored(ours.result(bench.work / "lakes" / "compare"))
+    bench.note("compare", name, bench.documents, done, round=place, **marks)
 
 
 def growth(bench: Benchmark) -> None:
@@ -170,7 +180,7 @@ def memory(bench: Benchmark) -> None:
             bench.note("memory", WARM, size, bench.on(size, "memory", server, ours.ON_SPARK))
 
 
-PARTS = {"growth": growth, "increment": increment, "memory": memory}
+PARTS = {"spark": on_spark, "growth": growth, "increment": increment, "memory": memory}
 
 
 def report(bench: Benchmark) -> str:

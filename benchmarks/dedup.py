@@ -214,7 +214,7 @@ def _comparison(rows: list[dict[str, Any]]) -> list[str]:
             f"| {last['near_found']:.4f} | {last['copies_found']:.4f} |"
         )
     peers = {name: s for name, s in seconds.items() if name in contenders.PEERS}
-    for name in (OURS, WARM, COLD):
+    for name in filter(seconds.__contains__, (OURS, WARM, COLD)):
         ratios = (f"{s / seconds[name]:.2f} ({peer})" for peer, s in peers.items())
         lines += ["", f"Speed of {name}, in that of: {', '.join(ratios)}."] if peers else []
     return lines

@@ -200,13 +200,18 @@ def _or_fault(make: Callable[[], Any]) -> Any:
         return fault
 
 
-def _lines(text: io.TextIOWrapper) -> Iterator[str]:
-    """Every line, or so much of it that it shows to be too long."""
-    while line := text.readline(MAX_RECORD + 1):
+def _lines(text: io.TextIOWrapper, ends: tuple[str, ...]) -> Iterator[str]:
+    """Every line, or so much of it that it shows to be too long; `ends`: what ends one."""
+    line = text.readline(MAX_RECORD + 1)
+    while line:
         rest = line
-        while len(rest) > MAX_RECORD and not rest.endswith(("\n", "\r")):
+        while len(rest) > MAX_RECORD and not rest.endswith(ends):
             rest = text.readline(MAX_RECORD + 1)
+        halved = len(rest) > MAX_RECORD and rest.endswith("\r")
         yield line
+        line = text.readline(MAX_RECORD + 1)
+        if halved and line == "\n":  # the limit fell between CR and LF: no line of its own
+            line = text.readline(MAX_RECORD + 1)
 
 
 def _source(member: Member, encoding: str) -> Iterator[Found]:
@@ -235,7 +240,7 @@ def _json(member: Member, encoding: str, chosen: Format, part: Part | None) -> I
     elif layout == "value":
         yield f"{member.name}#0", value(text.read(MAX_RECORD + 1))
     else:
-        for number, line in enumerate(islice(_lines(text), count), first + 1):
+        for number, line in enumerate(islice(_lines(text, ("\n",)), count), first + 1):
             if line.strip():
                 yield f"{member.name}:{number}", value(line)
 
@@ -266,7 +271,7 @@ def _table(member: Member, encoding: str, delimiter: str) -> Iterator[Found]:
 def _csv_rows(text: io.TextIOWrapper, delimiter: str) -> Iterator[tuple[int, list[str] | Unusable]]:
     """(line, row). A line whose quotes do not work out is a bad row by itself: the next is read."""
     csv.field_size_limit(MAX_RECORD)
-    fresh, held = _lines(text), deque[str]()
+    fresh, held = _lines(text, ("\n", "\r")), deque[str]()
     number = 1
     while taken := _csv_record(fresh, held):
         row: list[str] | Unusable

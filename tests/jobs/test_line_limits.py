@@ -1,0 +1,51 @@
+"""Lines that are too long: each is one row under its own number, and no line near it is lost."""
+
+from pathlib import Path
+
+import pytest
+
+from jobs import formats
+from tests.jobs.reading import read
+
+MAX = 100
+A, B = b'{"code": "a = 1"}', b'{"code": "b = 2"}'
+
+
+def lengthened(data: bytes, size: int) -> bytes:
+    return data + b" " * (size - len(data))
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("f.jsonl", b"x" * MAX + b"\r" + B),
+        ("f.jsonl", b"x" * MAX + b"\r" + b"y" * MAX + b"\r" + B),
+        ("f.jsonl", b"x" * (2 * MAX + 1) + b"\r"),
+        ("f.jsonl", lengthened(A, MAX) + b"\r"),
+        ("f.csv", b"x" * MAX + b"\r"),
+        ("f.csv", b"x" * (2 * MAX + 1) + b"\r"),
+        ("f.csv", b"x" * (2 * MAX)),
+    ],
+)
+@pytest.mark.parametrize("split", [formats.SPLIT, 50])
+def test_a_line_that_is_too_long_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, line: bytes, split: int
+) -> None:
+    monkeypatch.setattr(formats, "MAX_RECORD", MAX)
+    monkeypatch.setattr(formats, "SPLIT", split)
+    monkeypatch.setattr(formats, "BLOCK", 64)
+    first, good = (b"code", b"b = 2") if name == "f.csv" else (A, B)
+    (tmp_path / name).write_bytes(b"\n".join([first, line, good, good]))
+    found = [(r.origin, r.reason, r.content) for r in read(tmp_path / name) if r.origin[-1] != "1"]
+    assert found == [
+        (f"{name}:2", "too long", ""), (f"{name}:3", "", "b = 2"), (f"{name}:4", "", "b = 2"),
+    ]  # fmt: skip
+
+
+def test_a_line_that_only_cr_ends_is_a_line_of_csv(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(formats, "MAX_RECORD", MAX)
+    (tmp_path / "f.csv").write_bytes(b"\r".join([b"code", b"x" * MAX, b"b = 2"]))
+    found = [(r.origin, r.reason, r.content) for r in read(tmp_path / "f.csv")]
+    assert found == [("f.csv:2", "too long", ""), ("f.csv:3", "", "b = 2")]

@@ -174,26 +174,32 @@ def _zipped(raw: IO[bytes], size: int) -> _Inside:
                     budget = _Budget(info.compress_size)
                     plain = io.BufferedReader(_Limited(stream, budget, whole))
                     yield name, _unpacked(_suffix(name), plain, budget)
-        if (count := _zip_count(raw)) not in (_ZIP64, len(archive.infolist())):
+        if min((info.header_offset for info in archive.infolist()), default=archive.start_dir) > 0:
+            yield "(before its start)", _surplus("data before the archive's start")
+        count, rest = _zip_end(raw)
+        if rest.strip(b"\0"):
+            yield "(after its end)", _surplus("data after the archive's end")
+        if count not in (_ZIP64, len(archive.infolist())):
             raise zipfile.BadZipFile(f"of {count} files, {len(archive.infolist())} are listed")
 
 
 _ZIP64 = 0xFFFF
 
 
-def _zip_count(raw: IO[bytes]) -> int:
-    """How many files the archive says it has: damage can make its reader pass one over."""
+def _zip_end(raw: IO[bytes]) -> tuple[int, bytes]:
+    """How many files the archive says it has, and what lies behind it: its reader minds neither."""
     size = raw.seek(0, io.SEEK_END)
     raw.seek(max(0, size - (22 + 0xFFFF)))  # the record at the end, and the longest comment
     tail = raw.read()
-    at = tail.rfind(b"PK\x05\x06") + 10
-    return int.from_bytes(tail[at : at + 2], "little")
+    end = tail[tail.rfind(b"PK\x05\x06") :]
+    comment = int.from_bytes(end[20:22], "little")
+    return int.from_bytes(end[10:12], "little"), end[22 + comment :]
 
 
 def _tarred(stream: IO[bytes]) -> _Inside:
     with tarfile.open(fileobj=stream, mode="r|", tarinfo=_Strict) as archive:
-        while info := archive.next():
-            archive.members.clear()  # type: ignore[attr-defined] # or it holds them all
+        assert archive.fileobj is not None  # it was opened from one
+        for info in _headers(archive, archive.fileobj):
             name = printable(info.name)
             if info.isdir():
                 continue
@@ -208,14 +214,25 @@ def _tarred(stream: IO[bytes]) -> _Inside:
                 assert member is not None  # it is a file
                 plain = io.BufferedReader(_Limited(member))
                 yield name, _unpacked(_suffix(name), plain, _Budget(info.size))
-        assert archive.fileobj is not None  # it was opened from one
         while rest := archive.fileobj.read(1 << 16):
             if rest.strip(b"\0"):
-                yield (
-                    "(after its end)",
-                    Unusable("data after the archive's end", "pack one archive a file"),
-                )
+                yield "(after its end)", _surplus("data after the archive's end")
                 return
+
+
+def _headers(archive: tarfile.TarFile, stream: Any) -> Iterator[tarfile.TarInfo]:
+    """Every member's header; an error where the archive ends within a member."""
+    while info := archive.next():
+        archive.members.clear()  # type: ignore[attr-defined] # or it holds them all
+        yield info
+        # next() would read on to the end that a member claims, past that of the archive
+        while (left := archive.offset - stream.tell()) > 0:
+            if not stream.read(min(left, 1 << 16)):
+                raise tarfile.ReadError("unexpected end of data")
+
+
+def _surplus(reason: str) -> Unusable:
+    return Unusable(reason, "pack one archive a file")
 
 
 _LINK = Unusable("not a regular file", "pack the file, not a link to it")
@@ -267,7 +284,7 @@ class _Streams(io.RawIOBase):
         piece = b""
         while not piece:
             if self._now.eof:
-                self._held = (self._now.unused_data or self._raw.read(1 << 16)).lstrip(b"\0")
+                self._held = self._next()
                 if not self._held:
                     return 0
                 self._now = self._new()
@@ -279,6 +296,13 @@ class _Streams(io.RawIOBase):
             self._held = b""
         view[: len(piece)] = piece
         return len(piece)
+
+    def _next(self) -> bytes:
+        """Where another stream begins, past the zeros that pad one; nothing at the end."""
+        piece = self._now.unused_data or self._raw.read(1 << 16)
+        while piece and not piece.strip(b"\0"):
+            piece = self._raw.read(1 << 16)
+        return bytes(piece.lstrip(b"\0"))
 
 
 # -- how far things may expand -----------------------------------------------------------------

@@ -59,7 +59,7 @@ def row(record: Record, source: sources.Source, day: dt.date) -> dict[str, Any]:
     if record.reason:
         identity = hashlib.sha256(f"{source.name}\0{record.origin}".encode()).hexdigest()
     seen = Signals() if record.reason else observe(
-        record.path or record.origin, record.content, instruction=record.instruction,
+        record.path, record.content, instruction=record.instruction,
         declared_language=record.language,
         declared_license=record.license or source.license, license_file=record.license_file,
         fence_tag=first_fence(record.content) if record.kind == "instruction" else "",

@@ -51,7 +51,7 @@ def stdlib_read(item: str, source: Source, _settings: Settings, _day: dt.date) -
     """One module as one document; its origin is its path below the standard library."""
     path = Path(item)
     name = f"stdlib/{path.relative_to(sysconfig.get_paths()['stdlib'])}"
-    yield guarded(name, lambda: Record(name, "code", source.language, "", _text(path)))
+    yield guarded(name, lambda: Record(name, "code", source.language, "", _text(path), path=name))
 
 
 def docstring_read(

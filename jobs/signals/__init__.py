@@ -43,11 +43,12 @@ def observe(
 ) -> Signals:
     """The signals of a document. Never raises, and depends on nothing but its arguments.
 
-    `path` is the origin below the source's root (extension and folders count), `declared_*` what
-    the source says (empty, or `unknown` for a licence, where it says nothing), `fence_tag` the tag
-    of an answer's fence (`language.first_fence`), `license_file` the expression for the
-    nearest LICENSE file, `instruction` what the text answers: searched for secrets and personal
-    data too.
+    `path` is that of the source file, below the source's root, or what a record declares (extension
+    and folders count); empty for a record that declares none: where its data set lies says nothing
+    about it. `declared_*` is what the source says (empty, or `unknown` for a licence, where it says
+    nothing), `fence_tag` the tag of an answer's fence (`language.first_fence`), `license_file` the
+    expression for the nearest LICENSE file, `instruction` what the text answers: searched for
+    secrets and personal data too.
     """
     name, language_method = language.detect(path, text, declared_language, fence_tag)
     license_, license_method = licence.effective(text, declared_license, license_file)

@@ -223,3 +223,30 @@ def test_a_sources_own_table_is_its_word(tmp_path: Path) -> None:
         "b.pyx": ("cython", "declared"),
         "c.txt": ("python", "declared"),
     }
+
+
+# -- marks -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("folder", ["external", "vendor", "generated"])
+def test_where_a_data_set_lies_says_nothing_about_its_records(tmp_path: Path, folder: str) -> None:
+    lines = b'{"code": "x = 1"}\n{"code": "x = 2", "path": "third_party/gen/a_pb2.py"}\n'
+    packed = zipped({"generated/rows.jsonl": lines})
+    write(tmp_path, {f"{folder}/train.jsonl": lines, f"{folder}/a.py": CODE, "f.zip": packed})
+    found = {o: (r["vendored"], r["generated"]) for o, r in rows(tmp_path).items()}
+    assert found == {
+        f"{folder}/train.jsonl:1": (False, False),
+        f"{folder}/train.jsonl:2": (True, True),
+        f"{folder}/a.py": (folder != "generated", folder == "generated"),
+        "f.zip!generated/rows.jsonl:1": (False, False),
+        "f.zip!generated/rows.jsonl:2": (True, True),
+    }
+
+
+def test_what_a_data_set_is_called_is_not_the_language_of_its_records(tmp_path: Path) -> None:
+    write(tmp_path, {"Dockerfile.jsonl": b'{"code": "x"}\n{"code": "x", "path": "a.rs"}\n'})
+    found = {o: (r["language"], r["language_method"]) for o, r in rows(tmp_path).items()}
+    assert found == {
+        "Dockerfile.jsonl:1": ("", "unknown"),
+        "Dockerfile.jsonl:2": ("rust", "extension"),
+    }

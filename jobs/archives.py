@@ -100,7 +100,7 @@ def licenses(name: str, raw: IO[bytes], size: int) -> dict[PurePosixPath, str]:
     with suppress(Unusable, *DAMAGED):  # who reads its members will say so
         for each in members(name, raw, size):
             if isinstance(each, License):
-                folder = PurePosixPath(each.name).parent
+                folder = licence.covered(each.name)
                 found.setdefault(folder, set()).update(licence.of_file(each.text))
     return {folder: licence.all_of(said) for folder, said in found.items()}
 

@@ -79,7 +79,8 @@ def _listed(where: str, ignore: Sequence[str], covered: bool) -> Iterator[File]:
         pattern = os.path.relpath(where, base).split("/")
         paths = list(_below(base, ignore, pattern)) if _is_folder(base) else []
         for folder in _folders(paths, base) if covered else ():
-            beside = [p for p in Path(folder).glob("*") if licence.is_file(p.name)]
+            inside = (*Path(folder).glob("*"), *Path(folder, licence.FOLDER).rglob("*"))
+            beside = [p for p in inside if licence.is_file(str(p.relative_to(folder)))]
             paths += [str(p) for p in beside
                       if not _ignored(p.name, ignore) and not _is_folder(str(p))]  # fmt: skip
     for path in dict.fromkeys(paths):
@@ -178,8 +179,11 @@ def _listed_remote(where: str, ignore: Sequence[str], covered: bool) -> Iterator
             roots = ArrowFSWrapper(store).glob(path)
             base = _fixed(path).rpartition("/")[0]
             for folder in _folders(roots, base) if covered else ():
-                beside = store.get_file_info(fs.FileSelector(folder))
-                roots += [i.path for i in beside if i.is_file and licence.is_file(i.path)]
+                texts = fs.FileSelector(f"{folder}/{licence.FOLDER}", True, recursive=True)
+                beside = [i for place in (fs.FileSelector(folder), texts)
+                          for i in store.get_file_info(place)]  # fmt: skip
+                roots += [i.path for i in beside if i.is_file
+                          and licence.is_file(i.path.removeprefix(folder).strip("/"))]  # fmt: skip
         for info in store.get_file_info(roots):
             if info.type == fs.FileType.NotFound:
                 raise UserError(f"{where} does not exist")

@@ -129,7 +129,7 @@ def _licenses(found: Sequence[places.File]) -> dict[PurePosixPath, list[dict[str
     by_folder: dict[PurePosixPath, list[dict[str, Any]]] = {}
     for file in found:
         if licence.is_file(file.name) and not file.fault:
-            by_folder.setdefault(PurePosixPath(file.name).parent, []).append(asdict(file))
+            by_folder.setdefault(licence.covered(file.name), []).append(asdict(file))
     return by_folder
 
 

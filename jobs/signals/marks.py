@@ -30,7 +30,12 @@ def generated(path: str, text: str) -> bool:
     if _GENERATED["word"] not in text.lower():
         return False
     head = text.split("\n", _GENERATED["lines"])[: _GENERATED["lines"]]
-    return any(_COMMENT.match(line) and _HEADER.search(line) for line in head)
+    return any(opens_comment(line) and _HEADER.search(line) for line in head)
+
+
+def opens_comment(line: str) -> bool:
+    """Whether a line begins as a comment does, or as a sentence about the file."""
+    return _COMMENT.match(line) is not None
 
 
 def minified(path: str, text: str, language: str) -> bool:

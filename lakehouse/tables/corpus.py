@@ -16,7 +16,7 @@ DOCUMENTS = declare(
     language_method STRING -- How it is known: declared, extension, shebang, fence, content or unknown.
     instruction STRING -- The instruction of an instruction document; empty for code.
     content STRING -- The response, or the code, as it came in.
-    license STRING -- SPDX expression as alternatives; unknown, or NOASSERTION where a header is no SPDX.
+    license STRING -- SPDX expression as alternatives; unknown, or NOASSERTION where a header or a LICENSE file says something else.
     license_method STRING -- How it is known: spdx_header, declared, license_file or unknown.
     secrets STRING -- Kinds of secrets that the scanner found, sorted, apart by commas; empty if none.
     personal_data STRING -- Kinds found: email, iban, ip_address, payment_card; the same form.

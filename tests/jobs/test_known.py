@@ -52,6 +52,8 @@ TREE = {
     "lib/own.py": b"# SPDX-License-Identifier: Apache-2.0\n" + CODE,
     "odd/c.py": CODE,
     "odd/licence.txt": b"Ask Bob.",
+    "reuse/e.py": CODE,
+    "reuse/LICENSES/old/MIT.txt": MIT,
     "rows.jsonl": b'{"code": "y = 2"}',
     "zlast/d.py": CODE,
     "zlast/LICENSE": MIT,
@@ -63,7 +65,8 @@ KNOWN = {
     "a.py": ("MIT", "license_file"),
     "lib/deep/b.py": ("GPL-3.0-or-later", "license_file"),
     "lib/own.py": ("Apache-2.0", "spdx_header"),
-    "odd/c.py": ("unknown", "unknown"),
+    "odd/c.py": ("NOASSERTION", "license_file"),
+    "reuse/e.py": ("MIT", "license_file"),
     "rows.jsonl:1": ("unknown", "unknown"),
     "zlast/d.py": ("MIT", "license_file"),
 }
@@ -124,6 +127,16 @@ def test_licence_files_of_one_folder_bind_together(tmp_path: Path) -> None:
     assert licences(tmp_path / "two") == {"f.zip!a.py": both}
 
 
+def test_a_folder_of_licence_texts_covers_what_lies_around_it(tmp_path: Path) -> None:
+    files = {"a.py": CODE, "sub/b.py": CODE, "LICENSES/MIT.txt": MIT, "LICENSES/old/GPL-3.0": GPL}
+    both = ("GPL-3.0-or-later AND MIT", "license_file")
+    write(tmp_path / "tree", files)
+    assert licences(tmp_path / "tree") == {"a.py": both, "sub/b.py": both}
+    assert licences(f"{tmp_path}/tree/**/b.py") == {"sub/b.py": both}
+    write(tmp_path / "packed", {"f.zip": zipped(files)})
+    assert licences(tmp_path / "packed") == {"f.zip!a.py": both, "f.zip!sub/b.py": both}
+
+
 def test_a_glob_is_covered_up_to_its_first_wildcard(tmp_path: Path) -> None:
     write(tmp_path, TREE)
     assert licences(f"{tmp_path}/**/*.py") == {o: k for o, k in KNOWN.items() if o.endswith(".py")}
@@ -138,8 +151,9 @@ def test_objects_are_covered_as_files_are(tmp_path: Path, monkeypatch: pytest.Mo
         monkeypatch.setenv("AWS_ENDPOINT_URL", address)
         found = licences(f"s3a://{s3.BUCKET}")
         assert found == KNOWN | {f"f.tgz!{place}": known for place, known in KNOWN.items()}
-        some = licences(f"s3a://{s3.BUCKET}/**/b.py")
-        assert some == {"lib/deep/b.py": KNOWN["lib/deep/b.py"]}
+        for one in ("lib/deep/b.py", "reuse/e.py"):
+            some = licences(f"s3a://{s3.BUCKET}/**/{one[-4:]}")
+            assert some == {one: KNOWN[one]}
 
 
 @pytest.mark.parametrize("name", ["tree", "tree/f.zip"])
@@ -152,10 +166,10 @@ def test_the_sources_word_comes_before_a_licence_file(tmp_path: Path, name: str)
     assert found["f.zip!lib/own.py"] == ("Apache-2.0", "spdx_header")
 
 
-def test_a_document_under_the_gpl_is_held_back(tmp_path: Path) -> None:
+def test_what_is_under_the_gpl_or_terms_that_nobody_knows_is_held_back(tmp_path: Path) -> None:
     allowed = Filters().licenses
     held = [o for o, (said, _) in licences(write(tmp_path, TREE)).items() if said not in allowed]
-    assert held == ["lib/deep/b.py"]
+    assert held == ["lib/deep/b.py", "odd/c.py"]
 
 
 def test_a_licence_file_is_a_record_where_there_is_nothing_else(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from jobs.signals.licence import (
     NOASSERTION,
     UNKNOWN,
     all_of,
+    covered,
     effective,
     expression,
     is_file,
@@ -36,6 +37,11 @@ def text_of(distribution: str, name: str) -> bytes:
         ("# SPDX-License-Identifier: LicenseRef-Acme", "LicenseRef-Acme"),
         ("# SPDX-License-Identifier: Acme's own", NOASSERTION),
         ("# SPDX-License-Identifier: MIT AND", NOASSERTION),
+        ("/* Copyright 2020 Foo. SPDX-License-Identifier: GPL-3.0-only */", "GPL-3.0-only"),
+        ("# Foo's. SPDX-License-Identifier: GPL-3.0-only", "GPL-3.0-only"),
+        ("Copyright 2020 Foo. SPDX-License-Identifier: GPL-3.0-only", "GPL-3.0-only"),
+        ("int x; // SPDX-License-Identifier: GPL-3.0-only", "GPL-3.0-only"),
+        ('# SPDX-License-Identifier: "Acme"', NOASSERTION),
         (f"# SPDX-License-Identifier: {' AND '.join(['(MIT OR ISC)'] * 30)}", NOASSERTION),
     ],
 )  # fmt: skip
@@ -44,8 +50,33 @@ def test_a_files_own_line_wins(line: str, found: str) -> None:
     assert effective(text, "PSF-2.0", "MIT") == (found, "spdx_header")
 
 
-def test_a_string_in_a_program_about_licences_is_no_header() -> None:
-    text = 'LINE = "SPDX-License-Identifier: GPL-3.0-only"\n'
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("MIT\n# SPDX-License-Identifier: GPL-3.0-only", "GPL-3.0-only AND MIT"),
+        ("MIT */ /* SPDX-License-Identifier: GPL-3.0-only */", "GPL-3.0-only AND MIT"),
+        ("MIT OR ISC\nx = 1\n// Foo SPDX-License-Identifier: BSD-3-Clause",
+         "(BSD-3-Clause AND ISC) OR (BSD-3-Clause AND MIT)"),
+        ("MIT\n# SPDX-License-Identifier: Acme's own", NOASSERTION),
+        ("MIT\n# SPDX-License-Identifier: mit", "MIT"),
+        ("MIT\nLINE = 'SPDX-License-Identifier: GPL-3.0-only'", "MIT"),
+    ],
+)  # fmt: skip
+def test_all_of_a_files_own_lines_bind(text: str, found: str) -> None:
+    said = effective(f"# SPDX-License-Identifier: {text}\n", license_file="MIT")
+    assert said == (found, "spdx_header")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'LINE = "SPDX-License-Identifier: GPL-3.0-only"\n',
+        'write("// SPDX-License-Identifier: GPL-3.0-only")\n',
+        "# see `SPDX-License-Identifier:` above\n",
+        "# SPDX-License-Identifier:  \n",
+    ],
+)
+def test_a_program_about_licences_has_no_header(text: str) -> None:
     assert effective(text, "PSF-2.0") == ("PSF-2.0", "declared")
 
 
@@ -74,7 +105,8 @@ def test_what_a_licence_file_says() -> None:
     assert of_file(mit) == of_file(b"\xef\xbb\xbf\xff" + mit) == {"MIT"}
     assert of_file(apache) == {"Apache-2.0"}
     assert all_of([*of_file(mit), *of_file(apache), "MIT"]) == "Apache-2.0 AND MIT"
-    assert of_file(b"All rights reserved.") == of_file(b" " * LONGEST_FILE + mit) == set()
+    for unknown in (b"", b"Proprietary. All rights reserved.", b" " * LONGEST_FILE + mit):
+        assert of_file(unknown) == {NOASSERTION}
     assert all_of([]) == ""
 
 
@@ -82,13 +114,24 @@ def test_what_a_licence_file_says() -> None:
     ("name", "found"),
     [
         *((name, True) for name in ("LICENSE", "a/b/licence.md", "COPYING.txt", "License.rst",
-                                    "LICENSE-MIT", "LICENSE-APACHE.txt")),
-        *((name, False) for name in ("license.py", "copying.c", "license-check.js", "LICENSES/MIT",
-                                     "my-license", "unlicense", "LICENSE.json", "copying.gz")),
+                                    "LICENSE-MIT", "LICENSE-APACHE.txt", "LICENSE.GPL",
+                                    "COPYING.LESSER", "COPYING.LESSERv3", "COPYING3",
+                                    "LICENSE.Apache-2.0.txt", "x/MIT-LICENSE", "MIT-LICENSE.txt",
+                                    "LICENSE_1_0.txt", "LICENSE-2.0.txt", "UNLICENSE",
+                                    "LICENSES/MIT.txt", "a/LICENSES/dual/GPL-3.0-only.txt",
+                                    "LICENSES/MIT")),
+        *((name, False) for name in ("license.py", "copying.c", "license-check.js", "licenses/MIT",
+                                     "my-license", "LICENSE.json", "copying.gz", "LICENSE.pl",
+                                     "LICENSES/find.py", "MY-LICENSES/MIT", "mit.txt")),
     ],
 )  # fmt: skip
 def test_which_names_are_licence_files(name: str, found: bool) -> None:
     assert is_file(name) is found
+
+
+def test_which_folder_a_licence_file_covers() -> None:
+    names = {"LICENSE": ".", "a/b/COPYING": "a/b", "LICENSES/MIT.txt": ".", "a/LICENSES/x/Y": "a"}
+    assert {name: str(covered(name)) for name in names} == names
 
 
 @given(st.text(st.characters(codec=None), max_size=60))

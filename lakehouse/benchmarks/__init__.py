@@ -12,6 +12,7 @@ import ast
 import glob
 import gzip
 import hashlib
+import inspect
 import json
 import re
 import tomllib
@@ -209,15 +210,15 @@ def _task(spec: _Spec, line: str, where: str) -> Iterator[Task]:
         raise UserError(f"{where}: not JSON: {error}") from None
     yield Task(
         identity, said["prompt"], said["entry_point"], said["test"], said["program"],
-        tuple(_texts(spec.decontaminate, said)), language,
+        tuple(_texts(spec.decontaminate, said, where)), language,
     )  # fmt: skip
 
 
-def _texts(chosen: _Decontaminate, said: Mapping[str, str]) -> Iterator[Text]:
+def _texts(chosen: _Decontaminate, said: Mapping[str, str], where: str) -> Iterator[Text]:
     """The statement, its prose without the examples, that without its opening; the code."""
     statement = said["statement"]
     if chosen.statement_in == "docstring":
-        statement = _docstring(said["program"], said["entry_point"])
+        statement = _docstring(said["program"], said["entry_point"], where)
     elif chosen.statement_in == "comments":
         statement = "\n".join(_COMMENT.findall(statement))
     prose = _EXAMPLES.split(statement, maxsplit=1)[0]
@@ -228,10 +229,26 @@ def _texts(chosen: _Decontaminate, said: Mapping[str, str]) -> Iterator[Text]:
         yield Text("code", said["code"])
 
 
-def _docstring(code: str, function: str) -> str:
-    for node in ast.walk(ast.parse(code)):
+def _docstring(code: str, function: str, where: str) -> str:
+    """The function's docstring, or the first text that stands alone: code may precede it."""
+    try:
+        tree = ast.parse(code)
+    except (SyntaxError, ValueError) as error:  # the latter for a NUL character
+        raise UserError(
+            f"{where}: its program is not Python, so it has no docstring: {error}; in the "
+            "benchmark's TOML, set decontaminate.statement_in to whole or comments"
+        ) from None
+    for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef) and node.name == function:
-            return ast.get_docstring(node) or ""
+            return ast.get_docstring(node) or _first_text(node)
+    return ""
+
+
+def _first_text(function: ast.FunctionDef) -> str:
+    for node in function.body:
+        match node:
+            case ast.Expr(ast.Constant(str(text))):
+                return inspect.cleandoc(text)
     return ""
 
 

@@ -45,6 +45,26 @@ def test_human_eval_is_sought_by_docstring_its_prose_and_solution() -> None:
     assert code.text in task.canonical_solution
 
 
+def test_every_statement_of_human_eval_is_sought() -> None:
+    """Of HumanEval/115 the docstring follows an import inside the function."""
+    tasks = {t.task_id: t for t in benchmarks.load("human_eval").tasks}
+    assert [t for t in tasks.values() if "statement" not in {text.kind for text in t.texts}] == []
+    assert tasks["HumanEval/115"].texts[0].text.startswith("You are given a rectangular grid of w")
+
+
+def test_a_program_that_is_not_python_has_no_docstring(tmp_path: Path) -> None:
+    path = write(tmp_path / "items.jsonl", {"code": "print 'a'"})
+    own = tmp_path / "ours.toml"
+    own.write_text(
+        'reader = "jsonl"\nwhere = "items.jsonl"\nlicense = "MIT"\nid = "1"\n'
+        '[fields]\nprompt = ""\ncode = "{code}"\nentry_point = "f"\n'
+        '[decontaminate]\nstatement_in = "docstring"\n'
+    )
+    said = rf"benchmark ours: {path}:1: its program is not Python.*statement_in to whole"
+    with pytest.raises(UserError, match=said):
+        benchmarks.load(str(own))
+
+
 def write(path: Path, *records: dict[str, Any]) -> Path:
     path.write_text("".join(json.dumps(r) + "\n" for r in records))
     return path

@@ -58,7 +58,7 @@ def form(name: str, source: Source) -> Format | None:
     if source.format != "auto":
         return source.format
     ending = archives.ending(name)
-    return "source" if ending in source.languages else _ENDINGS.get(ending)
+    return "source" if ending in source.endings else _ENDINGS.get(ending)
 
 
 def is_known(name: str, source: Source) -> bool:
@@ -68,12 +68,24 @@ def is_known(name: str, source: Source) -> bool:
 
 def has_source_files(name: str, source: Source) -> bool:
     """Whether a file of that name is a source file, or may hold some."""
-    return archives.is_archive(name) or form(name, source) == "source"
+    return (
+        archives.is_archive(name) or form(name, source) == "source" or may_be_script(name, source)
+    )
+
+
+def may_be_script(name: str, source: Source) -> bool:
+    """Whether only the file's first line can tell: its name has no ending."""
+    return source.format == "auto" and form(name, source) is None and not archives.ending(name)
+
+
+def is_script(stream: IO[bytes]) -> bool:
+    """Whether the bytes to come name an interpreter."""
+    return stream.peek(2).startswith(b"#!")  # type: ignore[attr-defined, no-any-return]
 
 
 def endings(source: Source) -> list[str]:
     """The endings that tell a format, those of compression and archives aside."""
-    return [*_ENDINGS, *source.languages]
+    return [*_ENDINGS, *source.endings]
 
 
 def read(
@@ -111,7 +123,10 @@ def _whole(member: Member, source: Source, part: Part | None) -> Iterator[Found]
 
 
 def _records(member: Member, source: Source, part: Part | None) -> Iterator[Found]:
-    chosen = form(archives.named(member.name).rpartition("!")[2], source)
+    name = archives.named(member.name).rpartition("!")[2]
+    chosen = form(name, source)
+    if chosen is None and may_be_script(name, source) and is_script(member.stream):
+        chosen = "source"
     if chosen is None:
         remedy = "name its language or the format in the source's TOML, or ignore it there"
         yield member.name, Unusable("unknown ending", remedy, f"known: {endings(source)}")

@@ -110,7 +110,9 @@ def file_items(source: Source, _settings: Settings, _day: dt.date) -> list[str]:
     whole = [file for file in records if not file.fault]
     if not whole and (fault := records[0].fault):
         raise UserError(f"source {source.name}: {source.where}: {fault[0]}: {fault[1]}")
-    if not any(formats.is_known(file.name, source) for file in whole):
+    if not any(formats.is_known(file.name, source) for file in whole) and not any(
+        _is_script(file, source) for file in whole
+    ):
         raise UserError(
             f"source {source.name}: no file at {source.where} has a known ending; write `format` "
             f"in a TOML of your own, or use one of {', '.join(formats.endings(source))}"
@@ -136,6 +138,16 @@ def _licenses(found: Sequence[places.File]) -> dict[PurePosixPath, list[dict[str
 def _nearest(name: str, by_folder: Mapping[PurePosixPath, _Said], otherwise: _Said) -> _Said:
     """What stands for the file's own folder, or for the first above it that has something."""
     return next((by_folder[f] for f in PurePosixPath(name).parents if f in by_folder), otherwise)
+
+
+def _is_script(file: places.File, source: Source) -> bool:
+    if not formats.may_be_script(file.name, source):
+        return False
+    try:
+        with places.opened(file) as raw:
+            return formats.is_script(raw)
+    except Unusable:
+        return False
 
 
 def _parts(file: places.File, source: Source) -> list[formats.Part | None]:

@@ -71,8 +71,8 @@ class Source(_Data):
     """A preset's name, or a table."""
     language: str = ""
     """Of what no column and no ending tells the language of."""
-    languages: dict[str, str] = Field(default_factory=lambda: preset("languages"))
-    """Ending to language, for source files."""
+    languages: dict[str, str] = Field(default_factory=dict)
+    """Ending to language, for source files: its word, beside the endings of the preset."""
     license: str = UNKNOWN
     """SPDX identifier, for records that do not bear their own."""
     ignore: Names = (".git", ".hg", ".svn", "__pycache__")
@@ -92,9 +92,18 @@ class Source(_Data):
 
     def language_of(self, ending: str) -> str:
         """Its word on source files with that ending; empty where only the ending itself speaks."""
-        if "languages" not in self.model_fields_set and ending in self.languages:
-            return ""
-        return self.languages.get(ending, self.language)
+        otherwise = "" if ending in preset("languages") else self.language
+        return self.languages.get(ending, otherwise)
+
+    @property
+    def endings(self) -> dict[str, str]:
+        """Every ending that makes a source file, and its language."""
+        return preset("languages") | self.languages
+
+    @field_validator("languages")
+    @classmethod
+    def _lowered(cls, value: dict[str, str]) -> dict[str, str]:
+        return {ending.lower(): language for ending, language in value.items()}
 
     @field_validator("columns", mode="before")
     @classmethod

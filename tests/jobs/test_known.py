@@ -228,15 +228,46 @@ def test_the_ending_speaks_where_the_source_does_not(tmp_path: Path) -> None:
     assert {r["language_method"] for r in found.values()} == {"extension"}
 
 
-def test_a_sources_own_table_is_its_word(tmp_path: Path) -> None:
-    write(tmp_path, {"in/a.py": CODE, "in/b.pyx": CODE, "in/c.txt": CODE})
-    own = '[languages]\n".pyx" = "cython"\n".txt" = "Python"'
-    source = toml(tmp_path, f'where = "in"\nformat = "source"\nlanguage = "ruby"\n{own}')
+@pytest.mark.parametrize("form", ["auto", "source"])
+def test_a_sources_own_table_is_its_word_beside_the_preset(tmp_path: Path, form: str) -> None:
+    names = ("a.py", "b.pyx", "c.txt", "d.Rx", "e.ts")
+    write(tmp_path, {f"in/{name}": CODE for name in names})
+    own = '[languages]\n".pyx" = "cython"\n".txt" = "Python"\n".Rx" = "r"\n".ts" = "qt"'
+    source = toml(tmp_path, f'where = "in"\nformat = "{form}"\nlanguage = "ruby"\n{own}')
     assert {o: (r["language"], r["language_method"]) for o, r in rows(source).items()} == {
-        "a.py": ("ruby", "declared"),
+        "a.py": ("python", "extension"),
         "b.pyx": ("cython", "declared"),
         "c.txt": ("python", "declared"),
+        "d.Rx": ("r", "declared"),
+        "e.ts": ("qt", "declared"),
     }
+
+
+def test_an_ending_that_languages_share_is_told_apart(tmp_path: Path) -> None:
+    write(tmp_path, {"a.h": b"int x;\n", "b.h": b"namespace b {}\n", "c.H": b"#import <A/A.h>\n"})
+    assert [r["language"] for r in rows(tmp_path).values()] == ["c", "cpp", "objective-c"]
+
+
+SCRIPT = b"#!/usr/bin/env python3\nx = 1\n"
+
+
+@pytest.mark.parametrize("others", [{}, {"a.py": CODE}], ids=["alone", "beside others"])
+def test_a_file_without_an_ending_is_asked_for_its_interpreter(
+    tmp_path: Path, others: dict[str, bytes]
+) -> None:
+    files = {"bin/tool": SCRIPT, "notes": b"x = 1\n", "LICENSE": MIT, **others}
+    write(tmp_path, {**files, "f.zip": zipped(files)} if others else files)
+    found = rows(tmp_path)
+    for place in ("", "f.zip!") if others else ("",):
+        tool, notes = found[f"{place}bin/tool"], found[f"{place}notes"]
+        assert (tool["language"], tool["language_method"]) == ("python", "shebang")
+        assert (tool["license"], tool["content"]) == ("MIT", SCRIPT.decode())
+        assert notes["reason"] == "unknown ending"
+
+
+def test_a_folder_without_a_script_or_an_ending_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no file at .* has a known ending"):
+        read(write(tmp_path, {"notes": b"x = 1\n"}))
 
 
 # -- marks -------------------------------------------------------------------------------------

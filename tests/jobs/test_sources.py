@@ -20,7 +20,7 @@ def test_what_a_source_need_not_say(tmp_path: Path) -> None:
         "mine", "files", "auto", "utf-8", "unknown")  # fmt: skip
     assert source.where == str(tmp_path / "x")
     assert source.columns.code == ("code", "content", "text")
-    assert source.languages[".rs"] == "rust"
+    assert source.endings[".rs"] == "rust"
     assert not source.deal
 
 

@@ -48,7 +48,7 @@ _PACKED: dict[str, Callable[[Any], Any]] = {
     ".xz": lambda raw: _Streams(raw, lzma.LZMADecompressor),
     ".zst": lambda raw: pa.CompressedInputStream(raw, "zstd"),
 }
-_AGAIN = re.compile(r"~\d+$")
+_AGAIN = re.compile(r"(~\d+)+$")
 _TAR = {".tgz": ".gz", ".tbz2": ".bz2", ".txz": ".xz", ".tzst": ".zst"}
 
 
@@ -125,18 +125,33 @@ def members(
     else:
         yield Member(name, _unpacked(suffix, raw, _Budget(size)))
         return
-    seen: dict[str, int] = {}
+    places: dict[str, int] = {}
+    is_empty = True
     for inner, found in inside:
-        seen[inner] = seen.get(inner, 0) + 1  # a name may come twice: each has its own origin
-        place = f"{name}!{inner}" + (f"~{seen[inner]}" if seen[inner] > 1 else "")
+        place = f"{name}!{_apart(inner, places)}"
+        is_license = covered and licence.is_file(inner)
+        is_empty = is_empty and is_license
         if isinstance(found, Unusable):
             yield place, found
-        elif covered and licence.is_file(inner):
+        elif is_license:
             yield _license(place, inner, found)
         else:
             yield Member(place, found)
-    if all(covered and licence.is_file(inner) for inner in seen):
+    if is_empty:
         yield name, Unusable("empty file", "none: the archive has no file, licences aside")
+
+
+def _apart(inner: str, places: dict[str, int]) -> str:
+    """The name, numbered where it is taken: a member may really be called `a.py~2`.
+
+    `places`: those that are taken, with the number last given to another one of that name.
+    """
+    place = inner
+    while place in places:
+        places[inner] += 1
+        place = f"{inner}~{places[inner]}"
+    places[place] = 1
+    return place
 
 
 def _license(place: str, inner: str, stream: IO[bytes]) -> License | tuple[str, Unusable]:

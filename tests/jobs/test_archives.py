@@ -1,8 +1,11 @@
 """Archives that hold more or less than they say: whatever of them is not read has a row."""
 
 import bz2
+import io
 import lzma
 import tarfile
+import warnings
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -80,3 +83,25 @@ def test_a_member_that_claims_more_than_there_is_ends_its_archive(
     data = tarred({"a.jsonl": A})[:1024] + header + B.ljust(512, b"\n")
     expected = {"f.tar!a.jsonl:1": "", **said, "f.tar and what follows": DAMAGED}
     assert seen(tmp_path, "f.tar", data) == expected
+
+
+@pytest.mark.parametrize(
+    ("names", "origins"),
+    [
+        (["a.jsonl", "a.jsonl", "a.jsonl~2"], ["a.jsonl", "a.jsonl~2", "a.jsonl~2~2"]),
+        (["a.jsonl~2", "a.jsonl", "a.jsonl"], ["a.jsonl~2", "a.jsonl", "a.jsonl~3"]),
+        (["a.jsonl", "a.jsonl~2", "a.jsonl", "a.jsonl~2", "a.jsonl"],
+         ["a.jsonl", "a.jsonl~2", "a.jsonl~3", "a.jsonl~2~2", "a.jsonl~4"]),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("line", [A, b"{oops", b""])
+def test_members_of_one_name_and_those_so_numbered_have_an_origin_each(
+    tmp_path: Path, names: list[str], origins: list[str], line: bytes
+) -> None:
+    sink = io.BytesIO()
+    with zipfile.ZipFile(sink, "w") as archive, warnings.catch_warnings(action="ignore"):
+        for name in names:
+            archive.writestr(name, line)
+    reason = {A: "", b"": "empty file"}.get(line, "invalid JSON")
+    found = seen(tmp_path, "f.zip", sink.getvalue())
+    assert found == {f"f.zip!{origin}" + (":1" if line else ""): reason for origin in origins}

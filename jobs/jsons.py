@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import IO, Any, Literal
 
 from jobs.records import Unusable
@@ -49,12 +50,22 @@ def layout(head: str, lines: bool) -> Literal["lines", "array", "value"]:
     first, *more = [line.strip() for line in head.split("\n") if line.strip()] or [""]
     if first.startswith("["):
         opens = first[1:].lstrip()[:1] in ("", "{", "[", '"')  # a line of a log may begin so, too
-        return "lines" if lines and (not opens or (more and _is_json(first))) else "array"
+        apart = not opens or (more and _is_json(first)) or _stand_alone(more)
+        return "lines" if lines and apart else "array"
     if lines or not more or _is_json(first):
         return "lines"
     if first != "{" and any(line.startswith("{") and _is_json(line) for line in more):
         return "lines"  # the first of them are broken
     return "value"
+
+
+def _stand_alone(lines: list[str]) -> bool:
+    """Whether most of these are records, not elements of an array: no comma sets them apart."""
+    records = [
+        line for line, after in pairwise([*lines, ""])
+        if line.startswith("{") and not after.startswith((",", "]")) and _is_json(line)
+    ]  # fmt: skip
+    return 2 * len(records) > len(lines)
 
 
 def _is_json(text: str) -> bool:

@@ -41,6 +41,8 @@ MAX_RATIO = 200
 DAMAGED = (OSError, EOFError, ValueError, RuntimeError, NotImplementedError, zlib.error,
            lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError, pa.ArrowException)  # fmt: skip
 """What libraries raise on a file that is not what its name says, or that is cut short."""
+FAULTS = (Unusable, *DAMAGED)
+"""The same, and what is said here: all that keeps a file from being read on."""
 
 _PACKED: dict[str, Callable[[Any], Any]] = {
     ".gz": lambda raw: gzip.GzipFile(fileobj=raw),
@@ -97,7 +99,7 @@ def licenses(name: str, raw: IO[bytes], size: int) -> dict[PurePosixPath, str]:
     A LICENSE may lie behind the files that it covers, and an archive is read as a stream.
     """
     found: dict[PurePosixPath, set[str]] = {}
-    with suppress(Unusable, *DAMAGED):  # who reads its members will say so
+    with suppress(*FAULTS):  # who reads its members will say so
         for each in members(name, raw, size):
             if isinstance(each, License):
                 folder = licence.covered(each.name)
@@ -121,9 +123,9 @@ def members(
     if suffix == ".zip":
         inside = _zipped(raw, size)
     elif is_archive(name):
-        inside = _tarred(_unpacked(_TAR.get(suffix, suffix), raw, _Budget(size)))
+        inside = _tarred(_unpacked(_TAR.get(suffix, suffix), raw, Budget(size)))
     else:
-        yield Member(name, _unpacked(suffix, raw, _Budget(size)))
+        yield Member(name, _unpacked(suffix, raw, Budget(size)))
         return
     places: dict[str, int] = {}
     is_empty = True
@@ -157,9 +159,7 @@ def _apart(inner: str, places: dict[str, int]) -> str:
 def _license(place: str, inner: str, stream: IO[bytes]) -> License | tuple[str, Unusable]:
     try:
         return License(inner, stream.read(licence.LONGEST_FILE))
-    except Unusable as fault:
-        return place, fault
-    except DAMAGED as error:
+    except FAULTS as error:
         return place, damaged(error)
 
 
@@ -167,7 +167,7 @@ _Inside = Iterator[tuple[str, IO[bytes] | Unusable]]
 
 
 def _zipped(raw: IO[bytes], size: int) -> _Inside:
-    whole = _Budget(size, MAX_MEMBERS)
+    whole = Budget(size, MAX_MEMBERS)
     with zipfile.ZipFile(raw) as archive:
         for info in archive.infolist():
             name = printable(info.filename)
@@ -186,7 +186,7 @@ def _zipped(raw: IO[bytes], size: int) -> _Inside:
                     yield name, damaged(error)
                     continue
                 with stream:
-                    budget = _Budget(info.compress_size)
+                    budget = Budget(info.compress_size)
                     plain = io.BufferedReader(_Limited(stream, budget, whole))
                     yield name, _unpacked(_suffix(name), plain, budget)
         if min((info.header_offset for info in archive.infolist()), default=archive.start_dir) > 0:
@@ -228,7 +228,7 @@ def _tarred(stream: IO[bytes]) -> _Inside:
                 member = archive.extractfile(info)
                 assert member is not None  # it is a file
                 plain = io.BufferedReader(_Limited(member))
-                yield name, _unpacked(_suffix(name), plain, _Budget(info.size))
+                yield name, _unpacked(_suffix(name), plain, Budget(info.size))
         while rest := archive.fileobj.read(1 << 16):
             if rest.strip(b"\0"):
                 yield "(after its end)", _surplus("data after the archive's end")
@@ -266,7 +266,9 @@ def _suffix(name: str) -> str:
 
 
 def damaged(error: Exception) -> Unusable:
-    """The one wording for a file that is not what its name says."""
+    """The one wording for a file that is not what its name says; what has its own keeps it."""
+    if isinstance(error, Unusable):
+        return error
     return Unusable("file is damaged or cut short",
                     "fetch it again; what could be read of it is kept",
                     f"{type(error).__name__}: {error}")  # fmt: skip
@@ -323,13 +325,14 @@ class _Streams(io.RawIOBase):
 # -- how far things may expand -----------------------------------------------------------------
 
 
-class _Budget:
+class Budget:
     """How many bytes may still come out of what is packed."""
 
     def __init__(self, packed: int, plain: int = MAX_PLAIN) -> None:
         self._packed, self._plain, self._seen = packed, plain, 0
 
     def spend(self, n: int) -> None:
+        """Count these; `Unusable` where they are more than may come."""
         self._seen += n
         if self._seen > max(self._plain, MAX_RATIO * self._packed):
             raise Unusable(
@@ -341,7 +344,7 @@ class _Budget:
 class _Limited(io.RawIOBase):
     """A stream that ends with its budgets."""
 
-    def __init__(self, stream: IO[bytes], *budgets: _Budget) -> None:
+    def __init__(self, stream: IO[bytes], *budgets: Budget) -> None:
         # read() would go on to where a file was cut, and lose what comes before that
         self._read = getattr(stream, "read1", stream.read)
         self._budgets = budgets
@@ -358,7 +361,7 @@ class _Limited(io.RawIOBase):
         return len(piece)
 
 
-def _unpacked(suffix: str, raw: IO[bytes], budget: _Budget) -> IO[bytes]:
+def _unpacked(suffix: str, raw: IO[bytes], budget: Budget) -> IO[bytes]:
     if suffix not in _PACKED:
         return raw
     return io.BufferedReader(_Limited(_PACKED[suffix](raw), budget), 1 << 18)

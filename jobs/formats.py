@@ -15,6 +15,7 @@ import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import islice
 from typing import IO, Any
 
@@ -22,7 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jobs import archives, jsons
-from jobs.archives import DAMAGED, Member, damaged
+from jobs.archives import DAMAGED, FAULTS, Budget, Member, damaged
 from jobs.records import Unusable
 from jobs.sources import Format, Source
 
@@ -32,8 +33,10 @@ SPLIT = 64 * 2**20
 """Bytes from which a file is read in parts, by several workers."""
 BLOCK = 2**20
 """Bytes that are looked through at a time for where lines begin."""
-_ROWS = 256
-"""Rows of Parquet that are in memory at a time."""
+_ROWS = 16
+"""Rows of Parquet that are in memory at a time, at most: a few bytes may stand for a large cell."""
+_NO_VALUE = (ValueError, OverflowError, KeyError)
+"""What Arrow raises on a cell that Python has no value for: KeyError of an unknown time zone."""
 
 Found = tuple[str, Any]
 """A place in the file, and what is there: a dict (a record), a string (a source file), why not."""
@@ -102,9 +105,7 @@ def read(
                 yield from _whole(member, source, part)
             elif isinstance(member, tuple):
                 yield member
-    except Unusable as fault:
-        yield f"{name} and what follows", fault
-    except DAMAGED as error:
+    except FAULTS as error:
         yield f"{name} and what follows", damaged(error)
 
 
@@ -116,9 +117,7 @@ def _whole(member: Member, source: Source, part: Part | None) -> Iterator[Found]
             yield place, value
         if not place and part is None:
             yield member.name, Unusable("empty file", "none: there is no record in it")
-    except Unusable as fault:
-        yield f"{place or member.name} and what follows", fault
-    except DAMAGED as error:
+    except FAULTS as error:
         yield f"{place or member.name} and what follows", damaged(error)
 
 
@@ -327,7 +326,8 @@ def _parquet(member: Member, wanted: Sequence[str], part: Part | None) -> Iterat
         if not stream.seekable():  # the footer comes last: what was packed goes through a file
             shutil.copyfileobj(stream, spool, 1 << 20)
             stream = spool
-        if not stream.seek(0, io.SEEK_END):
+        size = stream.seek(0, io.SEEK_END)
+        if not size:
             return
         file = pq.ParquetFile(
             stream, pre_buffer=False, buffer_size=1 << 20, page_checksum_verification=True
@@ -335,32 +335,68 @@ def _parquet(member: Member, wanted: Sequence[str], part: Part | None) -> Iterat
         names = file.schema_arrow.names
         _distinct(names)
         known = [name for name in names if name in wanted]
+        budget = Budget(size)
         start, number, count = part or (0, 0, file.num_row_groups)
         for group in range(start, start + count):
             end = number + file.metadata.row_group(group).num_rows
             try:
-                for batch in file.iter_batches(_ROWS, row_groups=[group], columns=known):
+                at_once = _at_once(file.metadata.row_group(group), known)
+                for batch in file.iter_batches(at_once, row_groups=[group], columns=known):
                     for value in _rows(batch):
+                        budget.spend(_length(value))
                         # a row without any such column shows which ones there are
                         yield f"{member.name}#{number}", value if known else dict.fromkeys(names)
                         number += 1
                 if number < end:
                     raise EOFError("there are fewer rows than the file says")
-            except DAMAGED as error:
+            except FAULTS as error:
                 yield f"{member.name}#{number} to #{end - 1}", damaged(error)
             number = end
         if part is None and number != file.metadata.num_rows:
             raise EOFError(f"of {file.metadata.num_rows} rows, {number} are there")
 
 
-def _rows(batch: pa.RecordBatch) -> list[Any]:
+def _at_once(group: Any, known: Sequence[str]) -> int:
+    """How many rows of a row group to read at once; `Unusable` if its columns expand too much."""
+    columns = [group.column(n) for n in range(group.num_columns)]
+    wanted = [
+        c for c in columns if f"{c.path_in_schema}.".startswith(tuple(f"{n}." for n in known))
+    ]
+    size = sum(column.total_uncompressed_size for column in wanted)
+    Budget(sum(column.total_compressed_size for column in wanted)).spend(size)
+    fitting: int = MAX_RECORD * group.num_rows // max(1, size)
+    return max(1, min(_ROWS, fitting))
+
+
+def _rows(batch: pa.RecordBatch) -> Iterator[Any]:
+    """Every row; one by one where they are large, or one is bad: its neighbours are not."""
+    if batch.nbytes <= MAX_RECORD:
+        with suppress(*_NO_VALUE):
+            yield from batch.to_pylist()
+            return
+    for n in range(batch.num_rows):
+        yield _or_fault(partial(_row, batch.slice(n, 1)))
+
+
+def _row(alone: pa.RecordBatch) -> Any:
     try:
-        return batch.to_pylist()  # type: ignore[no-any-return]
-    except (ValueError, OverflowError) as error:
-        if batch.num_rows > 1:  # one cell is bad: its neighbours are not
-            return [_rows(batch.slice(n, 1))[0] for n in range(batch.num_rows)]
+        (row,) = alone.to_pylist()
+    except _NO_VALUE as error:
         reason = "not UTF-8" if isinstance(error, UnicodeDecodeError) else "wrong type"
-        return [Unusable(reason, "repair the row's text", error)]
+        raise Unusable(reason, "repair the row's text", error) from None
+    for name, cell in row.items():
+        if (length := _length(cell)) > MAX_RECORD:
+            evidence = f"{name}: {length} characters"
+            raise Unusable("too long", f"cut it below {MAX_RECORD} characters", evidence)
+    return row
+
+
+def _length(cell: Any) -> int:
+    """The characters of all text in a cell or row, that of its lists and structs included."""
+    if isinstance(cell, str | bytes):
+        return len(cell)
+    inner = cell.values() if isinstance(cell, dict) else cell
+    return sum(map(_length, inner)) if isinstance(cell, dict | list | tuple) else 0
 
 
 def _distinct(names: Sequence[str]) -> None:

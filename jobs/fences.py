@@ -1,8 +1,8 @@
 """Finding the code in an answer: CommonMark fences, or an answer that is code without one.
 
-What is not done (method, section 4): an unclosed fence does not lose its last character, an empty
-or shell block is not "the code", prose that happens to parse is not Python, and a fence's info
-string is a language only if it is a known one. The names and patterns are fences.toml.
+What is not done (method, section 4): an unclosed fence does not lose its last character, a block
+that is empty, data, or typed at a shell is not "the code", prose that happens to parse is not
+Python, and a fence's info string is a language only if it is a known one. Patterns: fences.toml.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Any
 from markdown_it import MarkdownIt
 
 from jobs import units
+from jobs.signals.language import normalised
 from jobs.units import Unit
 
 _WORKS = (
@@ -34,22 +35,31 @@ def of_answer(answer: str, language: str = "") -> Unit | None:
 
     `language` is the document's own, for a fence that names none.
     """
-    rules = _rules()
-    for token in MarkdownIt("commonmark").parse(answer):
-        if token.type == "fence" and token.content.strip():
-            info = re.split(r"[\s{]", token.info.strip().lower(), maxsplit=1)[0]
-            if info in rules["not_code"]:
-                continue
-            named = rules["aliases"].get(info, info)
-            block = units.whole(token.content, named if named in rules["languages"] else language)
-            above = (token.map or [0])[0] + 1
-            return replace(
-                block, language=block.language or ("python" if is_python(block.text) else ""),
-                start_line=block.start_line + above, end_line=block.end_line + above,
-            )  # fmt: skip
+    blocks = [
+        (re.split(r"[\s{]", token.info.strip().lower(), maxsplit=1)[0], token)
+        for token in MarkdownIt("commonmark").parse(answer)
+        if token.type == "fence" and token.content.strip()
+    ]
+    usable = [(tag, token) for tag, token in blocks if _is_code(tag, token.content, language)]
+    for tag, token in usable:
+        block = units.whole(token.content, normalised(tag) if tag else language)
+        above = (token.map or [0])[0] + 1
+        return replace(
+            block, language=block.language or ("python" if is_python(block.text) else ""),
+            start_line=block.start_line + above, end_line=block.end_line + above,
+        )  # fmt: skip
     block = units.whole(answer, "")
     found = None if "```" in answer else unfenced(block.text)
     return replace(block, language=found) if found else None
+
+
+def _is_code(tag: str, text: str, language: str) -> bool:
+    """Whether a block may be the code: not data, nor what is typed at a shell."""
+    if tag:
+        wanted = normalised(language) or None  # a shell's block is code in a corpus of scripts
+        return tag not in _rules()["not_code"] or normalised(tag) == wanted
+    typed = _rules()["typed"]
+    return not all(re.match(typed, line) for line in text.splitlines() if line.strip())
 
 
 def unfenced(text: str) -> str | None:

@@ -61,6 +61,35 @@ def test_defect_2_an_unclosed_long_or_empty_fence_loses_nothing(answer: str, tex
 
 
 @pytest.mark.parametrize(
+    ("answer", "language"),
+    [
+        ("```\npip install numpy\n$ cd x\n```\n```python\nx = 1\n```", "python"),
+        ('```json\n{"a": 1}\n```\n```python\nx = 1\n```', "python"),
+        ("```yaml\na: 1\n```\n```\nx = 1\n```", "python"),
+        ("```kt\nx = 1\n```", "kotlin"),
+        ("```cs\nx = 1\n```", "csharp"),
+    ],
+    ids=["typed", "json", "yaml", "kt", "cs"],
+)
+def test_defect_2_data_and_what_is_typed_at_a_shell_is_passed_over(
+    answer: str, language: str
+) -> None:
+    """It took the first block, whatever it was, as the document's language."""
+    code = fences.of_answer(answer, "python")
+    assert code is not None
+    assert (code.language, code.text) == (language, "x = 1")
+    script = fences.of_answer("```sh\nls\n```", "bash")
+    assert script is not None
+    assert script.language == "bash"
+    assert fences.of_answer('```json\n{"a": 1}\n```', "python") is None
+
+
+def test_blank_lines_cost_nothing() -> None:
+    """A pattern that crosses lines from the start of each takes hours on this."""
+    assert fences.of_answer("Sure, here it is." + "\n" * 300_000 + "bye") is None
+
+
+@pytest.mark.parametrize(
     ("text", "language"),
     [
         ("SELECT name\nFROM users\nWHERE id = 1;", "sql"),

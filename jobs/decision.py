@@ -47,10 +47,14 @@ def decide(
             f"{c.suite}: {f.expectation} on {f.column}: {f.observed[:300]}" for c, f in critical
         )
         where = " and ".join(
-            f"lake sql \"SELECT * FROM {name} WHERE ds = '{run.partition}'\""
-            for name in dict.fromkeys(TABLES.get(c.suite, c.table).full_name for c, _ in critical)
+            f'lake sql "SELECT * FROM {t.full_name}{_of(run, t)}"'
+            for t in dict.fromkeys(TABLES.get(c.suite, c.table) for c, _ in critical)
         )
         raise GateError(
             f"{len(critical)} of {len(found)} expectations failed on {run.partition}: {named}. "
             f"Gold is unchanged; see the rows by {where}, and docs/operations.md for what to do"
         )
+
+
+def _of(run: Run, table: Table) -> str:
+    return f" WHERE ds = '{run.partition}'" if table.partition else ""

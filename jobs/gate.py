@@ -11,51 +11,16 @@ staging, where it can be queried, and gold does not move.
 
 from __future__ import annotations
 
-import datetime as dt
 import json
-from typing import Any
 
 from expectations.check import Finding, check, suite
 from expectations.structural import of_table
+from jobs.balance import balanced
 from jobs.decision import Checked, decide
 from jobs.scope import Scope, versions
-from lakehouse.books import rejected_by
 from lakehouse.command import entry
-from lakehouse.errors import ServiceError
 from lakehouse.run import Counts, Run, Stage
 from lakehouse.tables import JOB_RUNS, QUALITY_RESULTS, STAGED
-
-
-def books(run: Run) -> list[dict[str, Any]]:
-    """The newest finished run of each stage and day so far, and the rejected rows held for it."""
-    newest: dict[str, dict[str, Any]] = {}
-    for row in run.lake.read(JOB_RUNS, {"ds": run.partition, "status": "done"}).to_pylist():
-        held = newest.get(row["stage"])
-        if held is None or row["finished_at"] > held["finished_at"]:
-            newest[row["stage"]] = row
-    held_by = rejected_by(run.lake, "stage", {"ds": run.partition})
-    for stage, row in newest.items():
-        if row["rows_rejected"] != held_by.get(stage, 0):
-            _require_finished(run, stage, row["finished_at"])
-    names = ("stage", "rows_in", "rows_kept", "rows_rejected")
-    return [
-        {**{n: row[n] for n in names}, "held": held_by.get(stage, 0)}
-        for stage, row in sorted(newest.items())
-    ]
-
-
-def _require_finished(run: Run, stage: str, since: dt.datetime) -> None:
-    """ServiceError if a run of the stage, of whatever day, broke off after this day's last one."""
-    later = [
-        r for r in run.lake.read(JOB_RUNS, {"stage": stage}).to_pylist()
-        if r["status"] != "done" and r["started_at"] > since
-    ]  # fmt: skip
-    if later:
-        day = max(later, key=lambda r: r["started_at"])["ds"]
-        raise ServiceError(
-            f"{stage} {day} has not finished: its rejected rows of {run.partition} are written, "
-            f"their count is not. Run {stage} for {day} again, then the gate. Gold is unchanged"
-        )
 
 
 def main(run: Run) -> Counts:
@@ -66,12 +31,7 @@ def main(run: Run) -> Counts:
     found: list[Finding] = []
     if total:
         found = check(staged, of_table(STAGED) + suite(STAGED.full_name), "pair_id")
-    ledger = run.spark.createDataFrame(
-        books(run), "stage STRING, rows_in LONG, rows_kept LONG, rows_rejected LONG, held LONG"
-    )
-    balanced = check(ledger, suite(JOB_RUNS.full_name), "stage")
-    checked = [Checked(STAGED.full_name, STAGED, found),
-               Checked(JOB_RUNS.full_name, STAGED, balanced)]  # fmt: skip
+    checked = [Checked(STAGED.full_name, STAGED, found), balanced(run, STAGED)]
     decide(run, checked, scope.teacher["model_id"], scope.prompts.version)
     return Counts(total, total, 0)
 

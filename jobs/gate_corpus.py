@@ -2,11 +2,11 @@
 
     python -m jobs.gate_corpus --partition 2026-11-01 --profile tiny
 
-Great Expectations over the day's rows of bronze.documents, silver.duplicates, silver.snippets and
-ops.contamination_hits (those of snippets): structure (from the tables' declarations), meaning
-(expectations/TABLE.json), and the day's figures beside those of the days before it
-(expectations/trailing_days.json). A failing critical expectation is exit code 3: the day is not
-announced, and no instruction is written for it.
+Great Expectations over what this flow wrote for the day, in all of its tables (and over all of
+silver.similar_contents, which has no days): structure (from the tables' declarations), meaning
+(expectations/TABLE.json), the books of the flow's stages (expectations/ops.job_runs.json), and the
+day's figures beside those of the days before it (expectations/trailing_days.json). A failing
+critical expectation is exit code 3: the day is not announced, and no instruction is written for it.
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ from functools import reduce
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column as SparkColumn
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from expectations.check import Finding, check, suite
 from expectations.structural import Expectation, of_table
+from jobs.balance import balanced
 from jobs.decision import Checked, decide
 from lakehouse.books import history
 from lakehouse.command import entry
@@ -32,20 +34,35 @@ from lakehouse.tables import (
     CONTAMINATION,
     DOCUMENTS,
     DUPLICATES,
+    JOB_RUNS,
     QUALITY_RESULTS,
+    REJECTED,
+    SIMILAR,
+    SKETCHES,
     SNIPPETS,
+    TAKEOVERS,
+    UNITS,
     Table,
 )
+from lakehouse.tables.declaration import Column
 
 if TYPE_CHECKING:
     from lakehouse.delta import Lake
     from lakehouse.settings import Settings
 
-CHECKED = {
+STAGES = ("ingest", "deduplicate", "extract", "decontaminate")
+"""Those of this flow, whose books and rejected rows are checked."""
+MEASURED = {
     DOCUMENTS: "document_id", DUPLICATES: "document_id", SNIPPETS: "snippet_id",
     CONTAMINATION: "row_id",
 }  # fmt: skip
-"""The tables, and the column by which failing rows are named."""
+"""What later stages read and the bands count, and the column by which failing rows are named."""
+FOLLOWING = {
+    SKETCHES: "document_id", SIMILAR: "content_a", TAKEOVERS: "document_id", UNITS: "document_id",
+    REJECTED: "row_id",
+}  # fmt: skip
+"""The rest. They move with the others, so that they wake no day by themselves."""
+CHECKED = MEASURED | FOLLOWING
 BANDS = "trailing_days"
 MEASURES: dict[str, tuple[str, str]] = {
     "documents": (DOCUMENTS.full_name, ""),
@@ -56,7 +73,8 @@ MEASURES: dict[str, tuple[str, str]] = {
 }
 """What is compared with the days before: a count of rows, or one over another."""
 _TEXTS = {"instruction", "content", "code", "docstring"}
-_ENOUGH_TEXT = 100
+_ENOUGH = 96
+"""Characters of a text, or bytes: whole hashes of 4 and of 8."""
 
 Figures = Mapping[str, int]
 """Rows by table, and ingest's records and rejected rows; of one day."""
@@ -67,26 +85,36 @@ def main(run: Run) -> Counts:
     limits = {"threshold": run.settings.deduplicate.threshold}
     found, total = [], 0
     for table, row_id in CHECKED.items():
-        rows = _rows(run, table, [run.partition]).select(*map(_cut, table.column_names))
+        rows = _rows(run, table, [run.partition]).select(*map(_cut, table.columns))
         rows = rows.localCheckpoint()
         if count := rows.count():
             rules = of_table(table) + suite(table.full_name)
             found.append(Checked(table.full_name, table, check(rows, rules, row_id, limits)))
-            total += count
+            total += count if table in MEASURED else 0
+    found.append(balanced(run, DOCUMENTS, STAGES))
     found.append(Checked(BANDS, DOCUMENTS, _beside_trailing_days(run)))
     decide(run, found)
     return Counts(total, total, 0)
 
 
 def _rows(run: Run, table: Table, days: Collection[dt.date]) -> DataFrame:
-    """The table's rows of these days; of the ledger those of snippets, which this flow writes."""
-    rows = run.table(table).where(F.col("ds").isin([F.lit(d) for d in days]))
-    return rows.where("row_kind = 'snippet'") if table == CONTAMINATION else rows
+    """The table's rows of these days, if it has days; of tables of all flows this flow's."""
+    rows = run.table(table)
+    if table.partition:
+        rows = rows.where(F.col("ds").isin([F.lit(d) for d in days]))
+    if table == CONTAMINATION:
+        return rows.where("row_kind = 'snippet'")
+    return rows.where(F.col("stage").isin(*STAGES)) if table == REJECTED else rows
 
 
-def _cut(name: str) -> Column:
-    """A column; of a text only its beginning: the rules ask whether it is there."""
-    return F.left(F.trim(name), F.lit(_ENOUGH_TEXT)).alias(name) if name in _TEXTS else F.col(name)
+def _cut(column: Column) -> SparkColumn:
+    """A column; of texts and bytes only the beginning: the rules ask whether they are there."""
+    whole = F.col(column.name)
+    if column.type == "BINARY":
+        return F.substring(whole, 1, _ENOUGH).alias(column.name)
+    if column.type == "STRING" and column.name in _TEXTS:
+        return F.left(F.trim(whole), F.lit(_ENOUGH)).alias(column.name)
+    return whole
 
 
 # -- the days before -------------------------------------------------------------------------------
@@ -118,14 +146,14 @@ def figures(run: Run, days: Sequence[dt.date]) -> dict[dt.date, Figures]:
     """What these days hold, by day."""
     counted = reduce(DataFrame.union, [
         _rows(run, table, days).groupBy("ds").count().withColumn("of", F.lit(table.full_name))
-        for table in CHECKED
+        for table in MEASURED
     ]).collect()  # fmt: skip
     ingested = history(run.lake, "ingest").done
     found: dict[dt.date, Figures] = {}
     for day in days:
         read = ingested.get(day, {"rows_in": 0, "rows_rejected": 0})
         found[day] = {
-            **{t.full_name: 0 for t in CHECKED},
+            **{t.full_name: 0 for t in MEASURED},
             **{r["of"]: r["count"] for r in counted if r["ds"] == day},
             "records": read["rows_in"], "rejected": read["rows_rejected"],
         }  # fmt: skip
@@ -168,16 +196,20 @@ def _hits(lake: Lake, _settings: Settings, _day: dt.date) -> dict[str, str]:
             for day, rows in found.items()}  # fmt: skip
 
 
+def _none(_lake: Lake, _settings: Settings, _day: dt.date) -> dict[str, str]:
+    return {}
+
+
 def _rules(settings: Settings) -> str:
     """The suites, and how far back is looked; a day that is accepted was red and runs anyway."""
-    suites = [suite(name) for name in (*(t.full_name for t in CHECKED), BANDS)]
+    suites = [suite(name) for name in (*(t.full_name for t in (*CHECKED, JOB_RUNS)), BANDS)]
     window = settings.gate_corpus.model_dump(exclude={"accepted"})
     return json.dumps([suites, window])
 
 
 STAGE = Stage(
     "gate_corpus", main, reads=(*CHECKED,), writes=(QUALITY_RESULTS,), settings=("deduplicate",),
-    narrowed={CONTAMINATION: _hits}, depends=_rules,
+    narrowed={CONTAMINATION: _hits, **dict.fromkeys(FOLLOWING, _none)}, depends=_rules,
 )  # fmt: skip
 
 if __name__ == "__main__":

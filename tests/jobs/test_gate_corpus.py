@@ -17,12 +17,19 @@ from lakehouse.delta import Lake
 from lakehouse.errors import GateError
 from lakehouse.run import execute
 from lakehouse.settings import load
+from lakehouse.stages import of_flow
 from lakehouse.tables import (
     CONTAMINATION,
     DOCUMENTS,
     DUPLICATES,
+    JOB_RUNS,
     QUALITY_RESULTS,
+    REJECTED,
+    SIMILAR,
+    SKETCHES,
     SNIPPETS,
+    TAKEOVERS,
+    UNITS,
     Table,
 )
 
@@ -70,7 +77,40 @@ def hit(n: int, row_kind: str = "snippet") -> Row:
     }  # fmt: skip
 
 
-GOOD = {DOCUMENTS: document, DUPLICATES: duplicate, SNIPPETS: snippet, CONTAMINATION: hit}
+def rejection(n: int) -> Row:
+    return {
+        "ds": DAY, "stage": "ingest", "row_id": sha(n), "source": "s", "origin": f"{n}.py",
+        "reason": "empty", "remedy": "none", "rule_version": "ingest/4", "evidence": "{}",
+    }  # fmt: skip
+
+
+def unit(n: int) -> Row:
+    found = {c: v for c, v in snippet(n).items() if c in UNITS.content}
+    return {**found, "place": 0, "chars": 5, "reason": "", "remedy": "", "made_from": "m"}
+
+
+def sketch(n: int) -> Row:
+    return {
+        "ds": DAY, "source": "s", "document_id": sha(n), "content": n, "n_shingles": 1,
+        "bands": b"8 bytes." * 20, "shingles": b"four", "made_from": "m",
+    }  # fmt: skip
+
+
+def alike(n: int) -> Row:
+    return {"content_a": 10**9 + n, "content_b": 10**10, "similarity": 0.8}
+
+
+def takeover(n: int) -> Row:
+    return {
+        "ds": DAY, "source": "s", "document_id": sha(n), "taken_over_by": sha(0),
+        "taken_over_ds": DAY,
+    }  # fmt: skip
+
+
+GOOD = {
+    DOCUMENTS: document, DUPLICATES: duplicate, SNIPPETS: snippet, CONTAMINATION: hit,
+    REJECTED: rejection, UNITS: unit, SKETCHES: sketch, SIMILAR: alike, TAKEOVERS: takeover,
+}  # fmt: skip
 FAULTS: dict[Table, dict[str, Row]] = {
     DOCUMENTS: {
         "expect_column_values_to_be_in_set on kind": {"kind": "prose"},
@@ -107,6 +147,33 @@ FAULTS: dict[Table, dict[str, Row]] = {
         "the evidence names a span": {"evidence": "{}"},
         "required columns are filled": {"benchmark": None},
     },
+    REJECTED: {
+        "expect_column_values_to_be_in_set on stage": {"stage": "guess"},
+        "a rejected row says why and what to do": {"remedy": " "},
+        "the evidence is JSON": {"evidence": "{"},
+        "required columns are filled": {"reason": None},
+    },
+    UNITS: {
+        "expect_column_values_to_be_in_set on kind": {"kind": "prose"},
+        "expect_column_values_to_be_between on n_tokens": {"n_tokens": -1},
+        "a unit has a place and a span of lines": {"end_line": 0},
+        "a unit is code, or has a reason and a remedy": {"code": ""},
+        "required columns are filled": {"license": None},
+    },
+    SKETCHES: {
+        "expect_column_values_to_be_between on n_shingles": {"n_shingles": -1},
+        "bands and shingles are whole hashes": {"bands": b"half"},
+        "required columns are filled": {"content": None},
+    },
+    SIMILAR: {
+        "expect_column_values_to_be_between on similarity": {"similarity": 1.5},
+        "the lower content comes first": {"content_b": 1},
+        "required columns are filled": {"similarity": None},
+    },
+    TAKEOVERS: {
+        "another document took over that came no later": {"taken_over_ds": DAY + dt.timedelta(1)},
+        "required columns are filled": {"taken_over_by": None},
+    },
 }  # fmt: skip
 
 
@@ -139,11 +206,37 @@ def test_each_fault_fails_its_rule_alone_and_is_named(spark: Any, table: Table) 
     assert len(unique) == 1
     for name, n in [*zip(faults, spoilt, strict=True), (unique[0], 2)]:
         assert failed[name].severity == "critical"
-        named = {m for m in (1, 2, *spoilt) if sha(m) in failed[name].observed}
+        shown = {m: str(GOOD[table](m)[CHECKED[table]]) for m in (1, 2, *spoilt)}
+        named = {m for m, row_id in shown.items() if row_id in failed[name].observed}
         assert named == {n}, (name, failed[name].observed)
     if table == DUPLICATES:  # a limit that is a setting is shown as it was
         threshold = failed["expect_column_values_to_be_between on similarity"].threshold
         assert json.loads(threshold)["min_value"] == 0.7
+
+
+def test_every_table_of_the_flow_is_checked() -> None:
+    written = {t for stage in of_flow("corpus") for t in stage.writes} - {QUALITY_RESULTS}
+    assert CHECKED.keys() == FAULTS.keys() == {*written, REJECTED}
+    assert (*gate_corpus.STAGES, "gate_corpus") == tuple(s.name for s in of_flow("corpus"))
+
+
+@pytest.mark.spark
+def test_books_and_rejected_rows_stop_the_day(spark: Any, lake: Lake) -> None:
+    settings = load("tiny", [f"lake.root={lake.root}"])
+    lake.sync(DOCUMENTS, [document(1)], {"ds": DAY}, "r")
+    later = {**rejection(3), "stage": "choose", "remedy": ""}  # another flow's
+    lake.sync(REJECTED, [{**rejection(2), "remedy": ""}, later], {"ds": DAY}, "r")
+    lake.upsert(JOB_RUNS, [{
+        "stage": stage, "ds": DAY, "status": "done", "fingerprint": "", "rows_in": rows_in,
+        "rows_kept": 1, "rows_rejected": 1, "prompt_tokens": 0, "completion_tokens": 0,
+        "seconds": 0.0, "cost": 0.0, "message": "", "git_sha": "", "started_at": NOW,
+        "finished_at": NOW, "run_id": "r"} for stage, rows_in in (("ingest", 3), ("choose", 4))
+    ], "r")  # fmt: skip
+    with pytest.raises(GateError, match=r"2 of .* failed") as failure:
+        execute(gate_corpus.STAGE, DAY, settings)
+    for said in ("says why and what to do", sha(2), "rows in = kept + rejected", '"rows_in": 3'):
+        assert said in str(failure.value)
+    assert sha(3) not in str(failure.value)
 
 
 # -- the days before -------------------------------------------------------------------------------

@@ -35,13 +35,12 @@ def of_answer(answer: str, language: str = "") -> Unit | None:
 
     `language` is the document's own, for a fence that names none.
     """
-    blocks = [
-        (re.split(r"[\s{]", token.info.strip().lower(), maxsplit=1)[0], token)
-        for token in MarkdownIt("commonmark").parse(answer)
-        if token.type == "fence" and token.content.strip()
-    ]
-    usable = [(tag, token) for tag, token in blocks if _is_code(tag, token.content, language)]
-    for tag, token in usable:
+    for token in MarkdownIt("commonmark").parse(answer):
+        if token.type != "fence" or not token.content.strip():
+            continue
+        tag = re.split(r"[\s{]", token.info.strip().lower(), maxsplit=1)[0]
+        if not _is_code(tag, token.content, language):
+            continue
         block = units.whole(token.content, normalised(tag) if tag else language)
         above = (token.map or [0])[0] + 1
         return replace(

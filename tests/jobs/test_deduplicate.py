@@ -184,7 +184,7 @@ def test_a_crash_before_the_pairs_are_committed_loses_nothing(
     module = "on_spark" if engine == ON_SPARK else "in_process"
     day = [(START, "s", t) for t in (text("a"), text("pair"), text("pair", changed=3))]
     write(tmp_path / "a", day)
-    run(tmp_path / "a", engine)
+    run(tmp_path / "a", IN_PROCESS)
     both = [*day, (START + dt.timedelta(1), "s", text("a", changed=3))]
     write(tmp_path / "a", both)
     with monkeypatch.context() as patch:
@@ -202,7 +202,7 @@ def test_a_crash_before_the_pairs_are_committed_loses_nothing(
     run(tmp_path / "a", engine)
     assert Lake(str(tmp_path / "a")).read(TAKEOVERS).num_rows == 1
     write(tmp_path / "b", both)
-    run(tmp_path / "b", engine)
+    run(tmp_path / "b", IN_PROCESS)
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
     assert Lake(str(tmp_path / "a")).read(DUPLICATES).num_rows == 3
 
@@ -226,9 +226,10 @@ def test_a_pivot_that_goes_gives_its_place_to_the_next(engine: str, tmp_path: Pa
     texts = [f"{text('long', n=4000)} tail{i}" for i in range(5)]
     order = np.argsort(minhash.sketch(pa.array(texts), 80, 20).contents)
     day = [(START, "s", texts[i]) for i in order]
-    for root, held in (("lake", day), ("lake", day[1:]), ("rebuilt", day[1:])):
+    steps = (("lake", day, IN_PROCESS), ("lake", day[1:], engine), ("rebuilt", day[1:], IN_PROCESS))
+    for root, held, chosen in steps:
         write(tmp_path / root, held)
-        run(tmp_path / root, engine, "deduplicate.pivots=1")
+        run(tmp_path / root, chosen, "deduplicate.pivots=1")
     assert contents(tmp_path / "lake") == contents(tmp_path / "rebuilt")
     assert Lake(str(tmp_path / "lake")).read(SIMILAR).num_rows == 3
 
@@ -267,8 +268,8 @@ def test_a_day_that_filters_hold_back_whole_has_its_rows(engine: str, tmp_path: 
         return sorted(lake.read(REJECTED, {"ds": second})["row_id"].to_pylist())
 
     put()
-    run(tmp_path, engine)
-    for held_back in (["b"], ["b", "c"], ["c"], []):
+    run(tmp_path, IN_PROCESS)
+    for held_back in (["b"], ["c"], []):
         put(*held_back)
         day = second if held_back == ["b"] else START
         done = run(tmp_path, engine, day=day)

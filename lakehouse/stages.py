@@ -53,9 +53,7 @@ STAGES: tuple[StageRef, ...] = (
     ),
     StageRef(
         "gate_corpus", "jobs.gate_corpus", "corpus", "spark",
-        (t.DOCUMENTS, t.DUPLICATES, t.SNIPPETS, t.CONTAMINATION, t.SKETCHES, t.SIMILAR, t.TAKEOVERS,
-         t.UNITS, t.REJECTED),
-        (t.QUALITY_RESULTS,),
+        (t.DOCUMENTS, t.DUPLICATES, t.SNIPPETS, t.CONTAMINATION, t.REJECTED), (t.QUALITY_RESULTS,),
     ),
     StageRef(
         "prepare", "training.prepare", "instructions", "gpu", (), (t.MODELS, t.TRAINING_RUNS)

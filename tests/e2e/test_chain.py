@@ -236,8 +236,8 @@ def test_airflow_with_every_stage_killed_once_gives_the_same_tables(
     ports = {int(env["LAKE_AIRFLOW_PORT"]), int(env["LAKE_SPARK_PORT"])}
     assert ports <= {port for _, port in killer.reachable}
     assert {address for address, _ in killer.reachable} <= LOOPBACK, killer.reachable
-    # those that ran only once or twice may have escaped
-    assert len(killer.tries.keys() - killer.killed) <= 2, killer.tries
+    # one that ran only once may have escaped
+    assert len(killer.tries.keys() - killer.killed) <= 1, killer.tries
     ended = {
         r["stage"] for r in Lake(str(root)).read(JOB_RUNS).to_pylist() if r["status"] == "killed"
     }

@@ -1,8 +1,8 @@
 """Deduplication in the job's own process, without Spark: for lakes that one machine compares.
 
 The same steps over the same tables as `jobs.compare_on_spark`, on Arrow and NumPy: the tables are
-equal. In memory are each document's key and bands (about 1 KB at the peak), and the shingles of
-those contents alone that meet.
+equal. In memory are each document's key and bands, and the shingles of those contents alone that
+meet.
 """
 
 from __future__ import annotations

@@ -268,5 +268,5 @@ class Spark(Section):
     """Of the driver, as Java writes it: 512m, 4g."""
     deduplicates_from: Count = 2_000_000
     """Documents of the lake from which deduplication is Spark's work. Fewer are compared in the
-    job's own process: in a fraction of the time. Of memory 250,000 functions took 1.2 GB, 120,000
+    job's own process: in a fraction of the time. Of memory a million functions took 1.8 GB, 120,000
     functions and files of 2.8 KB took 1.3."""

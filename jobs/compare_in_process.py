@@ -105,17 +105,37 @@ class Index:
         found: minhash.Longs = self.rows["content"].to_numpy()
         return found
 
-    def bands(self, chosen: minhash.Longs | None = None) -> Bands:
-        """The band hashes of all documents; which belong to these contents (None: all)."""
+    @cached_property
+    def hashes(self) -> tuple[minhash.Unsigned, minhash.Longs]:
+        """(the band hashes of one document after the other, where those of each document end)."""
         parts = [packed.unpacked(chunk) for chunk in self.rows["bands"].chunks]
         hashes = np.frombuffer(b"".join(held for held, _ in parts), np.uint64)
-        lengths = np.concatenate([n for _, n in parts] or [np.empty(0, np.int64)]) // 8
-        ours = np.ones(len(lengths), np.bool_) if chosen is None else self.among(chosen)
-        return hashes, np.repeat(self.contents, lengths), np.repeat(ours, lengths)
+        lengths = np.concatenate([n for _, n in parts] or [np.empty(0, np.int64)])
+        return hashes, np.cumsum(lengths // 8)
 
-    def among(self, contents: minhash.Longs) -> Mask:
-        """(n,) whether each document's content is one of these."""
-        return np.isin(self.contents, contents)
+    def bands(self) -> Bands:
+        """The bands of all documents, all of them asked about."""
+        hashes, ends = self.hashes
+        contents = np.repeat(self.contents, np.diff(ends, prepend=0))
+        return hashes, contents, np.ones(len(hashes), np.bool_)
+
+    def bands_of(self, chosen: minhash.Longs) -> Bands:
+        """The bands of these contents, which are asked about."""
+        hashes, ends = self.hashes
+        ours = np.repeat(packed.among(self.contents, chosen), np.diff(ends, prepend=0))
+        document = np.searchsorted(ends, np.flatnonzero(ours), "right")
+        return hashes[ours], self.contents[document], np.ones(len(document), np.bool_)
+
+    def bands_near(self, wanted: minhash.Unsigned, chosen: minhash.Longs) -> Bands:
+        """The bands of all documents that have one of the wanted hashes, and some few others.
+
+        Those of the chosen contents are the ones asked about.
+        """
+        hashes, ends = self.hashes
+        marked = packed.marks(wanted, packed.places(len(wanted)))
+        near = np.flatnonzero(marked[hashes & np.uint64(len(marked) - 1)])
+        contents = self.contents[np.searchsorted(ends, near, "right")]
+        return hashes[near], contents, packed.among(contents, chosen)
 
     def on(self, days: Collection[dt.date]) -> Mask:
         """(n,) whether each document is of these days."""
@@ -145,16 +165,17 @@ def _pairs(run: Run, index: Index, change: Change) -> pa.Table:
         return held
     then, now = Index(run, change.base, change.days), index.on(change.days)
     changed = np.setxor1d(then.contents, index.contents[now])
-    changed = np.setdiff1d(changed, index.contents[~now])
-    went = changed[np.isin(changed, then.contents)]
-    low, high = _meetings(_with(index.bands(changed), then.bands(went)), pivots)
+    changed = np.setdiff1d(changed, changed[packed.among(changed, np.sort(index.contents[~now]))])
+    went = changed[packed.among(changed, np.unique(then.contents))]
+    gone = then.bands_of(went)
+    low, high = _meetings(_near(index, changed, gone), pivots)
     if (displaced := low == high).any():
         changed = np.union1d(changed, low[displaced])
         # what went has displaced them, and now holds no place any more
-        low, high = _meetings(index.bands(changed), pivots)
-    fresh = (low < high) & ~np.isin(low, went) & ~np.isin(high, went)
+        low, high = _meetings(_near(index, changed), pivots)
+    fresh = (low < high) & ~packed.among(low, went) & ~packed.among(high, went)
     sides = (held["content_a"].to_numpy(), held["content_b"].to_numpy())
-    stay = ~np.isin(sides[0], changed) & ~np.isin(sides[1], changed)
+    stay = ~packed.among(sides[0], changed) & ~packed.among(sides[1], changed)
     found = _similar(index, low[fresh], high[fresh])
     return pa.concat_tables([held.filter(pa.array(stay)), found], promote_options="default")
 
@@ -166,10 +187,6 @@ def _meetings(index: Bands, pivots: int) -> Pairs:
     their bands meet in each of them.
     """
     bands, contents, changed = index
-    if not changed.all():
-        marked = packed.marks(bands[changed], packed.places(int(changed.sum())))
-        near = marked[bands % np.uint64(len(marked))]
-        bands, contents, changed = bands[near], contents[near], changed[near]
     n = len(bands) // _BANDS_AT_ONCE + 1
     part = ((bands >> np.uint64(32)) % np.uint64(n)).astype(np.uint16)
     order = np.argsort(part, kind="stable")
@@ -190,12 +207,13 @@ def _distinct(found: Sequence[Pairs]) -> Pairs:
     return low[first], high[first]
 
 
-def _with(bands: Bands, others: Bands) -> Bands:
-    """The bands, and those of the others that are asked about."""
-    chosen = others[2]
-    hashes, contents, ours = (
-        np.concatenate([held, more[chosen]]) for held, more in zip(bands, others, strict=True)
-    )
+def _near(index: Index, changed: minhash.Longs, gone: Bands | None = None) -> Bands:
+    """The bands in which something changed: those of now, and those of what is gone."""
+    now = index.bands_of(changed)
+    if gone is None:
+        return index.bands_near(now[0], changed)
+    here = index.bands_near(np.concatenate([now[0], gone[0]]), changed)
+    hashes, contents, ours = (np.concatenate(both) for both in zip(here, gone, strict=True))
     return hashes, contents, ours
 
 
@@ -208,9 +226,8 @@ def _similar(index: Index, low: minhash.Longs, high: minhash.Longs) -> pa.Table:
     missing = np.ones(len(names), np.bool_)
     read = bulk.batches(run.lake, SKETCHES, ("content", "shingles"), version=index.version)
     for batch in takewhile(lambda _: missing.any(), read):
-        contents = batch["content"].to_numpy()
-        place = np.minimum(np.searchsorted(names, contents), len(names) - 1)
-        wanted = np.flatnonzero((names[place] == contents) & missing[place])
+        place, named = packed.places_of(batch["content"].to_numpy(), names)
+        wanted = np.flatnonzero(named & missing[place])
         # of the documents that share a content one stands for it
         _, first = np.unique(place[wanted], return_index=True)
         wanted = np.sort(wanted[first])
@@ -237,12 +254,13 @@ def duplicates(index: Index, pairs: pa.Table) -> pa.Table:
     import pyarrow as pa
 
     names, labels = packed.connected(pairs["content_a"].to_numpy(), pairs["content_b"].to_numpy())
-    cluster = index.contents.copy()
+    cluster = index.contents
     if len(names):
-        place = np.minimum(np.searchsorted(names, cluster), len(names) - 1)
-        cluster = np.where(names[place] == cluster, labels[place], cluster)
-    _, group, sizes = np.unique(cluster, return_inverse=True, return_counts=True)
-    several = np.flatnonzero(sizes[group] > 1)
+        place, paired = packed.places_of(cluster, names)
+        cluster = np.where(paired, labels[place], cluster)
+    ranked = np.sort(cluster)
+    shared = np.unique(ranked[1:][ranked[1:] == ranked[:-1]])
+    several = np.flatnonzero(packed.among(cluster, shared))
     members = index.names.take(pa.array(several))
     members = members.append_column("content_a", pa.array(index.contents[several]))
     members = members.append_column("cluster", pa.array(cluster[several]))

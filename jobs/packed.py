@@ -93,10 +93,23 @@ def places(bands: int) -> int:
 
 
 def marks(wanted: minhash.Unsigned, size: int) -> Mask:
-    """(size,) whether one of these band hashes has its place there."""
+    """(size,) whether one of these band hashes has its place there; size is a power of two."""
     marked = np.zeros(size, np.bool_)
-    marked[wanted % np.uint64(size)] = True
+    marked[wanted & np.uint64(size - 1)] = True
     return marked
+
+
+def places_of(values: minhash.Longs, names: minhash.Longs) -> tuple[minhash.Longs, Mask]:
+    """((n,) where each value stands among the names, (n,) whether it does); names ascend."""
+    if not len(names):
+        return np.zeros(len(values), np.int64), np.zeros(len(values), np.bool_)
+    place = np.minimum(np.searchsorted(names, values), len(names) - 1)
+    return place, names[place] == values
+
+
+def among(values: minhash.Longs, names: minhash.Longs) -> Mask:
+    """(n,) whether each value is one of the names, which ascend."""
+    return places_of(values, names)[1]
 
 
 def connected(left: minhash.Longs, right: minhash.Longs) -> tuple[minhash.Longs, minhash.Longs]:

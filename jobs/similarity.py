@@ -158,7 +158,7 @@ def _pack(
         contents = np.repeat(batch["content"].to_numpy(), lengths)
         changed = np.repeat(batch["changed"].to_numpy(zero_copy_only=False), lengths)
         if marked is not None:
-            found = marked[bands % np.uint64(len(marked))]
+            found = marked[bands & np.uint64(len(marked) - 1)]
             bands, contents, changed = bands[found], contents[found], changed[found]
         # not the bits that the marks go by, or few parts would get all that they let through
         part = ((bands >> np.uint64(32)) % np.uint64(spread)).astype(np.int64)

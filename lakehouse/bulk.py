@@ -166,16 +166,18 @@ def _overwrite(
     import pyarrow as pa
     from deltalake import ColumnProperties, CommitProperties, WriterProperties, write_deltalake
 
-    # hashes never repeat: a dictionary of them costs more than writing them
+    # hashes never repeat: neither a dictionary nor compression makes them smaller
+    hashes = [c.name for c in table.columns if c.type == "BINARY"]
     plain = ColumnProperties(dictionary_enabled=False)
     write_deltalake(
-        lake.rs_uri(table), pa.RecordBatchReader.from_batches(arrow_schema(table), rows),
+        lake.open(table) or lake.rs_uri(table),
+        pa.RecordBatchReader.from_batches(arrow_schema(table), rows),
         mode="overwrite", predicate=where,
         commit_properties=CommitProperties(
             custom_metadata={"run_id": run_id, "userMetadata": note}
         ),
         writer_properties=WriterProperties(
-            max_row_group_size=ROW_GROUP,
-            column_properties={c.name: plain for c in table.columns if c.type == "BINARY"},
+            max_row_group_size=ROW_GROUP, compression="UNCOMPRESSED" if hashes else "SNAPPY",
+            column_properties=dict.fromkeys(hashes, plain),
         ),
     )  # fmt: skip

@@ -44,10 +44,14 @@ LOCK_SECONDS = 900.0
 
 
 class Lake:
-    """A lake at a root: `<root>/<layer>/<table>`, Delta reader version 1 throughout."""
+    """A lake at a root: `<root>/<layer>/<table>`, Delta reader version 1 throughout.
+
+    A table that was opened once is kept, and brought up to date by what was committed since.
+    """
 
     def __init__(self, root: str) -> None:
         self.root = root if "://" in root else str(Path(root).resolve())
+        self._opened: dict[tuple[str, int | None], DeltaTable] = {}
 
     # -- places ---------------------------------------------------------------------------------
 
@@ -69,10 +73,16 @@ class Lake:
         from deltalake import DeltaTable
         from deltalake.exceptions import TableNotFoundError
 
+        place = (table.full_name, version)
+        held = self._opened.get(place)
         try:
-            return DeltaTable(self.rs_uri(table), version=version)
+            if held is None:
+                held = self._opened[place] = DeltaTable(self.rs_uri(table), version=version)
+            elif version is None:
+                held.update_incremental()
         except TableNotFoundError:
             return None
+        return held
 
     def create(self, table: Table) -> None:
         """Make the table if it is not there: columns, comments, partition, properties."""
@@ -249,6 +259,8 @@ class Lake:
 
     def _create(self, table: Table) -> None:
         """Create the table if missing. Call with the lock held."""
+        if self.open(table) is not None:
+            return
         from deltalake import DeltaTable, Field, Schema
         from deltalake.schema import PrimitiveType
 
@@ -273,7 +285,7 @@ class Lake:
         if predicate:
             options["predicate"] = predicate
         write_deltalake(
-            self.rs_uri(table), self._stamped(table, rows, run_id),
+            self.open(table) or self.rs_uri(table), self._stamped(table, rows, run_id),
             commit_properties=CommitProperties(custom_metadata={"run_id": run_id}), **options,
         )  # fmt: skip
 

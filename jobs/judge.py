@@ -11,13 +11,13 @@ step 2); what they do not cover is recorded as `yes_no_mass`, never turned into 
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from jobs.meter import Meter
 from jobs.scope import NARROWED, Scope, versions
 from jobs.summarize import batched_list
-from lakehouse import engine, models
+from lakehouse import engines, models
 from lakehouse.command import entry
 from lakehouse.run import Counts, Run, Stage
 from lakehouse.tables import CANDIDATES, CONTAMINATION, JUDGEMENTS, MODELS, SNIPPETS
@@ -28,20 +28,15 @@ ROOM = 8
 Judged = dict[str, Any]
 
 
-def logsumexp(values: Sequence[float]) -> float:
-    """log of the sum of exponentials; minus infinity for no values."""
-    top = max(values, default=-math.inf)
-    if top == -math.inf:
-        return top
-    return top + math.log(sum(math.exp(v - top) for v in values))
+WORDS = ("yes", "no")
 
 
-def yes_no(logprobs: dict[int, float], yes: Sequence[int], no: Sequence[int]) -> Judged:
-    """Score and mass from the exact log-probabilities of the yes and no tokens."""
-    log_yes = logsumexp([logprobs[t] for t in yes if t in logprobs])
-    log_no = logsumexp([logprobs[t] for t in no if t in logprobs])
+def yes_no(logp: Mapping[str, float] | None) -> Judged:
+    """Score and mass from the log-probabilities of yes and no; no score where one is not told."""
+    log_yes, log_no = (logp[word] for word in WORDS) if logp else (-math.inf, -math.inf)
     if log_yes == -math.inf or log_no == -math.inf:
-        return {"logp_yes": None, "logp_no": None, "yes_no_mass": 0.0, "score": None}
+        return {"logp_yes": None, "logp_no": None, "yes_no_mass": 0.0 if logp else None,
+                "score": None}  # fmt: skip
     return {
         "logp_yes": log_yes,
         "logp_no": log_no,
@@ -50,34 +45,43 @@ def yes_no(logprobs: dict[int, float], yes: Sequence[int], no: Sequence[int]) ->
     }
 
 
-def ask_correct(model: engine.Engine, scope: Scope, batch: Sequence[Judged]) -> list[Judged]:
+Asked = tuple[list[Judged], Sequence[engines.Metered]]
+"""(the answers, as columns of silver.judgements; what each took)."""
+
+
+def ask_correct(model: engines.Engine, scope: Scope, batch: Sequence[Judged]) -> Asked:
     """P(yes) and P(no) that the code answers the instruction."""
-    yes, no = model.yes_no_ids()
     prompts = [scope.prompts.judge(r["instruction"], r["code"], r["language"]) for r in batch]
-    answers = model.next_logprobs(prompts, [*yes, *no])
-    return [
-        {**yes_no(a, yes, no), "prompt_tokens": len(model.tokens(p))}
-        for a, p in zip(answers, prompts, strict=True)
-    ]
+    answers = model.next_words(prompts, WORDS)
+    return [{**yes_no(a.logp), "prompt_tokens": a.prompt_tokens} for a in answers], answers
 
 
-def ask_likelihood(model: engine.Engine, scope: Scope, batch: Sequence[Judged]) -> list[Judged]:
+def ask_likelihood(model: engines.Engine, scope: Scope, batch: Sequence[Judged]) -> Asked:
     """How probable the code is, given the instruction."""
     prompts = [scope.prompts.instruct(r["instruction"]) for r in batch]
     codes = [scope.prompts.response(r["code"], r["language"]) for r in batch]
+    answers = model.likelihood(prompts, codes)
     return [
-        {"logp_yes": None, "logp_no": None, "yes_no_mass": None, "score": math.exp(logp / n),
-         "prompt_tokens": len(model.tokens(p)) + n}
-        for (logp, n), p in zip(model.likelihood(prompts, codes), prompts, strict=True)
-    ]  # fmt: skip
+        {"logp_yes": None, "logp_no": None, "yes_no_mass": None,
+         "score": None if a.logp is None else math.exp(a.logp / a.tokens),
+         "prompt_tokens": a.prompt_tokens}
+        for a in answers
+    ], answers  # fmt: skip
 
 
-QUESTIONS = {"correct": ask_correct, "likelihood": ask_likelihood}
+QUESTIONS: dict[str, Callable[[engines.Engine, Scope, Sequence[Judged]], Asked]] = {
+    "correct": ask_correct, "likelihood": ask_likelihood,
+}  # fmt: skip
 
 
-def judge(run: Run, scope: Scope, question: str, batch: Sequence[Judged]) -> list[Judged]:
-    """One micro-batch: rows of silver.judgements. A pair too long for the judge has no score."""
-    model = engine.shared(models.folder(run.lake, scope.teacher), scope.settings.engine)
+def judge(
+    run: Run, scope: Scope, question: str, batch: Sequence[Judged]
+) -> tuple[list[Judged], Sequence[engines.Metered]]:
+    """One micro-batch: rows of silver.judgements, and what they took.
+
+    A pair too long for the judge has no score.
+    """
+    model = engines.shared(models.folder(run.lake, scope.teacher), scope.settings.engine)
 
     # Both questions hold instruction and code; the judge's prompt is the longer one.
     prompts = {
@@ -85,13 +89,13 @@ def judge(run: Run, scope: Scope, question: str, batch: Sequence[Judged]) -> lis
         for r in batch
     }
     fitting = [r for r in batch if model.fits(prompts[r["candidate_id"]], ROOM)]
-    asked = QUESTIONS[question](model, scope, fitting) if fitting else []
+    asked, took = QUESTIONS[question](model, scope, fitting) if fitting else ([], [])
     answers = {r["candidate_id"]: a for r, a in zip(fitting, asked, strict=True)}
     return [
         {"ds": scope.day, "candidate_id": name, "judge_id": judge_id(scope), "question": question,
          **(answers.get(name) or unasked(len(model.tokens(prompt))))}
         for name, prompt in prompts.items()
-    ]  # fmt: skip
+    ], took  # fmt: skip
 
 
 def unasked(prompt_tokens: int) -> Judged:
@@ -121,21 +125,20 @@ def main(run: Run) -> Counts:
     ]  # fmt: skip
     ids = [r["candidate_id"] for r in usable]
     room = run.settings.engine.max_model_len - ROOM
-    tokens, clock = 0, time.monotonic()
-    silent: set[str] = set()
+    wanted = {}
     for question in run.settings.judge.questions:
         held = {
             r["candidate_id"] for r in judgements(scope, question, ids)
             if was_asked(r) or r["prompt_tokens"] > room
         }  # fmt: skip
-        missing = [r for r in usable if r["candidate_id"] not in held]
-        for done, batch in enumerate(batched_list(missing, run.settings.summarize.batch), 1):
-            rows = judge(run, scope, question, batch)
+        wanted[question] = [r for r in usable if r["candidate_id"] not in held]
+    meter = Meter(run, sum(map(len, wanted.values())))
+    silent: set[str] = set()
+    for question, missing in wanted.items():
+        for batch in batched_list(missing, run.settings.summarize.batch):
+            rows, took = judge(run, scope, question, batch)
             run.lake.upsert(JUDGEMENTS, rows, run.run_id)
-            tokens += sum(r["prompt_tokens"] for r in rows if was_asked(r))
-            run.log.info("progress", question=question, of=len(missing),
-                         done=min(done * run.settings.summarize.batch, len(missing)),
-                         tokens_per_second=round(tokens / (time.monotonic() - clock)))  # fmt: skip
+            meter.count(len(rows), took)
         judged = judgements(scope, question, ids)
         run.lake.upsert(JUDGEMENTS, judged, run.run_id)  # those that lay at another day come here
         silent |= {r["candidate_id"] for r in judged if r["score"] is None}
@@ -146,7 +149,7 @@ def main(run: Run) -> Counts:
          "rule_version": RULES, "evidence": "{}"}
         for r in bad
     ])  # fmt: skip
-    return Counts(len(usable), len(usable) - len(bad), len(bad), prompt_tokens=tokens)
+    return meter.counts(len(usable), len(bad))
 
 
 def judgements(scope: Scope, question: str, ids: Sequence[str]) -> list[Judged]:

@@ -43,9 +43,12 @@ class Scope:
 
     @cached_property
     def sampling(self) -> str:
-        """The sampling parameters as JSON, part of every candidate's identity."""
+        """The sampling parameters as JSON, part of every candidate's identity.
+
+        Not `max_tokens`: it decides where an answer is cut, not what it says.
+        """
         chosen = self.settings.summarize.model_dump(
-            include={"temperature", "top_p", "repetition_penalty", "max_tokens"}
+            include={"temperature", "top_p", "repetition_penalty"}
         )
         return json.dumps({**chosen, "stop": self.prompts.stop}, sort_keys=True)
 

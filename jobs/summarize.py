@@ -5,21 +5,23 @@
 Grain: one row a sample. A content-addressed cache: only ids that are missing are generated, and
 each micro-batch is one commit, so a kill costs at most one batch (paper: section 3, step 1). What
 the cache holds is kept true: a row lies at the day that its snippet lies at now, its status goes by
-the settings of now, and a prompt that was too long is sent once it fits. The books count samples,
-and a snippet that none is asked for as one row.
+the settings of now, a prompt that was too long is sent once it fits, and an answer that was cut is
+written anew once it may be longer. The books count samples, and a snippet that none is asked for as
+one row.
 """
 
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from jobs.meter import Meter
 from jobs.scope import NARROWED, Scope, versions
-from lakehouse import engine, models
+from lakehouse import engines, models
 from lakehouse.command import entry
 from lakehouse.run import Counts, Run, Stage
+from lakehouse.sections import Summarize
 from lakehouse.tables import CANDIDATES, CONTAMINATION, MODELS, SNIPPETS
 
 RULES = "summarize/1"
@@ -51,69 +53,80 @@ def requests(scope: Scope) -> Iterator[dict[str, Any]]:
             }
 
 
-def status(instruction: str, prefix: str, code: str, finish_reason: str, min_words: int) -> str:
-    """ok, or the first reason why an instruction cannot be used."""
-    if finish_reason == UNSENT:
+def status(row: Mapping[str, Any], code: str, chosen: Summarize) -> str:
+    """ok, or the first reason why a candidate's instruction cannot be used."""
+    if row["finish_reason"] == UNSENT:
         return "too_long_prompt"
-    written = instruction.removeprefix(prefix)
+    instruction: str = row["instruction"]
+    written = instruction.removeprefix(row["prefix"])
     if not written.strip():
         return "empty"
-    if finish_reason == "length":
+    if row["finish_reason"] == "length" or row["completion_tokens"] > chosen.max_tokens:
         return "truncated"
     if " ".join(code.split()) in " ".join(instruction.split()):
         return "echo"
-    if len(written.split()) < min_words:
+    if len(written.split()) < chosen.min_words:
         return "short"
     return "ok"
 
 
-def generate(run: Run, scope: Scope, batch: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One micro-batch: rows of silver.candidates for these requests."""
+def generate(
+    run: Run, scope: Scope, batch: Sequence[dict[str, Any]]
+) -> tuple[list[dict[str, Any]], list[engines.Output]]:
+    """One micro-batch: rows of silver.candidates for these requests, and the engine's answers."""
     chosen = scope.settings.summarize
-    model = engine.shared(models.folder(run.lake, scope.teacher), scope.settings.engine)
+    model = engines.shared(models.folder(run.lake, scope.teacher), scope.settings.engine)
     fitting = [r for r in batch if model.fits(r["prompt"], chosen.max_tokens)]
     sampling = [
-        engine.Sampling(
+        engines.Sampling(
             chosen.temperature, chosen.top_p, chosen.repetition_penalty, chosen.max_tokens,
             scope.prompts.stop, r["seed"],
         )
         for r in fitting
     ]  # fmt: skip
-    answers = dict(
-        zip(
-            (r["candidate_id"] for r in fitting),
-            model.generate([r["prompt"] for r in fitting], sampling),
-            strict=True,
-        )
-    )
+    written = model.generate([r["prompt"] for r in fitting], sampling)
+    answers = {r["candidate_id"]: answer for r, answer in zip(fitting, written, strict=True)}
     rows = []
     for request in batch:
         answer = answers.get(request["candidate_id"])
         if answer is None:
-            answer = engine.Output("", UNSENT, len(model.tokens(request["prompt"])), 0)
-        sent = answer.finish_reason != UNSENT
-        text = (request["prefix"] + answer.text).strip() if sent else ""
-        rows.append({
-            "ds": scope.day, "candidate_id": request["candidate_id"],
-            "snippet_id": request["snippet"]["snippet_id"],
-            "sample_index": request["sample_index"], "model_id": scope.teacher["model_id"],
-            "prompt_version": scope.prompts.version, "sampling": scope.sampling,
-            "prefix": request["prefix"], "seed": request["seed"], "instruction": text,
-            "status": status(text, request["prefix"], request["snippet"]["code"],
-                             answer.finish_reason, chosen.min_words),
-            "finish_reason": answer.finish_reason, "prompt_tokens": answer.prompt_tokens,
-            "completion_tokens": answer.completion_tokens,
-        })  # fmt: skip
-    return rows
+            answer = engines.Output(text="", finish_reason=UNSENT,
+                                    prompt_tokens=len(model.tokens(request["prompt"])))  # fmt: skip
+        rows.append(candidate(scope, request, answer, model))
+    return rows, written
+
+
+def candidate(
+    scope: Scope, request: Mapping[str, Any], answer: engines.Output, model: engines.Engine
+) -> dict[str, Any]:
+    """The row of silver.candidates for a request and its answer."""
+    chosen, sent = scope.settings.summarize, answer.finish_reason != UNSENT
+    row = {
+        "ds": scope.day, "candidate_id": request["candidate_id"],
+        "snippet_id": request["snippet"]["snippet_id"], "sample_index": request["sample_index"],
+        "model_id": scope.teacher["model_id"], "prompt_version": scope.prompts.version,
+        "sampling": scope.sampling, "max_tokens": chosen.max_tokens, "prefix": request["prefix"],
+        "seed": request["seed"],
+        "instruction": (request["prefix"] + answer.text).strip() if sent else "",
+        "finish_reason": answer.finish_reason, "prompt_tokens": answer.prompt_tokens,
+        "completion_tokens": answer.completion_tokens, "engine": model.name if sent else "",
+        "repeatable": model.repeatable,
+    }  # fmt: skip
+    return {**row, "status": status(row, request["snippet"]["code"], chosen)}
 
 
 def held(scope: Scope, ids: Sequence[str]) -> set[str]:
-    """Which of these candidates the cache answers; not a prompt that was too long and fits now."""
-    room = scope.settings.engine.max_model_len - scope.settings.summarize.max_tokens
+    """Which of these candidates the cache answers under the settings of now.
+
+    Not a prompt that was too long and fits now, nor an answer that was cut and may be longer now.
+    """
+    most = scope.settings.summarize.max_tokens
+    room = scope.settings.engine.max_model_len - most
     rows = scope.lake.read(CANDIDATES, {"candidate_id": ids}).to_pylist()
     return {
         r["candidate_id"] for r in rows
-        if r["finish_reason"] != UNSENT or r["prompt_tokens"] > room
+        if (r["prompt_tokens"] > room if r["finish_reason"] == UNSENT
+            else r["finish_reason"] != "length" or r["max_tokens"] >= most)
     }  # fmt: skip
 
 
@@ -122,8 +135,7 @@ def brought_home(run: Run, scope: Scope, ids: Sequence[str]) -> list[dict[str, A
     code = {s["snippet_id"]: s["code"] for s in scope.snippets}
     rows = [
         {**{c: r[c] for c in CANDIDATES.content}, "ds": scope.day,
-         "status": status(r["instruction"], r["prefix"], code[r["snippet_id"]],
-                          r["finish_reason"], scope.settings.summarize.min_words)}
+         "status": status(r, code[r["snippet_id"]], scope.settings.summarize)}
         for r in run.lake.read(CANDIDATES, {"candidate_id": ids}).to_pylist()
     ]  # fmt: skip
     run.lake.upsert(CANDIDATES, rows, run.run_id)
@@ -137,20 +149,11 @@ def main(run: Run) -> Counts:
     ids = [r["candidate_id"] for r in wanted]
     cached = held(scope, ids)
     missing = [r for r in wanted if r["candidate_id"] not in cached]
-    prompt_tokens = completion_tokens = done = 0
-    clock = time.monotonic()
+    meter = Meter(run, len(missing))
     for batch in batched_list(missing, run.settings.summarize.batch):
-        rows = generate(run, scope, batch)
+        rows, answers = generate(run, scope, batch)
         run.lake.upsert(CANDIDATES, rows, run.run_id)
-        done += len(rows)
-        prompt_tokens += sum(r["prompt_tokens"] for r in rows if r["finish_reason"] != UNSENT)
-        completion_tokens += sum(r["completion_tokens"] for r in rows)
-        rate = done / (time.monotonic() - clock)
-        run.log.info(
-            "progress", done=done, of=len(missing), cached=len(cached),
-            tokens_per_second=round(completion_tokens / (time.monotonic() - clock)),
-            seconds_left=round((len(missing) - done) / rate),
-        )  # fmt: skip
+        meter.count(len(rows), answers)
     bad = [r for r in brought_home(run, scope, ids) if r["status"] != "ok"]
     left_out = not_written_for(scope)
     run.reject(left_out + [
@@ -159,8 +162,7 @@ def main(run: Run) -> Counts:
          "rule_version": RULES, "evidence": json.dumps({"instruction": r["instruction"][:200]})}
         for r in bad
     ])  # fmt: skip
-    return Counts(len(wanted) + len(left_out), len(wanted) - len(bad), len(bad) + len(left_out),
-                  prompt_tokens, completion_tokens)  # fmt: skip
+    return meter.counts(len(wanted) + len(left_out), len(bad) + len(left_out))
 
 
 def not_written_for(scope: Scope) -> list[dict[str, Any]]:

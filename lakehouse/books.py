@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lakehouse.bill import price
 from lakehouse.delta import Lake
 from lakehouse.errors import LakeError
 from lakehouse.tables import JOB_RUNS, LINEAGE, REJECTED
@@ -66,18 +67,20 @@ class Book:
 
     def enter(self, by_day: Mapping[dt.date, Counts], status: str, message: str = "") -> None:
         """Enter how the run stands, for every day that it tells of."""
-        price = self.run.settings.cost.usd_per_hour
         now = None if status == "running" else dt.datetime.now(dt.UTC)
         rows = []
         for day, counts in by_day.items():
-            share = self.seconds if now and day == self.run.partition else 0.0
+            share = self.seconds if day == self.run.partition else 0.0
             rows.append({
                 "stage": self.run.label, "ds": day, "status": status,
                 "fingerprint": self.fingerprint, "rows_in": counts.rows_in,
                 "rows_kept": counts.rows_kept, "rows_rejected": counts.rows_rejected,
                 "prompt_tokens": counts.prompt_tokens,
-                "completion_tokens": counts.completion_tokens, "seconds": share,
-                "cost": share / 3600 * price, "message": message or counts.note,
+                "completion_tokens": counts.completion_tokens,
+                "cached_tokens": counts.cached_tokens, "seconds": share,
+                "cost": price(self.run.settings.cost, share, counts.prompt_tokens,
+                              counts.completion_tokens),
+                "message": message or counts.note,
                 "git_sha": git_sha(), "started_at": self._started,
                 "finished_at": now, "run_id": self.run.run_id,
             })  # fmt: skip

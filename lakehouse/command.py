@@ -69,7 +69,8 @@ def _terminated(*_: object) -> NoReturn:
 
 def _together(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """One report of stages that ran one after the other, each on what the one before it kept."""
-    sums = ("rows_rejected", "seconds", "prompt_tokens", "completion_tokens", "tokens", "cost")
+    sums = ("rows_rejected", "seconds", "prompt_tokens", "completion_tokens", "cached_tokens",
+            "tokens", "cost")  # fmt: skip
     merged = ("versions_read", "versions_written")
     states = {r["status"] for r in reports}
     return {

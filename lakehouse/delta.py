@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.errors import LakeError, ServiceError, UserError
-from lakehouse.tables import Table
+from lakehouse.tables import Column, Table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -85,8 +85,12 @@ class Lake:
         return held
 
     def create(self, table: Table) -> None:
-        """Make the table if it is not there: columns, comments, partition, properties."""
-        if self.open(table) is None:
+        """Make the table if it is not there; add the columns that one of an older version lacks.
+
+        A column that is added is null in the rows that were there.
+        """
+        found = self.open(table)
+        if found is None or _lacking(found, table):
             with self.lock(table):
                 self._create(table)
 
@@ -258,17 +262,21 @@ class Lake:
     # -- inside -----------------------------------------------------------------------------------
 
     def _create(self, table: Table) -> None:
-        """Create the table if missing. Call with the lock held."""
-        if self.open(table) is not None:
-            return
+        """Create the table, or what it lacks. Call with the lock held."""
         from deltalake import DeltaTable, Field, Schema
         from deltalake.schema import PrimitiveType
 
+        found = self.open(table)
+        new = found is None
         fields = [
-            Field(c.name, PrimitiveType(_DELTA_TYPES[c.type]), nullable=c.nullable,
+            Field(c.name, PrimitiveType(_DELTA_TYPES[c.type]), nullable=c.nullable or not new,
                   metadata={"comment": c.comment})
-            for c in table.columns
+            for c in (table.columns if found is None else _lacking(found, table))
         ]  # fmt: skip
+        if found is not None:
+            if fields:
+                found.alter.add_columns(fields)
+            return
         DeltaTable.create(
             self.rs_uri(table), Schema(fields), mode="ignore",
             partition_by=[table.partition] if table.partition else None,
@@ -320,6 +328,12 @@ class Lake:
                 raise LakeError(f"{table.full_name}: null {missing}" if missing
                                 else f"{table.full_name}: unknown columns {extra}")  # fmt: skip
         return pa.Table.from_pylist(full, schema=arrow_schema(table))
+
+
+def _lacking(found: DeltaTable, table: Table) -> list[Column]:
+    """The declared columns that a Delta table does not have."""
+    held = {field.name for field in found.schema().fields}
+    return [c for c in table.columns if c.name not in held]
 
 
 def arrow_schema(table: Table) -> pa.Schema:

@@ -29,6 +29,12 @@ class GateError(LakeError):
     exit_code = 3
 
 
+class BudgetError(LakeError):
+    """The money that a run may spend is spent; what it has is kept. Like a gate: exit code 3."""
+
+    exit_code = 3
+
+
 class ServiceError(LakeError):
     """A source or a service failed; trying again may help: exit code 4."""
 

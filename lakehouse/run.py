@@ -18,12 +18,13 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import structlog
 
+from lakehouse.bill import price
 from lakehouse.books import Book, History, balance, history, moved
 from lakehouse.delta import Lake
 from lakehouse.errors import GateError, ServiceError, translated
@@ -44,6 +45,8 @@ class Counts:
     rows_rejected: int
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    cached_tokens: int = 0
+    """Those of `prompt_tokens` that the engine had in its cache."""
     note: str = ""
     """What the run made, where later stages look it up by this run (a training set's id)."""
 
@@ -97,6 +100,8 @@ class Run:
     """Whether the run before this one has finished: then the tables it wrote are in step."""
     force: bool = False
     """Whether a person asked for all of it again."""
+    progress: Callable[[Counts], None] = lambda _counts: None
+    """Enters how far a long run has come; what it says of tokens stands if the run then fails."""
 
     @cached_property
     def log(self) -> Any:
@@ -219,11 +224,19 @@ def _run_one(run: Run, past: History, prints: Fingerprints, report: dict[str, An
     run.log.info("start", run_id=run.run_id, reads=run.versions)
     book = Book(run, prints.of(day), past)
     book.enter({day: NOTHING}, "running")
-    counts = NOTHING
+    counts = spent = NOTHING
+
+    def progress(so_far: Counts) -> None:
+        nonlocal spent
+        spent = replace(so_far, rows_in=0, rows_kept=0, rows_rejected=0)
+        book.enter({day: so_far}, "running")
+
+    run.progress = progress
 
     def close(status: str) -> None:
         written = book.trace()
-        cost = book.seconds / 3600 * run.settings.cost.usd_per_hour
+        cost = price(run.settings.cost, book.seconds, counts.prompt_tokens,
+                     counts.completion_tokens)  # fmt: skip
         report.update(_report(label, day, run.run_id, status, counts, run.versions, written,
                               book.seconds, cost))  # fmt: skip
 
@@ -233,9 +246,10 @@ def _run_one(run: Run, past: History, prints: Fingerprints, report: dict[str, An
         counts = by_day.setdefault(day, NOTHING)
         balance(lake, label, by_day)
     except BaseException as error:
+        counts = spent if counts == NOTHING else counts
         close("failed")
         status = "gate_failed" if isinstance(error, GateError) else "failed"
-        book.enter({day: NOTHING}, status, f"{type(error).__name__}: {error}"[:2000])
+        book.enter({day: spent}, status, f"{type(error).__name__}: {error}"[:2000])
         if isinstance(error, Exception) and run.lost_spark():
             raise ServiceError(
                 f"{label} {day}: Spark ended in the middle of the work. Run it again, nothing is "
@@ -288,5 +302,6 @@ def _report(
         "rows_rejected": counts.rows_rejected, "versions_read": dict(read or {}),
         "versions_written": dict(written or {}), "seconds": round(seconds, 3),
         "prompt_tokens": counts.prompt_tokens, "completion_tokens": counts.completion_tokens,
+        "cached_tokens": counts.cached_tokens,
         "tokens": counts.prompt_tokens + counts.completion_tokens, "cost": round(cost, 6),
     }  # fmt: skip

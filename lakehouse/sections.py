@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
 Count = Annotated[int, Field(ge=0)]
+Dollars = Annotated[float, Field(ge=0)]
 
 
 class Section(BaseModel):
@@ -190,6 +191,8 @@ class Engine(Section):
     max_sequences: Positive = 128
     block_size: Positive = 32
     """Tokens a cache block; small blocks share short prefixes."""
+    prefix_caching: bool = True
+    """Whether prompts share what they begin with."""
 
 
 class Summarize(Section):
@@ -251,10 +254,17 @@ class Evaluation(Section):
 
 
 class Cost(Section):
-    """What the machine costs."""
+    """What the work costs, in US dollars, and what may be spent."""
 
-    usd_per_hour: Annotated[float, Field(ge=0)] = 0.0
-    """Price of the machine, for ops.job_runs.cost."""
+    usd_per_hour: Dollars = 0.0
+    """Price of the machine."""
+    usd_per_million_prompt_tokens: Dollars = 0.0
+    """What an endpoint asks for a million tokens that it reads."""
+    usd_per_million_completion_tokens: Dollars = 0.0
+    """The same for those that it writes."""
+    budget_usd: Dollars = 0.0
+    """What a model stage may spend in one run: it stops after the micro-batch that reaches it, and
+    the next run goes on there; 0 for no limit."""
 
 
 class Spark(Section):

@@ -14,7 +14,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from lakehouse import benchmarks, engine, models, prompts
+from lakehouse import benchmarks, engines, models, prompts
 from lakehouse.benchmarks import Benchmark, Task
 from lakehouse.command import entry
 from lakehouse.fingerprints import files_hash
@@ -91,27 +91,28 @@ def held(run: Run, model: dict[str, Any], benchmark: Benchmark) -> dict[str, dic
 
 def answers(
     run: Run, model: dict[str, Any], benchmark: Benchmark, tasks: tuple[Task, ...]
-) -> dict[str, engine.Output]:
+) -> dict[str, engines.Output]:
     """Greedy answers to the tasks that have none yet."""
     have = held(run, model, benchmark)
     missing = [t for t in tasks if t.task_id not in have]
     if not missing:
         return {}
     words = prompts.load(run.settings.model.prompts)
-    loaded = engine.shared(models.folder(run.lake, model), run.settings.engine)
-    sampling = engine.Sampling(max_tokens=run.settings.evaluation.max_tokens, seed=0)
+    loaded = engines.shared(models.folder(run.lake, model), run.settings.engine)
+    sampling = engines.Sampling(max_tokens=run.settings.evaluation.max_tokens, seed=0)
     questions = [asked(t, words) for t in missing]
     pairs = list(zip(missing, questions, strict=True))
     fitting = [(t, q) for t, q in pairs if loaded.fits(q, sampling.max_tokens)]
     outputs = loaded.generate([q for _, q in fitting], [sampling] * len(fitting))
-    nothing = engine.Output("", "none", 0, 0)  # a prompt that does not fit is a task not solved
+    # a prompt that does not fit is a task not solved
+    nothing = engines.Output(text="", finish_reason="none", prompt_tokens=0)
     found = {t.task_id: o for (t, _), o in zip(fitting, outputs, strict=True)}
     return {t.task_id: found.get(t.task_id, nothing) for t in missing}
 
 
 def judge(
     run: Run, box: Sandbox, model: dict[str, Any], benchmark: Benchmark, tasks: tuple[Task, ...],
-    fresh: dict[str, engine.Output],
+    fresh: dict[str, engines.Output],
 ) -> None:  # fmt: skip
     """Run each answer against its task's tests and record the verdicts, in one commit."""
     rows, under = [], harness(run.settings)

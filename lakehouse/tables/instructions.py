@@ -14,7 +14,8 @@ CANDIDATES = declare(
     sample_index INT -- 0 to K-1.
     model_id STRING -- The teacher.
     prompt_version STRING -- sha256 of the prompt profile, first 12 hex digits.
-    sampling STRING -- JSON: temperature, top_p, repetition_penalty, max_tokens, stop.
+    sampling STRING -- JSON: temperature, top_p, repetition_penalty, stop.
+    max_tokens INT -- The most tokens it might have: not part of its identity, one that was cut is written anew under a higher one.
     prefix STRING -- The words that the answer was started with.
     seed BIGINT -- The request's own seed, derived from candidate_id.
     instruction STRING -- Prefix and generated text.
@@ -22,6 +23,8 @@ CANDIDATES = declare(
     finish_reason STRING -- stop, length, or none when the prompt was not sent.
     prompt_tokens INT -- Tokens of the prompt, sent or too long to be.
     completion_tokens INT -- Tokens generated.
+    engine STRING -- Name, version, device and data type of the engine that wrote it; empty when the prompt was not sent.
+    repeatable BOOLEAN -- Whether that engine gives the same text for the same seed, in any order and batch.
     """,
 )  # fmt: skip
 

@@ -10,14 +10,16 @@ from typing import Any
 import pytest
 
 from jobs import choose, judge, summarize
-from lakehouse import engine
+from lakehouse import engines
 from lakehouse.delta import Lake, _content
+from lakehouse.errors import BudgetError
 from lakehouse.run import execute
 from lakehouse.sections import Engine
 from lakehouse.settings import load
 from lakehouse.tables import (
     CANDIDATES,
     CONTAMINATION,
+    JOB_RUNS,
     JUDGEMENTS,
     MODELS,
     REJECTED,
@@ -31,7 +33,7 @@ LATER = dt.date(2026, 11, 2)
 
 
 class StandIn:
-    """Writes four words; a token is a word. Counts what it is asked."""
+    """Writes four words, or as many as it may; a token is a word. Counts what it is asked."""
 
     def __init__(self, settings: Engine, asked: list[str]) -> None:
         self.limit, self.asked = settings.max_model_len, asked
@@ -42,30 +44,36 @@ class StandIn:
     def fits(self, prompt: str, room: int) -> bool:
         return len(self.tokens(prompt)) <= self.limit - room
 
-    def generate(self, texts: Sequence[str], sampling: Sequence[Any]) -> list[engine.Output]:
-        self.asked.extend(texts)
-        return [
-            engine.Output(f" that adds {s.seed % 97} up", "stop", len(self.tokens(t)), 4)
-            for t, s in zip(texts, sampling, strict=True)
-        ]
+    name, repeatable = "stand-in", True
 
-    def yes_no_ids(self) -> tuple[list[int], list[int]]:
-        return [1], [2]
-
-    def next_logprobs(self, texts: Sequence[str], ids: Sequence[int]) -> list[dict[int, float]]:
+    def generate(self, texts: Sequence[str], sampling: Sequence[Any]) -> list[engines.Output]:
         self.asked.extend(texts)
-        return [{1: math.log(0.3), 2: math.log(0.1)} for _ in texts]
+        return [self._output(t, s) for t, s in zip(texts, sampling, strict=True)]
 
-    def likelihood(self, texts: Sequence[str], codes: Sequence[str]) -> list[tuple[float, int]]:
+    def _output(self, text: str, sampling: engines.Sampling) -> engines.Output:
+        assert sampling.seed is not None
+        words = f"that adds {sampling.seed % 97} up".split()
+        kept = words[: sampling.max_tokens]
+        return engines.Output(
+            text=" " + " ".join(kept), finish_reason="stop" if kept == words else "length",
+            prompt_tokens=len(self.tokens(text)), completion_tokens=len(kept), cached_tokens=1,
+        )  # fmt: skip
+
+    def next_words(self, texts: Sequence[str], words: Sequence[str]) -> list[engines.Next]:
         self.asked.extend(texts)
-        return [(-1.0, 2) for _ in texts]
+        logp = {"yes": math.log(0.3), "no": math.log(0.1)}
+        return [engines.Next(logp=logp, prompt_tokens=len(self.tokens(t))) for t in texts]
+
+    def likelihood(self, texts: Sequence[str], codes: Sequence[str]) -> list[engines.Continuation]:
+        self.asked.extend(texts)
+        return [engines.Continuation(logp=-1.0, tokens=2, prompt_tokens=9) for _ in texts]
 
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Every prompt that the engine gets."""
     seen: list[str] = []
-    monkeypatch.setattr(engine, "shared", lambda _path, settings: StandIn(settings, seen))
+    monkeypatch.setattr(engines, "shared", lambda _path, settings: StandIn(settings, seen))
     return seen
 
 
@@ -158,6 +166,51 @@ def test_a_pair_too_long_for_the_judge_is_judged_once_it_fits(lake: Lake, asked:
     (_, judged) = generate(lake, DAY, "engine.max_model_len=2000", *BRIEF)  # the printed remedy
     assert (judged["rows_kept"], judged["rows_rejected"]) == (2, 0)
     assert None not in lake.read(JUDGEMENTS)["score"].to_pylist()
+
+
+def test_only_answers_that_were_cut_are_written_anew(lake: Lake, asked: list[str]) -> None:
+    place(filled(lake), DAY, "old", "older")
+    (done, judged) = generate(lake, DAY, "summarize.max_tokens=3", "summarize.min_words=1")
+    assert (done["rows_rejected"], judged["rows_in"]) == (4, 0)
+    assert reasons(lake, DAY) == {"instruction truncated"}
+    asked.clear()
+    (done, judged) = generate(lake, DAY, "summarize.max_tokens=20")  # the printed remedy
+    assert (done["rows_kept"], judged["rows_kept"]) == (4, 4)
+    held = {r["max_tokens"] for r in lake.read(CANDIDATES).to_pylist()}
+    assert (lake.read(CANDIDATES).num_rows, held, len(asked)) == (4, {20}, 4 + 8)
+    asked.clear()
+    generate(lake, DAY, "summarize.max_tokens=30")
+    (done, _) = generate(lake, DAY, "summarize.max_tokens=3")
+    assert (statuses(lake, DAY), asked) == (["truncated"] * 4, [])
+    (done, judged) = generate(lake, DAY, "summarize.max_tokens=4")
+    assert (done["rows_kept"], judged["rows_kept"], asked) == (4, 4, [])
+
+
+def test_a_budget_stops_after_a_micro_batch_and_the_next_run_goes_on(
+    lake: Lake, asked: list[str]
+) -> None:
+    place(filled(lake), DAY, "a", "b", "c")
+    dear = ["summarize.batch=2", "cost.usd_per_million_completion_tokens=1e6", "cost.budget_usd=8"]
+    seen = []
+    for _ in range(3):
+        report: dict[str, Any] = {}
+        try:
+            execute(summarize.STAGE, DAY, settings(lake, *dear), report=report)
+        except BudgetError as error:
+            assert "cost.budget_usd" in str(error)
+        seen.append((report["status"], report["completion_tokens"], report["cost"] >= 8))
+    # a batch is two answers of four tokens: the budget; the last one needs no permission to end
+    assert seen == [("failed", 8, True), ("failed", 8, True), ("done", 8, True)]
+    spent = lake.read(JOB_RUNS, {"stage": "summarize"}).to_pylist()
+    assert sorted((r["status"], r["completion_tokens"]) for r in spent) == [
+        ("done", 8), ("failed", 8), ("failed", 8)]  # fmt: skip
+    assert len(asked) == 6
+
+
+def test_the_books_know_what_the_cache_saved(lake: Lake, asked: list[str]) -> None:
+    (done, _) = generate(filled(lake), DAY)
+    (row,) = lake.read(JOB_RUNS, {"stage": "summarize", "status": "done"}).to_pylist()
+    assert (done["cached_tokens"], row["cached_tokens"]) == (2, 2)
 
 
 def longest_prompt(lake: Lake) -> int:

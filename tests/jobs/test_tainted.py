@@ -229,12 +229,11 @@ def test_a_generated_instruction_that_is_the_benchmarks_is_not_staged(
     (s2,) = scope.snippets  # s1 is code of the benchmark: nothing is written for it
     assert s2["snippet_id"] == "s2"
     identity = scope.candidate_id("s2", 0)
-    lake.append_missing(CANDIDATES, [{
-        "ds": DAYS[0], "candidate_id": identity, "snippet_id": "s2", "sample_index": 0,
-        "model_id": "t", "prompt_version": scope.prompts.version, "sampling": scope.sampling,
-        "prefix": "", "seed": 1, "instruction": ASKED.upper(), "status": "ok",
-        "finish_reason": "stop", "prompt_tokens": 1, "completion_tokens": 1,
-    }], "r")  # fmt: skip
+    lake.append_missing(CANDIDATES, [row(
+        CANDIDATES, ds=DAYS[0], candidate_id=identity, snippet_id="s2", model_id="t",
+        prompt_version=scope.prompts.version, sampling=scope.sampling, seed=1,
+        instruction=ASKED.upper(), status="ok", finish_reason="stop",
+    )], "r")  # fmt: skip
     lake.append_missing(JUDGEMENTS, [{
         "ds": DAYS[0], "candidate_id": identity, "judge_id": judge_id(scope), "question": "correct",
         "logp_yes": -0.1, "logp_no": -3.0, "yes_no_mass": 1.0, "score": 0.9, "prompt_tokens": 1,

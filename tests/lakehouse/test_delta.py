@@ -1,5 +1,6 @@
 import datetime as dt
 import multiprocessing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -81,9 +82,7 @@ def test_upsert_replaces_only_what_differs(lake: Lake) -> None:
 
 
 def candidate(name: str, day: dt.date, text: str = "") -> dict[str, Any]:
-    values: dict[str, Any] = {"STRING": text, "INT": 0, "BIGINT": 0}
-    row = {c.name: values.get(c.type) for c in CANDIDATES.columns if c.name in CANDIDATES.content}
-    return {**row, "candidate_id": name, "ds": day}
+    return row(CANDIDATES, candidate_id=name, ds=day, instruction=text)
 
 
 def test_a_key_without_its_partition_is_one_key_in_all_partitions(lake: Lake) -> None:
@@ -155,3 +154,26 @@ def test_what_was_replaced_can_be_filtered_by_any_engine(lake: Lake) -> None:
     files = Path(lake.root).glob("ops/job_runs/**/*.parquet")
     kinds = {str(pq.read_schema(f).field("status").type) for f in files}
     assert kinds == {"string"}
+
+
+def test_a_table_of_an_older_version_gets_the_columns_that_it_lacks(lake: Lake) -> None:
+    now = CANDIDATES
+    then = replace(now, columns=tuple(c for c in now.columns if c.name != "repeatable"))
+    older = row(then, candidate_id="a", ds=DAY)
+    lake.append_missing(then, [older], "r")
+    lake.create(now)
+    lake.append_missing(now, [row(now, candidate_id="b", ds=DAY, repeatable=True)], "r")
+    held = {r["candidate_id"]: r["repeatable"] for r in lake.read(now).to_pylist()}
+    assert held == {"a": None, "b": True}
+    version = lake.version(now)
+    lake.create(now)
+    assert lake.version(now) == version
+
+
+def test_a_lake_sees_what_others_commit(lake: Lake) -> None:
+    lake.append_missing(CANDIDATES, [candidate("a", DAY)], "r")
+    other = Lake(lake.root)
+    assert other.read(CANDIDATES).num_rows == 1
+    lake.append_missing(CANDIDATES, [candidate("b", DAY)], "r")
+    assert (other.version(CANDIDATES), other.read(CANDIDATES).num_rows) == (2, 2)
+    assert other.read(CANDIDATES, version=1).num_rows == 1

@@ -23,30 +23,32 @@ SCRIPT = """
 import json, os, sys
 from jobs.judge import ask_correct
 from types import SimpleNamespace
-from lakehouse import engine, prompts, tiny_world
+from lakehouse import engines, prompts, tiny_world
+from lakehouse.engines.offline import Offline
 from lakehouse.settings import load
 
-model = engine.Engine(sys.argv[1], load("tiny").engine)
+model = Offline(sys.argv[1], load("tiny").engine)
 tasks = tiny_world.labelled(3, 8)
 asked = [t.instruction for t in tasks]
-yes, no = model.yes_no_ids()
 def sample(order, size):
     drawn = {}
     for start in range(0, len(order), size):
         part = order[start:start + size]
-        each = [engine.Sampling(temperature=0.8, max_tokens=12, seed=n) for n in part]
+        each = [engines.Sampling(temperature=0.8, max_tokens=12, seed=n) for n in part]
         for n, o in zip(part, model.generate([asked[n] for n in part], each)):
             drawn[n] = o.text
     return [drawn[n] for n in range(len(asked))]
 scope = SimpleNamespace(prompts=prompts.load("tiny"))
 rows = [{"instruction": t.instruction, "code": t.code, "language": "python"} for t in tasks]
 found = {
-    "yes": yes, "no": no,
-    "next": [sorted(d.items()) for d in model.next_logprobs(asked, [*yes, *no])],
-    "likelihood": model.likelihood(asked, [t.code for t in tasks]),
+    "next": [n.logp for n in model.next_words(asked, ("yes", "no"))],
+    "likelihood": [(c.logp, c.tokens) for c in model.likelihood(asked, [t.code for t in tasks])],
+    "cached": [o.cached_tokens for _ in range(2)
+               for o in model.generate([asked[0] * 4], [engines.Sampling(max_tokens=1)])],
+    "name": [model.name, model.repeatable],
     "samples": [sample(list(range(8)), 8), sample([5, 2, 7, 0, 1, 3, 6, 4], 3)],
     "fits": [model.fits(asked[0], 10), model.fits(asked[0] * 200, 10)],
-    "judged": ask_correct(model, scope, rows),
+    "judged": ask_correct(model, scope, rows)[0],
 }
 os.write(1, json.dumps(found).encode() + b"\\n")
 os._exit(0)
@@ -104,25 +106,31 @@ def reference(folder: Path) -> Any:
     return of, words
 
 
+def spellings(words: Any) -> dict[str, list[int]]:
+    """The tokens that read yes, and those that read no, found anew."""
+    read = {t: words.decode([t]).strip().lower() for t in range(len(words))}
+    return {word: [t for t, text in read.items() if text == word] for word in ("yes", "no")}
+
+
 def test_yes_and_no_are_asked_for_exactly(found: dict[str, Any], reference: Any) -> None:
     of, words = reference
-    assert [words.decode([t]).strip() for t in found["yes"]] == ["yes"] * len(found["yes"])
-    assert found["yes"]
-    assert found["no"]
-    for task, logprobs in zip(TASKS, found["next"], strict=True):
+    assert all(spellings(words).values())
+    for task, told in zip(TASKS, found["next"], strict=True):
         _, expected = of(task.instruction)
-        assert {t for t, _ in logprobs} == {*found["yes"], *found["no"]}
-        for token, logp in logprobs:
-            assert logp == pytest.approx(float(expected[-1, token]), abs=1e-3)
+        assert told.keys() == {"yes", "no"}
+        for word, ids in spellings(words).items():
+            want = math.log(sum(math.exp(float(expected[-1, t])) for t in ids))
+            assert told[word] == pytest.approx(want, abs=1e-3)
 
 
 def test_the_judges_score_is_the_share_of_yes(found: dict[str, Any], reference: Any) -> None:
     from lakehouse import prompts
 
-    of, _ = reference
+    of, words = reference
     for task, judged in zip(TASKS, found["judged"], strict=True):
         _, expected = of(prompts.load("tiny").judge(task.instruction, task.code, "python"))
-        p = [sum(math.exp(float(expected[-1, t])) for t in found[w]) for w in ("yes", "no")]
+        p = [sum(math.exp(float(expected[-1, t])) for t in ids)
+             for ids in spellings(words).values()]  # fmt: skip
         assert judged["score"] == pytest.approx(p[0] / sum(p), abs=1e-3)
         assert judged["yes_no_mass"] == pytest.approx(sum(p), abs=1e-3)
 
@@ -147,3 +155,14 @@ def test_samples_do_not_depend_on_order_or_batches(found: dict[str, Any]) -> Non
 
 def test_an_over_long_prompt_is_known_before_it_is_sent(found: dict[str, Any]) -> None:
     assert found["fits"] == [True, False]
+
+
+def test_what_prompts_share_is_computed_once(found: dict[str, Any]) -> None:
+    first, again = found["cached"]
+    assert (first, again >= 32) == (0, True)  # whole blocks
+
+
+def test_the_engine_says_what_it_is(found: dict[str, Any]) -> None:
+    name, repeatable = found["name"]
+    assert name.split()[0] == "vllm"
+    assert repeatable

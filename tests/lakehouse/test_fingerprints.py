@@ -23,7 +23,7 @@ REACHED = {
     "jobs.ingest": ("jobs/readers.py", "lakehouse/tiny_world.py"),
     "jobs.deduplicate": ("jobs/minhash.py",),
     "jobs.choose": ("jobs/scope.py", "jobs/judge.py", "lakehouse/models.py"),
-    "jobs.summarize": ("lakehouse/engine.py", "lakehouse/prompts/__init__.py"),
+    "jobs.summarize": ("lakehouse/engines/offline.py", "lakehouse/prompts/__init__.py"),
     "training.finetune": ("training/loop.py", "training/dataset.py"),
     "training.evaluate": ("training/sandbox/launcher.py", "training/intervals.py"),
 }

@@ -206,6 +206,7 @@ def test_exit_codes(tmp_path: Path, lake: Lake) -> None:
 FIELDS = {
     "stage", "partition", "run_id", "status", "rows_in", "rows_kept", "rows_rejected",
     "versions_read", "versions_written", "seconds", "prompt_tokens", "completion_tokens", "tokens",
+    "cached_tokens",
     "cost",
 }  # fmt: skip
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lakehouse import benchmarks, engine, prompts
+from lakehouse import benchmarks, engines, prompts
 from lakehouse.benchmarks import Benchmark, Task
 from lakehouse.delta import Lake
 from lakehouse.run import Run
@@ -34,17 +34,25 @@ class StandIn:
     def fits(self, prompt: str, room: int) -> bool:
         return True
 
-    def generate(self, texts: Sequence[str], sampling: Sequence[Any]) -> list[engine.Output]:
+    def generate(self, texts: Sequence[str], sampling: Sequence[Any]) -> list[engines.Output]:
         assert {s.temperature for s in sampling} == {0.0}
         self.asked.extend(texts)
-        return [engine.Output("def f(x):\n    return x + 1", "stop", 5, 7) for _ in texts]
+        return [
+            engines.Output(
+                text="def f(x):\n    return x + 1",
+                finish_reason="stop",
+                prompt_tokens=5,
+                completion_tokens=7,
+            )
+            for _ in texts
+        ]
 
 
 @pytest.fixture
 def run(lake: Lake, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Run:
     StandIn.asked = []
     monkeypatch.setattr(evaluate, "tested", lambda *_at: MODELS)
-    monkeypatch.setattr(engine, "shared", lambda _path, _settings: StandIn())
+    monkeypatch.setattr(engines, "shared", lambda _path, _settings: StandIn())
     monkeypatch.setattr(benchmarks, "load", lambda name: Benchmark(name, "v1", TASKS))
     monkeypatch.setattr("lakehouse.models.folder", lambda _lake, row: row["model_id"])
     return Run(evaluate.STAGE, "evaluate", dt.date(2026, 11, 3), settings, lake, "run")
@@ -157,8 +165,13 @@ class Solver(StandIn):
         words = prompts.load("tiny")
         self.solved = {evaluate.asked(t, words): t.canonical_solution for t in benchmark.tasks}
 
-    def generate(self, texts: Sequence[str], sampling: Sequence[Any]) -> list[engine.Output]:
-        return [engine.Output(self.solved[text], "stop", 1, 1) for text in texts]
+    def generate(self, texts: Sequence[str], sampling: Sequence[Any]) -> list[engines.Output]:
+        return [
+            engines.Output(
+                text=self.solved[text], finish_reason="stop", prompt_tokens=1, completion_tokens=1
+            )
+            for text in texts
+        ]
 
 
 @pytest.mark.parametrize("name", ["human_eval", "tiny_world"])
@@ -168,7 +181,7 @@ def test_every_canonical_solution_passes(
     benchmark = real_benchmark(name)
     run.settings = load("tiny", [f"lake.root={run.lake.root}", f"evaluation.benchmarks={name}"])
     monkeypatch.setattr(benchmarks, "load", lambda _name: benchmark)
-    monkeypatch.setattr(engine, "shared", lambda _path, _settings: Solver(benchmark))
+    monkeypatch.setattr(engines, "shared", lambda _path, _settings: Solver(benchmark))
     monkeypatch.setattr(evaluate, "tested", lambda *_at: MODELS[:1])
     evaluate.main(run)
     rows = run.lake.read(EVALUATION_SAMPLES).to_pylist()

@@ -1,8 +1,4 @@
-"""The engine: the only `import vllm` of the project, behind three questions.
-
-What does the model write (`generate`), how likely are these next tokens (`next_logprobs`), how
-likely is this continuation (`likelihood`). Prompts are tokenised here, before they are sent: one
-over-long prompt would make vLLM fail the whole call, so the caller asks `fits` first.
+"""vLLM in the job's own process: the only `import vllm` of the project.
 
 Results do not depend on the order or size of batches: every request bears its own seed, and
 prefills are never chunked (on a CPU a chunked prefill breaks per-request seeds).
@@ -12,40 +8,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from lakehouse.sections import Engine as EngineSettings
+from lakehouse.engines import Continuation, Next, Output, Sampling, reading, together
+from lakehouse.sections import Engine as Settings
 
 
-@dataclass(frozen=True, slots=True)
-class Sampling:
-    """How one answer is drawn; temperature 0 is greedy."""
+class Offline:
+    """A model loaded by vLLM (`lakehouse.engines.Engine`)."""
 
-    temperature: float = 0.0
-    top_p: float = 1.0
-    repetition_penalty: float = 1.0
-    max_tokens: int = 16
-    stop: tuple[str, ...] = ()
-    seed: int | None = None
+    repeatable = True
 
-
-@dataclass(frozen=True, slots=True)
-class Output:
-    """One answer. `finish_reason` is stop or length; tokens are counts."""
-
-    text: str
-    finish_reason: str
-    prompt_tokens: int
-    completion_tokens: int
-
-
-class Engine:
-    """A loaded model. Prompts are text; tokens are the model's own."""
-
-    def __init__(self, path: str, settings: EngineSettings) -> None:
+    def __init__(self, path: str, settings: Settings) -> None:
         os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")  # no second process: 2x start
         os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", str(max(1, round(settings.memory_gb))))
         os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
@@ -53,16 +30,19 @@ class Engine:
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
         from vllm import LLM
 
+        dtype = chosen_dtype(settings.dtype)
         self._llm = LLM(
-            model=path, dtype=_dtype(settings.dtype),  # type: ignore[arg-type]
+            model=path, dtype=dtype,  # type: ignore[arg-type]
             max_model_len=settings.max_model_len,
             max_num_seqs=settings.max_sequences, block_size=settings.block_size,
             max_num_batched_tokens=max(settings.max_model_len, 65536),
-            enable_chunked_prefill=False, enable_prefix_caching=True, enforce_eager=True,
-            disable_log_stats=True, seed=0,
+            enable_chunked_prefill=False, enable_prefix_caching=settings.prefix_caching,
+            enforce_eager=True, disable_log_stats=True, seed=0,
         )  # fmt: skip
         self._tokenizer: Any = self._llm.get_tokenizer()
         self._limit = settings.max_model_len
+        self.name = f"vllm {_version()} {_device()} {dtype}"
+        self._reading = cache(lambda *words: reading(self._tokenizer, words))
 
     def tokens(self, text: str) -> list[int]:
         """Token ids of a text, with nothing added."""
@@ -87,32 +67,34 @@ class Engine:
         outputs = []
         for answer in self._llm.generate(self._ids(prompts), params, use_tqdm=False):
             best = answer.outputs[0]
-            outputs.append(
-                Output(
-                    best.text, str(best.finish_reason), len(answer.prompt_token_ids or ()),
-                    len(best.token_ids),
-                )
-            )  # fmt: skip
+            outputs.append(Output(
+                text=best.text, finish_reason=str(best.finish_reason),
+                prompt_tokens=len(answer.prompt_token_ids or ()),
+                completion_tokens=len(best.token_ids), cached_tokens=answer.num_cached_tokens or 0,
+            ))  # fmt: skip
         return outputs
 
-    def next_logprobs(
-        self, prompts: Sequence[str], token_ids: Sequence[int]
-    ) -> list[dict[int, float]]:
-        """Exact log-probabilities of these tokens as the next one, a dict a prompt."""
+    def next_words(self, prompts: Sequence[str], words: Sequence[str]) -> list[Next]:
+        """Exact: the log-probabilities of these very tokens are asked for, not the top ones."""
         from vllm import SamplingParams
 
-        params = SamplingParams(temperature=0, max_tokens=1, logprob_token_ids=list(token_ids))
-        wanted = set(token_ids)
+        tokens = self._reading(*words)
+        asked = [t for ids in tokens.values() for t in ids]
+        params = SamplingParams(temperature=0, max_tokens=1, logprob_token_ids=asked)
         found = []
         for answer in self._llm.generate(self._ids(prompts), params, use_tqdm=False):
             steps: Any = answer.outputs[0].logprobs
-            found.append({t: p.logprob for t, p in steps[0].items() if t in wanted})
+            logp = {w: together([steps[0][t].logprob for t in ids]) for w, ids in tokens.items()}
+            found.append(Next(
+                logp=logp, prompt_tokens=len(answer.prompt_token_ids or ()),
+                cached_tokens=answer.num_cached_tokens or 0,
+            ))  # fmt: skip
         return found
 
     def likelihood(
         self, prompts: Sequence[str], continuations: Sequence[str]
-    ) -> list[tuple[float, int]]:
-        """(log-probability, tokens) of each continuation and end of answer, given its prompt."""
+    ) -> list[Continuation]:
+        """How likely each continuation is; no prefix is cached where a prompt is scored."""
         from vllm import SamplingParams
 
         params = SamplingParams(temperature=0, max_tokens=1, prompt_logprobs=0)
@@ -121,37 +103,23 @@ class Engine:
         tails = [self.tokens(c) + end for c in continuations]
         batch: list[Any] = [{"prompt_token_ids": h + t} for h, t in zip(heads, tails, strict=True)]
         results = []
-        for answer, tail in zip(
-            self._llm.generate(batch, params, use_tqdm=False), tails, strict=True
+        for answer, head, tail in zip(
+            self._llm.generate(batch, params, use_tqdm=False), heads, tails, strict=True
         ):
             scored: Any = answer.prompt_logprobs
             steps = scored[-len(tail) :]
-            logp = sum(s[t].logprob for s, t in zip(steps, tail, strict=True))
-            results.append((float(logp), len(tail)))
+            logp = float(sum(s[t].logprob for s, t in zip(steps, tail, strict=True)))
+            results.append(Continuation(
+                logp=logp, tokens=len(tail), prompt_tokens=len(head) + len(tail),
+                cached_tokens=answer.num_cached_tokens or 0,
+            ))  # fmt: skip
         return results
-
-    def yes_no_ids(self) -> tuple[list[int], list[int]]:
-        """All single tokens that read yes, and all that read no, whatever case or white space."""
-        yes, no = [], []
-        for token in range(len(self._tokenizer)):
-            word = self._tokenizer.decode([token]).strip().casefold()
-            if word == "yes":
-                yes.append(token)
-            elif word == "no":
-                no.append(token)
-        return yes, no
 
     def _ids(self, prompts: Sequence[str]) -> list[Any]:
         return [{"prompt_token_ids": self.tokens(p)} for p in prompts]
 
 
-@lru_cache(maxsize=1)
-def shared(path: str, settings: EngineSettings) -> Engine:
-    """The process's engine for a model: stages of one process load it once."""
-    return Engine(path, settings)
-
-
-def _dtype(wanted: str) -> str:
+def chosen_dtype(wanted: str) -> str:
     """float32 on a CPU without bf16 instructions: there bfloat16 is emulated, many times slower."""
     if wanted != "auto":
         return wanted
@@ -162,3 +130,18 @@ def _dtype(wanted: str) -> str:
     info = Path("/proc/cpuinfo")
     flags = info.read_text() if info.is_file() else ""
     return "bfloat16" if "avx512_bf16" in flags or "amx_bf16" in flags else "float32"
+
+
+def _version() -> str:
+    for distribution in ("vllm-cpu", "vllm"):
+        try:
+            return version(distribution)
+        except PackageNotFoundError:
+            continue
+    return "unknown"
+
+
+def _device() -> str:
+    import torch
+
+    return "gpu" if torch.cuda.is_available() else "cpu"

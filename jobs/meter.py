@@ -1,0 +1,59 @@
+"""How far a model stage has come and what it has spent: in the log and the books, up to a limit."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+from lakehouse.bill import price
+from lakehouse.engines import Metered
+from lakehouse.errors import BudgetError
+from lakehouse.run import Counts, Run
+
+
+class Meter:
+    """Counts a stage's micro-batches: each is noted once it is committed; the budget is checked."""
+
+    def __init__(self, run: Run, total: int) -> None:
+        self._run, self._total, self._clock = run, total, time.monotonic()
+        self.done = self.prompt_tokens = self.completion_tokens = self.cached_tokens = 0
+
+    def count(self, rows: int, answers: Iterable[Metered]) -> None:
+        """Note a micro-batch of so many rows; BudgetError where the budget ends before the work."""
+        self.done += rows
+        for answer in answers:
+            self.prompt_tokens += answer.prompt_tokens
+            self.cached_tokens += answer.cached_tokens
+            self.completion_tokens += answer.completion_tokens
+        seconds = time.monotonic() - self._clock
+        self._run.log.info(
+            "progress", done=self.done, of=self._total,
+            tokens_per_second=round((self.prompt_tokens + self.completion_tokens) / seconds),
+            seconds_left=round((self._total - self.done) * seconds / self.done),
+            usd=round(self.spent, 6),
+        )  # fmt: skip
+        self._run.progress(self._counts(self.done, 0))
+        self._check()
+
+    @property
+    def spent(self) -> float:
+        """US dollars so far."""
+        cost, seconds = self._run.settings.cost, time.monotonic() - self._clock
+        return price(cost, seconds, self.prompt_tokens, self.completion_tokens)
+
+    def counts(self, rows_in: int, rejected: int) -> Counts:
+        """The books of the stage, with the tokens that it took."""
+        return self._counts(rows_in, rejected)
+
+    def _counts(self, rows_in: int, rejected: int) -> Counts:
+        return Counts(rows_in, rows_in - rejected, rejected, self.prompt_tokens,
+                      self.completion_tokens, self.cached_tokens)  # fmt: skip
+
+    def _check(self) -> None:
+        budget = self._run.settings.cost.budget_usd
+        if budget and self.done < self._total and self.spent >= budget:
+            raise BudgetError(
+                f"{self._run.label} {self._run.partition}: {self.spent:.4f} US dollars are spent, "
+                f"cost.budget_usd = {budget} allows no more in one run. {self.done} of "
+                f"{self._total} rows are kept; run it again, or raise the budget, to go on there"
+            )

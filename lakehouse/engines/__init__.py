@@ -1,0 +1,119 @@
+"""Engines: what answers prompts, behind one small protocol.
+
+What does the model write (`generate`), how likely is it that the next word is this one
+(`next_words`), how likely is this continuation (`likelihood`). `engine.kind` chooses:
+
+- `vllm`: vLLM in this process, on a CPU or a GPU (`lakehouse.engines.offline`).
+
+Prompts are tokenised here, before they are sent: one over-long prompt makes vLLM fail the whole
+call, so the caller asks `fits` first.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Protocol
+
+from lakehouse.sections import Engine as Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How one answer is drawn; temperature 0 is greedy."""
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    repetition_penalty: float = 1.0
+    max_tokens: int = 16
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Metered:
+    """What a request took, in tokens."""
+
+    prompt_tokens: int
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+    """Tokens of the prompt that the engine had in its cache, and did not compute."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output(Metered):
+    """One answer. `finish_reason` is stop or length."""
+
+    text: str
+    finish_reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Next(Metered):
+    """How likely some words are as the next one."""
+
+    logp: Mapping[str, float] | None
+    """By word the log of the summed probability of all single tokens that read it, whatever case or
+    white space; minus infinity where there is no such token. None: the engine does not tell."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Continuation(Metered):
+    """How likely a continuation and the end of the answer are; None: the engine does not tell."""
+
+    logp: float | None
+    tokens: int
+
+
+class Engine(Protocol):
+    """A model that answers. Prompts are text; tokens are the model's own."""
+
+    name: str
+    """Name, version, device and data type: what a text is reproducible on."""
+    repeatable: bool
+    """Whether an equal seed gives an equal text, in any order and batch of prompts."""
+
+    def tokens(self, text: str) -> list[int]:
+        """Token ids of a text, with nothing added."""
+
+    def fits(self, prompt: str, room: int) -> bool:
+        """Whether the prompt leaves room for so many tokens of answer."""
+
+    def generate(self, prompts: Sequence[str], sampling: Sequence[Sampling]) -> list[Output]:
+        """One answer a prompt, in the order given."""
+
+    def next_words(self, prompts: Sequence[str], words: Sequence[str]) -> list[Next]:
+        """How likely each of these words (lower case) is as the next one, by prompt."""
+
+    def likelihood(
+        self, prompts: Sequence[str], continuations: Sequence[str]
+    ) -> list[Continuation]:
+        """How likely each continuation is, given its prompt."""
+
+
+@lru_cache(maxsize=1)
+def shared(folder: str, settings: Settings) -> Engine:
+    """The process's engine for a model: stages of one process load it once."""
+    from lakehouse.engines.offline import Offline
+
+    return Offline(folder, settings)
+
+
+def reading(tokenizer: Any, words: Sequence[str]) -> dict[str, list[int]]:
+    """By word all single tokens that read it, whatever case or white space."""
+    found: dict[str, list[int]] = {word: [] for word in words}
+    for token in range(len(tokenizer)):
+        word = tokenizer.decode([token]).strip().casefold()
+        if word in found:
+            found[word].append(token)
+    return found
+
+
+def together(logps: Sequence[float]) -> float:
+    """log of the sum of probabilities; minus infinity for none."""
+    top = max(logps, default=-math.inf)
+    if top == -math.inf:
+        return top
+    return top + math.log(sum(math.exp(v - top) for v in logps))

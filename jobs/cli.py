@@ -1,7 +1,7 @@
 """`lake`: the people's command. `lake run` is the whole chain without Airflow, by the same code.
 
 lake run --from 2026-11-01 --to 2026-11-03 --profile tiny
-lake tables · lake sql "SELECT …" · lake report · lake tainted
+lake tables · lake sql "SELECT …" · lake report · lake tainted · lake stale · lake cost
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ from typing import Any
 import structlog
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
-from jobs import queries, report, tainted
+from jobs import costs, queries, report, tainted
+from jobs.estimate import Estimate, estimates
+from jobs.stale import refresh, stale
 from lakehouse.command import configure_logging, parse_day
 from lakehouse.delta import Lake
 from lakehouse.errors import (
@@ -55,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     code = 0
     try:
         with translated():
-            to_run = args.verb in (run, tainted.show)
+            to_run = args.verb in (run, tainted.show, out_of_date)
             args.verb(args, load(args.profile, args.set, to_run=to_run))
     except LakeError as error:
         sys.stderr.write(f"lake: {error}\n")
@@ -93,6 +95,9 @@ def run(args: argparse.Namespace, settings: Settings) -> None:
     if last < first:
         raise UserError(f"--to {last} is before --from {first}")
     days = [first + dt.timedelta(n) for n in range((last - first).days + 1)]
+    if args.estimate:
+        sys.stdout.write(report.as_text(estimated(estimates(settings, days))) + "\n")
+        return
     wanted = [w for w in args.stages.split(",") if w]
     for stage, day in chain(days, wanted):
         work = partial(_in_process, stage, day, settings)
@@ -106,6 +111,23 @@ def run(args: argparse.Namespace, settings: Settings) -> None:
                 f"rejected {part['rows_rejected']:>5}  {part['seconds']:>6.1f} s\n"
             )
         sys.stdout.flush()
+
+
+def estimated(found: Sequence[Estimate]) -> report.Section:
+    """The estimates as a table, with their sum."""
+    names = ("ds", "stage", "rows", "prompt_tokens", "completion_tokens", "seconds", "usd")
+    rows: list[list[Any]] = [[getattr(e, n) for n in names] for e in found]
+    sums = [_total([row[k] for row in rows]) for k in range(2, len(names))]
+    return report.Section(
+        "What the models would take", names, [*rows, ["all", "", *sums]],
+        "Of what the cache does not answer. Without finished runs under this prompt, answers are "
+        "taken to be as long as they may be, and no time is named." if None in sums else "",
+    )  # fmt: skip
+
+
+def _total(values: Sequence[float | None]) -> float | None:
+    known = [v for v in values if v is not None]
+    return sum(known) if len(known) == len(values) else None
 
 
 def retrying() -> Retrying:
@@ -151,15 +173,32 @@ def tables(_args: argparse.Namespace, settings: Settings) -> None:
 
 def sql(args: argparse.Namespace, settings: Settings) -> None:
     """Answer a query."""
-    names, found = queries.rows(Lake(settings.lake.root), args.query)
-    if args.format == "json":
+    _print(*queries.rows(Lake(settings.lake.root), args.query), args.format)
+
+
+def _print(names: list[str], found: Sequence[Sequence[Any]], form: str) -> None:
+    if form == "json":
         lines = [dict(zip(names, row, strict=True)) for row in found]
         sys.stdout.write(json.dumps(lines, default=str, indent=1) + "\n")
-    elif args.format == "csv":
+    elif form == "csv":
         csv.writer(sys.stdout).writerows([names, *found])
     else:
         text = report.as_text(report.Section("", names, found))
         sys.stdout.write("\n".join(text.splitlines()[2:]) + "\n")
+
+
+def bill(args: argparse.Namespace, settings: Settings) -> None:
+    """Print what the models' work cost, and per accepted pair."""
+    _print(*costs.cost(Lake(settings.lake.root), args.by), args.format)
+
+
+def out_of_date(args: argparse.Namespace, settings: Settings) -> None:
+    """List what is out of date, and what a refresh would cost."""
+    found = refresh(settings, stale(settings))
+    names = list(found[0]) if found else ["ds", "stage", "why"]
+    _print(names, [list(row.values()) for row in found], args.format)
+    if not found and args.format == "table":
+        sys.stdout.write("Nothing is out of date: a run would leave everything as it is.\n")
 
 
 def show(args: argparse.Namespace, settings: Settings) -> None:
@@ -192,20 +231,23 @@ def _parser() -> argparse.ArgumentParser:
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--profile", default=os.environ.get("LAKE_PROFILE", "tiny"))
     shared.add_argument("--set", action="append", default=[], metavar="section.key=value")
+    printed = argparse.ArgumentParser(add_help=False)
+    printed.add_argument("--format", choices=("table", "csv", "json"), default="table")
     parser = argparse.ArgumentParser(prog="lake", description=(__doc__ or "").split("\n")[0])
     verbs = parser.add_subparsers(
-        dest="name", required=True, metavar="run | tables | sql | report | tainted"
+        dest="name", required=True, metavar="run | tables | sql | report | tainted | stale | cost"
     )
     chained = verbs.add_parser("run", parents=[shared], help="the chain, without Airflow")
     chained.add_argument("--from", dest="first", required=True, metavar="YYYY-MM-DD")
     chained.add_argument("--to", dest="last", required=True, metavar="YYYY-MM-DD")
     chained.add_argument("--stages", default="", help="stage or flow names, with commas")
+    chained.add_argument("--estimate", action="store_true",
+                         help="say what the models would take, and spend nothing")  # fmt: skip
     chained.set_defaults(verb=run)
     listed = verbs.add_parser("tables", parents=[shared], help="the tables there are")
     listed.set_defaults(verb=tables)
-    asked = verbs.add_parser("sql", parents=[shared], help="a query over all tables")
+    asked = verbs.add_parser("sql", parents=[shared, printed], help="a query over all tables")
     asked.add_argument("query")
-    asked.add_argument("--format", choices=("table", "csv", "json"), default="table")
     asked.set_defaults(verb=sql)
     shown = verbs.add_parser("report", parents=[shared], help="what the newest runs did")
     shown.add_argument("--out", default="report.html")
@@ -215,6 +257,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     reached.add_argument("--json", action="store_true")
     reached.set_defaults(verb=tainted.show)
+    old = verbs.add_parser(
+        "stale", parents=[shared, printed],
+        help="what is out of date, and what a refresh would cost",
+    )  # fmt: skip
+    old.set_defaults(verb=out_of_date)
+    spent = verbs.add_parser("cost", parents=[shared, printed], help="what the models' work cost")
+    spent.add_argument("--by", choices=costs.KEYS, default="ds")
+    spent.set_defaults(verb=bill)
     return parser
 
 

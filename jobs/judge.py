@@ -132,7 +132,7 @@ def main(run: Run) -> Counts:
             if was_asked(r) or r["prompt_tokens"] > room
         }  # fmt: skip
         wanted[question] = [r for r in usable if r["candidate_id"] not in held]
-    meter = Meter(run, sum(map(len, wanted.values())))
+    meter = Meter(run, scope, sum(map(len, wanted.values())))
     silent: set[str] = set()
     for question, missing in wanted.items():
         for batch in batched_list(missing, run.settings.summarize.batch):

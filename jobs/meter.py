@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
+from jobs.scope import Scope
+from lakehouse import engines, models
 from lakehouse.bill import price
 from lakehouse.engines import Metered
 from lakehouse.errors import BudgetError
@@ -14,7 +16,9 @@ from lakehouse.run import Counts, Run
 class Meter:
     """Counts a stage's micro-batches: each is noted once it is committed; the budget is checked."""
 
-    def __init__(self, run: Run, total: int) -> None:
+    def __init__(self, run: Run, scope: Scope, total: int) -> None:
+        if total:  # the engine's start is no part of its rate
+            engines.shared(models.folder(run.lake, scope.teacher), run.settings.engine)
         self._run, self._total, self._clock = run, total, time.monotonic()
         self.done = self.prompt_tokens = self.completion_tokens = self.cached_tokens = 0
 
@@ -25,7 +29,7 @@ class Meter:
             self.prompt_tokens += answer.prompt_tokens
             self.cached_tokens += answer.cached_tokens
             self.completion_tokens += answer.completion_tokens
-        seconds = time.monotonic() - self._clock
+        seconds = self.seconds
         self._run.log.info(
             "progress", done=self.done, of=self._total,
             tokens_per_second=round((self.prompt_tokens + self.completion_tokens) / seconds),
@@ -36,10 +40,15 @@ class Meter:
         self._check()
 
     @property
+    def seconds(self) -> float:
+        """Wall seconds since the model is at work."""
+        return time.monotonic() - self._clock
+
+    @property
     def spent(self) -> float:
         """US dollars so far."""
-        cost, seconds = self._run.settings.cost, time.monotonic() - self._clock
-        return price(cost, seconds, self.prompt_tokens, self.completion_tokens)
+        cost = self._run.settings.cost
+        return price(cost, self.seconds, self.prompt_tokens, self.completion_tokens)
 
     def counts(self, rows_in: int, rejected: int) -> Counts:
         """The books of the stage, with the tokens that it took."""
@@ -47,7 +56,8 @@ class Meter:
 
     def _counts(self, rows_in: int, rejected: int) -> Counts:
         return Counts(rows_in, rows_in - rejected, rejected, self.prompt_tokens,
-                      self.completion_tokens, self.cached_tokens)  # fmt: skip
+                      self.completion_tokens, self.cached_tokens,
+                      self.seconds if self.done else 0.0)  # fmt: skip
 
     def _check(self) -> None:
         budget = self._run.settings.cost.budget_usd

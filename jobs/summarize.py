@@ -149,7 +149,7 @@ def main(run: Run) -> Counts:
     ids = [r["candidate_id"] for r in wanted]
     cached = held(scope, ids)
     missing = [r for r in wanted if r["candidate_id"] not in cached]
-    meter = Meter(run, len(missing))
+    meter = Meter(run, scope, len(missing))
     for batch in batched_list(missing, run.settings.summarize.batch):
         rows, answers = generate(run, scope, batch)
         run.lake.upsert(CANDIDATES, rows, run.run_id)

@@ -47,6 +47,8 @@ class Counts:
     completion_tokens: int = 0
     cached_tokens: int = 0
     """Those of `prompt_tokens` that the engine had in its cache."""
+    model_seconds: float = 0.0
+    """Wall seconds in which a model was at work, its start aside."""
     note: str = ""
     """What the run made, where later stages look it up by this run (a training set's id)."""
 

@@ -73,6 +73,7 @@ JOB_RUNS = declare(
     prompt_tokens BIGINT -- Tokens read by a model, or trained on.
     completion_tokens BIGINT -- Tokens written by a model.
     cached_tokens BIGINT? -- Those of prompt_tokens that the engine had in its cache and did not compute; null in runs of older versions.
+    model_seconds DOUBLE? -- Those of seconds in which a model was at work, its start aside; null in runs of older versions.
     seconds DOUBLE -- Wall seconds.
     cost DOUBLE -- US dollars, by the profile's price an hour; 0 where none is set.
     message STRING -- What failed; when done, what the run made (a training set's id), if it says.

@@ -1,0 +1,163 @@
+"""What generating for some days would take, before anything is spent: tokens, time and money.
+
+Prompt tokens are counted, by the teacher's own tokenizer, of what the cache does not answer; the
+rest goes by the books: an answer is as long as the teacher's were so far under this prompt, a token
+takes what it took, a run's start and end take what they took. Where the books know nothing, answers
+are taken to be as long as they may be, and no time is named.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, median
+from typing import Any
+
+from jobs.judge import judge_id, was_asked
+from jobs.scope import Scope
+from jobs.summarize import held, requests
+from lakehouse import tokenizer
+from lakehouse.bill import price
+from lakehouse.delta import Lake
+from lakehouse.settings import Settings
+from lakehouse.tables import CANDIDATES, JOB_RUNS, JUDGEMENTS
+
+STAGES = ("summarize", "judge")
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A stage of a day. `seconds` and `usd` are None where the books know no rate."""
+
+    ds: dt.date
+    stage: str
+    rows: int
+    """Samples to write, or answers to ask for."""
+    prompt_tokens: int
+    completion_tokens: int
+    seconds: float | None
+    usd: float | None
+
+
+def estimates(settings: Settings, days: Iterable[dt.date]) -> list[Estimate]:
+    """Both model stages of each day."""
+    lake = Lake(settings.lake.root)
+    rates = {stage: Rate.of(lake, stage) for stage in STAGES}
+    return [
+        row
+        for day in days
+        for row in _of_day(Scope(settings, lake, day), rates)
+    ]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """What a stage's runs took so far."""
+
+    start: float
+    """Seconds of a run in which no model is at work, its start among them; the median."""
+    per_token: float
+    """Seconds a token, read or written."""
+
+    @classmethod
+    def of(cls, lake: Lake, stage: str) -> Rate | None:
+        """By the finished runs of a stage that asked a model; None if there are none."""
+        runs = [
+            r for r in lake.read(JOB_RUNS, {"stage": stage, "status": "done"}).to_pylist()
+            if r["model_seconds"]
+        ]  # fmt: skip
+        if not runs:
+            return None
+        tokens = sum(r["prompt_tokens"] + r["completion_tokens"] for r in runs)
+        return cls(
+            start=median(r["seconds"] - r["model_seconds"] for r in runs),
+            per_token=sum(r["model_seconds"] for r in runs) / tokens,
+        )
+
+
+def _of_day(scope: Scope, rates: dict[str, Rate | None]) -> list[Estimate]:
+    counter = _Counter(scope)
+    wanted = list(requests(scope))
+    cached = held(scope, [r["candidate_id"] for r in wanted])
+    missing = [r for r in wanted if r["candidate_id"] not in cached]
+    written = counter.answer_tokens(len(missing))
+    waiting = list(_unjudged(scope, [r for r in wanted if r["candidate_id"] in cached]))
+    coming = [(r, question) for r in missing for question in scope.settings.judge.questions]
+    read = round(
+        sum(counter.judged(*one) for one in waiting)
+        + counter.usable * sum(counter.judged(*one) for one in coming)
+    )
+    asked = len(waiting) + round(counter.usable * len(coming))
+    return [
+        _priced(scope, "summarize", rates, len(missing), sum(map(counter.asked, missing)), written),
+        _priced(scope, "judge", rates, asked, read, 0),
+    ]  # fmt: skip
+
+
+def _unjudged(
+    scope: Scope, written: Sequence[dict[str, Any]]
+) -> Iterable[tuple[dict[str, Any], str]]:
+    """(request, question) of the usable candidates that are there and have not been asked it."""
+    ids = [r["candidate_id"] for r in written]
+    rows = scope.lake.read(CANDIDATES, {"candidate_id": ids}).to_pylist()
+    usable = {r["candidate_id"] for r in rows if r["status"] == "ok"}
+    held_ids = scope.lake.read(JUDGEMENTS, {"judge_id": judge_id(scope), "candidate_id": ids})
+    answered = {(r["candidate_id"], r["question"]) for r in held_ids.to_pylist() if was_asked(r)}
+    for question in scope.settings.judge.questions:
+        for row in written:
+            name = row["candidate_id"]
+            if name in usable and (name, question) not in answered:
+                yield row, question
+
+
+def _priced(
+    scope: Scope, stage: str, rates: dict[str, Rate | None], rows: int, read: int, written: int
+) -> Estimate:
+    rate, cost = rates[stage], scope.settings.cost
+    seconds = None if rate is None else (rate.start + rate.per_token * (read + written))
+    if not rows:
+        seconds = 0.0
+    by_time = cost.usd_per_hour > 0
+    usd = None if seconds is None and by_time else price(cost, seconds or 0.0, read, written)
+    return Estimate(scope.day, stage, rows, read, written, seconds, usd)
+
+
+class _Counter:
+    """Tokens of prompts without an engine, each text counted once; and how answers were so far."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+        self._json = tokenizer.text(scope.settings.model.teacher)
+        self._held: dict[str, int] = {}
+        same = {"model_id": scope.teacher["model_id"], "prompt_version": scope.prompts.version}
+        columns = ["completion_tokens", "status"]
+        rows = scope.lake.read(CANDIDATES, same, columns).to_pylist()
+        sent = [r for r in rows if r["status"] != "too_long_prompt"]
+        most = float(scope.settings.summarize.max_tokens)
+        self.mean = fmean(r["completion_tokens"] for r in sent) if sent else most
+        """Tokens of an answer."""
+        self.usable = fmean(r["status"] == "ok" for r in sent) if sent else 1.0
+        """Share of the answers that are judged."""
+
+    def answer_tokens(self, answers: int) -> int:
+        """Tokens of so many answers."""
+        return round(self.mean * answers)
+
+    def asked(self, request: Mapping[str, Any]) -> int:
+        """Tokens of the prompt for an instruction."""
+        return self._of(request["prompt"])
+
+    def judged(self, request: Mapping[str, Any], question: str) -> float:
+        """Tokens of a question about the code and an instruction of usual length."""
+        words, code, language = (
+            self._scope.prompts, request["snippet"]["code"], request["snippet"]["language"]
+        )  # fmt: skip
+        if question == "likelihood":
+            return self._of(words.instruct("") + words.response(code, language)) + self.mean
+        return self._of(words.judge("", code, language)) + self.mean
+
+    def _of(self, prompt: str) -> int:
+        if prompt not in self._held:
+            (self._held[prompt],) = tokenizer.lengths(self._json, [prompt])
+        return self._held[prompt]

@@ -1,0 +1,112 @@
+"""`lake stale`: what an older prompt, model, rule or input made, and what a refresh would cost.
+
+A stage's day is stale where its newest finished run has another fingerprint than a run of now would
+have: because of its rules (settings, versions, code) or of its inputs. Of the model stages the cost
+of a refresh is that of what the cache does not answer (`jobs.estimate`).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from jobs.estimate import Estimate, estimates
+from lakehouse import models, prompts
+from lakehouse.books import History, history
+from lakehouse.delta import Lake
+from lakehouse.fingerprints import Fingerprints
+from lakehouse.run import Stage
+from lakehouse.settings import Settings
+from lakehouse.stages import STAGES, StageRef
+from lakehouse.tables import CANDIDATES, PAIRS
+
+GENERATING = ("summarize", "judge")
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Stale:
+    """A stage's day that is out of date, and why: rules, inputs, or a run that did not finish."""
+
+    ds: dt.date
+    stage: str
+    why: str
+
+
+def stale(settings: Settings) -> list[Stale]:
+    """Every stage's days that a run of now would not leave as they are, in running order."""
+    lake = Lake(settings.lake.root)
+    found = []
+    for ref in STAGES:
+        for stage in _parts(ref):
+            option = ref.args[1] if ref.args else ""
+            label = f"{stage.name}_{option}" if option else stage.name
+            found += [
+                Stale(day, label, why)
+                for day, why in _days(stage, option, history(lake, label), lake, settings)
+            ]
+    return found
+
+
+def _parts(ref: StageRef) -> Iterator[Stage]:
+    """The stages of a task."""
+    modules = [f"jobs.{name}" for name in ref.parts] or [ref.module]
+    for module in modules:
+        yield import_module(module).STAGE
+
+
+def _days(
+    stage: Stage, option: str, past: History, lake: Lake, settings: Settings
+) -> Iterator[tuple[dt.date, str]]:
+    """(day, why) of a stage's days that are out of date."""
+    newest = past.newest
+    if stage.grain == "corpus" and newest:  # the newest run of any day brought all up to date
+        day = max(newest, key=lambda d: newest[d]["started_at"])
+        newest = {day: newest[day]}
+    for day, last in sorted(newest.items()):
+        if last["status"] != "done":
+            yield day, f"{last['status']}: {last['message'][:80]}".removesuffix(": ")
+            continue
+        prints = Fingerprints(stage, settings, lake, day, option)
+        inputs, _, rules = last["fingerprint"].partition("-")
+        now = prints.of(day).partition("-")[0]
+        changed = [name for name, same in (("rules", rules == prints.rules),
+                                           ("inputs", inputs == now)) if not same]  # fmt: skip
+        if changed:
+            yield day, " and ".join(changed)
+
+
+def refresh(settings: Settings, found: list[Stale]) -> list[Row]:
+    """The stale days with what a refresh would take of the models, as rows to print.
+
+    `rows_of_others` are pairs and candidates of that day by another teacher or prompt.
+    """
+    days = sorted({s.ds for s in found if s.stage in GENERATING})
+    cost = {(e.ds, e.stage): e for e in estimates(settings, days)}
+    others = _of_others(settings)
+    return [
+        {"ds": s.ds, "stage": s.stage, "why": s.why,
+         "rows_of_others": others.get(s.ds, 0) if s.stage in GENERATING else None,
+         **_costs(cost.get((s.ds, s.stage)))}
+        for s in found
+    ]  # fmt: skip
+
+
+def _costs(estimate: Estimate | None) -> Row:
+    if estimate is None:
+        return dict.fromkeys(("rows", "tokens", "seconds", "usd"))
+    return {"rows": estimate.rows, "tokens": estimate.prompt_tokens + estimate.completion_tokens,
+            "seconds": estimate.seconds, "usd": estimate.usd}  # fmt: skip
+
+
+def _of_others(settings: Settings) -> Counter[dt.date]:
+    """By day the candidates and pairs that another teacher or prompt made."""
+    lake = Lake(settings.lake.root)
+    ours = (models.teacher(settings)["model_id"], prompts.load(settings.model.prompts).version)
+    columns = ["ds", "model_id", "prompt_version"]
+    rows = [r for t in (CANDIDATES, PAIRS) for r in lake.read(t, columns=columns).to_pylist()]
+    return Counter(r["ds"] for r in rows if (r["model_id"], r["prompt_version"]) != ours)

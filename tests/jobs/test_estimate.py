@@ -1,0 +1,131 @@
+"""What generation would take and what is out of date, with a stand-in engine: words are tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from jobs import cli, costs
+from jobs.estimate import Estimate, estimates
+from jobs.stale import refresh, stale
+from lakehouse import tokenizer
+from lakehouse.delta import Lake
+from lakehouse.tables import JOB_RUNS, PAIRS
+from tests.jobs.test_generation import DAY, LATER, asked, filled, generate, place, settings
+from tests.rows import row
+
+__all__ = ["asked"]
+PRICE = (
+    "cost.usd_per_hour=0",
+    "cost.usd_per_million_prompt_tokens=10",
+    "cost.usd_per_million_completion_tokens=30",
+)
+
+
+@pytest.fixture(autouse=True)
+def _words(monkeypatch: pytest.MonkeyPatch) -> None:
+    def count(_json: str, texts: Sequence[str]) -> list[int]:
+        return [len(t.split()) for t in texts]
+
+    monkeypatch.setattr(tokenizer, "lengths", count)
+    monkeypatch.setattr(tokenizer, "text", lambda _spec: "")
+
+
+def by_stage(found: list[Estimate]) -> dict[str, Estimate]:
+    return {e.stage: e for e in found}
+
+
+def test_before_the_first_run_answers_are_as_long_as_they_may_be(
+    lake: Lake, asked: list[str]
+) -> None:
+    found = by_stage(estimates(settings(filled(lake), *PRICE), [DAY]))
+    write = found["summarize"]
+    assert (write.rows, write.completion_tokens, found["judge"].rows) == (2, 2 * 10, 2 * 2)
+    assert (write.seconds, write.usd) == (
+        None, pytest.approx((write.prompt_tokens * 10 + 20 * 30) / 1e6))  # fmt: skip
+    assert asked == []
+
+
+def test_a_days_estimate_is_what_it_takes_then(lake: Lake, asked: list[str]) -> None:
+    generate(filled(lake), DAY, *PRICE)
+    expected = by_stage(estimates(settings(lake, *PRICE), [LATER]))
+    for report in generate(lake, LATER, *PRICE):
+        of = expected[report["stage"]]
+        assert of.completion_tokens == report["completion_tokens"]
+        assert of.prompt_tokens == pytest.approx(report["prompt_tokens"], rel=0.15)
+        assert of.usd == pytest.approx(report["cost"], rel=0.25)
+        assert of.seconds is not None
+    assert [e.rows for e in estimates(settings(lake), [DAY, LATER])] == [0] * 4
+
+
+def test_nothing_is_stale_until_something_changes(lake: Lake, asked: list[str]) -> None:
+    for day in (DAY, LATER):
+        generate(filled(lake) if day == DAY else lake, day)
+    assert stale(settings(lake)) == []
+    place(lake, LATER, "new", "moving", "more")
+    assert [(s.ds, s.stage, s.why) for s in stale(settings(lake))] == [
+        (LATER, "summarize", "inputs"), (LATER, "judge", "inputs")]  # fmt: skip
+
+
+def test_a_changed_rule_is_stale_everywhere_and_costs_what_it_makes_anew(
+    lake: Lake, asked: list[str]
+) -> None:
+    generate(filled(lake), DAY)
+    hotter = settings(lake, "summarize.temperature=0.5", *PRICE)
+    rows = refresh(hotter, stale(hotter))
+    assert [(r["ds"], r["stage"], r["why"], r["rows"]) for r in rows] == [
+        (DAY, "summarize", "rules", 2), (DAY, "judge", "rules", 4)]  # fmt: skip
+    assert all(r["usd"] > 0 for r in rows)
+    longer = settings(lake, "summarize.max_tokens=11")  # nothing was cut: nothing to pay for
+    assert [r["rows"] for r in refresh(longer, stale(longer))] == [0, 0]
+
+
+def test_an_older_prompts_rows_are_told(lake: Lake, asked: list[str]) -> None:
+    generate(filled(lake), DAY)
+    other = settings(lake, "model.prompts=smollm2")
+    assert {r["rows_of_others"] for r in refresh(other, stale(other))} == {2}
+
+
+@pytest.mark.parametrize("by", costs.KEYS)
+def test_the_bill_is_the_same_by_whatever_it_is_dealt(
+    lake: Lake, asked: list[str], by: str
+) -> None:
+    for day in (DAY, LATER):
+        generate(filled(lake) if day == DAY else lake, day, *PRICE)
+    pair = row(PAIRS, ds=DAY, snippet_id="old", language="python", model_id="t")
+    lake.append_missing(PAIRS, [pair], "r")
+    names, rows = costs.cost(lake, by)
+    bill = [dict(zip(names, r, strict=True)) for r in rows]
+    booked = lake.read(JOB_RUNS, {"status": "done"}).to_pylist()
+    for column, of in (("usd", "cost"), ("prompt_tokens", "prompt_tokens"),
+                       ("completion_tokens", "completion_tokens")):  # fmt: skip
+        assert sum(r[column] for r in bill) == pytest.approx(sum(r[of] for r in booked))
+    first = bill[0]
+    assert first["accepted_pairs"] == 1
+    assert first["usd_per_pair"] == pytest.approx(first["usd"])
+    assert first[by] == {"ds": DAY, "stage": "judge", "language": "python", "model": "t"}[by]
+
+
+def test_the_command_shows_both(
+    lake: Lake, asked: list[str], capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    class Ended(Exception):
+        pass
+
+    def end(code: int) -> None:
+        raise Ended(code)
+
+    monkeypatch.setattr(cli.os, "_exit", end)
+    sets = [part for s in ("model.teacher=train:smollm2", "summarize.samples=2")
+            for part in ("--set", s)]  # fmt: skip
+    monkeypatch.setenv("LAKE_ROOT", filled(lake).root)
+    run: list[Any] = ["run", "--from", str(DAY), "--to", str(LATER), "--estimate", *sets]
+    for argv, shown in ((run, "completion_tokens"), (["stale", *sets], "Nothing"),
+                        (["cost", "--by", "stage"], "usd_per_pair")):  # fmt: skip
+        with pytest.raises(Ended, match="0"):
+            cli.main(argv)
+        assert shown in capsys.readouterr().out
+    assert asked == []

@@ -35,6 +35,12 @@ def document(origin: str, value: Any, source: Source) -> Record:
     )
 
 
+def distinct(names: Sequence[str]) -> None:
+    """`Unusable` where two columns of a table have one name."""
+    if len(set(names)) < len(names):
+        raise Unusable("a column twice", "rename one of them", names)
+
+
 def _text(value: dict[str, Any], names: Sequence[str]) -> str:
     """The first of these columns that the record has; empty if it has none."""
     for name in names:

@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 from jobs import archives, columns, fences, formats, places
-from jobs.records import FAILED, Record, Unusable, guarded, rejected
+from jobs.records import FAILED, Part, Record, Unusable, guarded, rejected
 from jobs.signals import licence
 from jobs.sources import Source
 from lakehouse import tiny_world
@@ -150,7 +150,7 @@ def _is_script(file: places.File, source: Source) -> bool:
         return False
 
 
-def _parts(file: places.File, source: Source) -> list[formats.Part | None]:
+def _parts(file: places.File, source: Source) -> list[Part | None]:
     if file.size <= formats.SPLIT or "://" in file.uri:  # lines are counted: not over a network
         return [None]
     try:

@@ -5,9 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
+MAX_RECORD = 8 * 2**20
+"""Characters of one line, cell or source file: no snippet needs more, and memory is bounded."""
 FAILED = "source failed"
 """The reason of a record that stands for a source which must be read again: no row of its own."""
+
+Found = tuple[str, Any]
+"""A place in a file, and what is there: a dict (a record), a string (a source file), why not."""
+Part = tuple[int, int, int]
+"""Where to start (a byte; a row group), the lines or rows before it, how many to read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +44,14 @@ class Unusable(Exception):
     def __init__(self, reason: str, remedy: str, evidence: object = "") -> None:
         super().__init__(reason)
         self.reason, self.remedy, self.evidence = reason, remedy, str(evidence)[:300]
+
+
+def or_fault(make: Callable[[], Any]) -> Any:
+    """What is made, or the `Unusable` that says why it cannot be."""
+    try:
+        return make()
+    except Unusable as fault:
+        return fault
 
 
 def guarded(origin: str, make: Callable[[], Record]) -> Record:

@@ -39,3 +39,8 @@ def parquet(table: pa.Table, **how: Any) -> bytes:
     sink = io.BytesIO()
     pq.write_table(table, sink, **how)
     return sink.getvalue()
+
+
+def flipped(data: bytes, at: int) -> bytes:
+    """The same with one byte of it changed."""
+    return data[:at] + bytes([data[at] ^ 0xFF]) + data[at + 1 :]

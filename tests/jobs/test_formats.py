@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs import formats, jsons
+from jobs import formats, jsons, records
 from tests.jobs.making import parquet, tarred, zipped, zst
 from tests.jobs.reading import kept, read, rows, toml
 
@@ -205,7 +205,7 @@ def test_a_line_of_200_mb_is_passed_over_in_little_memory(
     tmp_path: Path, name: str, head: bytes, fill: bytes, tail: bytes,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(formats, "MAX_RECORD", 2**18)
+    monkeypatch.setattr(records, "MAX_RECORD", 2**18)
     with (tmp_path / name).open("wb") as file:
         file.write(head)
         for _ in range(200 if name == "f.jsonl" else 20):

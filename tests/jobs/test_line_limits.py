@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs import formats
+from jobs import formats, records
 from tests.jobs.reading import read
 
 MAX = 100
@@ -31,7 +31,7 @@ def lengthened(data: bytes, size: int) -> bytes:
 def test_a_line_that_is_too_long_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, line: bytes, split: int
 ) -> None:
-    monkeypatch.setattr(formats, "MAX_RECORD", MAX)
+    monkeypatch.setattr(records, "MAX_RECORD", MAX)
     monkeypatch.setattr(formats, "SPLIT", split)
     monkeypatch.setattr(formats, "BLOCK", 64)
     first, good = (b"code", b"b = 2") if name == "f.csv" else (A, B)
@@ -45,7 +45,7 @@ def test_a_line_that_is_too_long_is_one_line(
 def test_a_line_that_only_cr_ends_is_a_line_of_csv(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(formats, "MAX_RECORD", MAX)
+    monkeypatch.setattr(records, "MAX_RECORD", MAX)
     (tmp_path / "f.csv").write_bytes(b"\r".join([b"code", b"x" * MAX, b"b = 2"]))
     found = [(r.origin, r.reason, r.content) for r in read(tmp_path / "f.csv")]
     assert found == [("f.csv:2", "too long", ""), ("f.csv:3", "", "b = 2")]

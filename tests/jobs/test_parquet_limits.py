@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from jobs import formats
+from jobs import records
 from tests.jobs.making import parquet
 from tests.jobs.reading import read
 from tests.jobs.test_formats import read_one_by_one
@@ -34,7 +34,7 @@ def seen(path: Path, table: pa.Table, **how: Any) -> dict[str, str]:
 def test_a_cell_that_is_too_long_is_a_bad_row(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, cells: list[Any]
 ) -> None:
-    monkeypatch.setattr(formats, "MAX_RECORD", 100)
+    monkeypatch.setattr(records, "MAX_RECORD", 100)
     assert seen(tmp_path / "f.parquet", pa.table({name: cells})) == {
         "f.parquet#0": "", "f.parquet#1": "too long", "f.parquet#2": "",
     }  # fmt: skip

@@ -1,0 +1,117 @@
+"""Parquet: a file's rows as plain values, within the limits that other formats have."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import IO, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from jobs import records
+from jobs.archives import DAMAGED, FAULTS, Budget, Member, damaged
+from jobs.columns import distinct
+from jobs.records import Found, Part, Unusable, or_fault
+
+_ROWS = 16
+"""Rows that are in memory at a time, at most: a few bytes may stand for a large cell."""
+_NO_VALUE = (ValueError, OverflowError, KeyError)
+"""What Arrow raises on a cell that Python has no value for: KeyError of an unknown time zone."""
+
+
+def parts(raw: IO[bytes], least: int) -> Iterator[Part]:
+    """The row groups of a file in parts of so many bytes and more; none where it is damaged."""
+    with suppress(*DAMAGED):  # its reader will say so
+        metadata = pq.ParquetFile(raw).metadata
+        start = first = rows = size = 0
+        for group in range(metadata.num_row_groups):
+            size += metadata.row_group(group).total_byte_size
+            rows += metadata.row_group(group).num_rows
+            if size >= least or group == metadata.num_row_groups - 1:
+                yield start, first, group + 1 - start
+                start, first, rows, size = group + 1, first + rows, 0, 0
+
+
+def read(member: Member, wanted: Sequence[str], part: Part | None) -> Iterator[Found]:
+    """Rows, by their number; damage in a row group takes the rest of that group only."""
+    with tempfile.TemporaryFile() as spool:
+        stream = member.stream
+        if not stream.seekable():  # the footer comes last: what was packed goes through a file
+            shutil.copyfileobj(stream, spool, 1 << 20)
+            stream = spool
+        size = stream.seek(0, io.SEEK_END)
+        if not size:
+            return
+        file = pq.ParquetFile(
+            stream, pre_buffer=False, buffer_size=1 << 20, page_checksum_verification=True
+        )
+        names = file.schema_arrow.names
+        distinct(names)
+        known = [name for name in names if name in wanted]
+        budget = Budget(size)
+        start, number, count = part or (0, 0, file.num_row_groups)
+        for group in range(start, start + count):
+            end = number + file.metadata.row_group(group).num_rows
+            try:
+                at_once = _at_once(file.metadata.row_group(group), known)
+                for batch in file.iter_batches(at_once, row_groups=[group], columns=known):
+                    for value in _rows(batch):
+                        budget.spend(_length(value))
+                        # a row without any such column shows which ones there are
+                        yield f"{member.name}#{number}", value if known else dict.fromkeys(names)
+                        number += 1
+                if number < end:
+                    raise EOFError("there are fewer rows than the file says")
+            except FAULTS as error:
+                yield f"{member.name}#{number} to #{end - 1}", damaged(error)
+            number = end
+        if part is None and number != file.metadata.num_rows:
+            raise EOFError(f"of {file.metadata.num_rows} rows, {number} are there")
+
+
+def _at_once(group: Any, known: Sequence[str]) -> int:
+    """How many rows of a row group to read at once; `Unusable` if its columns expand too much."""
+    columns = [group.column(n) for n in range(group.num_columns)]
+    wanted = [
+        c for c in columns if f"{c.path_in_schema}.".startswith(tuple(f"{n}." for n in known))
+    ]
+    size = sum(column.total_uncompressed_size for column in wanted)
+    Budget(sum(column.total_compressed_size for column in wanted)).spend(size)
+    fitting: int = records.MAX_RECORD * group.num_rows // max(1, size)
+    return max(1, min(_ROWS, fitting))
+
+
+def _rows(batch: pa.RecordBatch) -> Iterator[Any]:
+    """Every row; one by one where they are large, or one is bad: its neighbours are not."""
+    if batch.nbytes <= records.MAX_RECORD:
+        with suppress(*_NO_VALUE):
+            yield from batch.to_pylist()
+            return
+    for n in range(batch.num_rows):
+        yield or_fault(partial(_row, batch.slice(n, 1)))
+
+
+def _row(alone: pa.RecordBatch) -> Any:
+    try:
+        (row,) = alone.to_pylist()
+    except _NO_VALUE as error:
+        reason = "not UTF-8" if isinstance(error, UnicodeDecodeError) else "wrong type"
+        raise Unusable(reason, "repair the row's text", error) from None
+    for name, cell in row.items():
+        if (length := _length(cell)) > records.MAX_RECORD:
+            evidence = f"{name}: {length} characters"
+            raise Unusable("too long", f"cut it below {records.MAX_RECORD} characters", evidence)
+    return row
+
+
+def _length(cell: Any) -> int:
+    """The characters of all text in a cell or row, that of its lists and structs included."""
+    if isinstance(cell, str | bytes):
+        return len(cell)
+    inner = cell.values() if isinstance(cell, dict) else cell
+    return sum(map(_length, inner)) if isinstance(cell, dict | list | tuple) else 0

@@ -126,7 +126,10 @@ def _records(member: Member, source: Source, part: Part | None) -> Iterator[Foun
 
 
 def parts(name: str, raw: IO[bytes], source: Source) -> list[Part | None]:
-    """How several workers share a file; [None] for one that must be read from its start."""
+    """How several workers share a file; [None] for one that must be read from its start.
+
+    So must one without a record: only who reads all of it can say that there is none.
+    """
     chosen = None if archives.is_packed(name) else form(name, source)
     found: list[Part | None] = []
     if chosen == "parquet":
@@ -134,21 +137,26 @@ def parts(name: str, raw: IO[bytes], source: Source) -> list[Part | None]:
     elif chosen == "jsonl" and "\n".encode(source.encoding) == b"\n":
         head = raw.peek(64)  # type: ignore[attr-defined]
         if not head.startswith(tuple(_BOMS)) and not head.lstrip().startswith(b"["):
-            found += _line_parts(raw)
+            found += _line_parts(raw, source.encoding)
     return found or [None]
 
 
-def _line_parts(raw: IO[bytes]) -> Iterator[Part]:
+def _line_parts(raw: IO[bytes], encoding: str) -> list[Part]:
+    """Parts of whole lines; none where every line is blank."""
+    found: list[Part] = []
+    is_blank = True
     at = start = first = count = 0
     while block := raw.read(BLOCK):
+        is_blank = is_blank and not block.decode(encoding, "ignore").strip()
         at += len(block)
         count += block.count(b"\n")
         end = block.rfind(b"\n") + 1
         if at - start >= SPLIT and end:
-            yield start, first, count
+            found.append((start, first, count))
             start, first, count = at - len(block) + end, first + count, 0
     if at > start:
-        yield start, first, count + 1
+        found.append((start, first, count + 1))
+    return [] if is_blank else found
 
 
 # -- text --------------------------------------------------------------------------------------

@@ -25,11 +25,14 @@ _NO_VALUE = (ValueError, OverflowError, KeyError)
 
 
 def parts(raw: IO[bytes], least: int) -> Iterator[Part]:
-    """The row groups of a file in parts of so many bytes and more; none where it is damaged."""
-    with suppress(*DAMAGED):  # its reader will say so
+    """The row groups of a file in parts of so many bytes and more.
+
+    None where it is damaged or has no row: its reader will say so.
+    """
+    with suppress(*DAMAGED):
         metadata = pq.ParquetFile(raw).metadata
         start = first = rows = size = 0
-        for group in range(metadata.num_row_groups):
+        for group in range(metadata.num_row_groups if metadata.num_rows else 0):
             size += metadata.row_group(group).total_byte_size
             rows += metadata.row_group(group).num_rows
             if size >= least or group == metadata.num_row_groups - 1:

@@ -178,8 +178,27 @@ def test_a_file_in_parts_is_the_file(
         patch.setattr(formats, "SPLIT", split)
         patch.setattr(formats, "BLOCK", 64)
         in_parts = read(path)
-    if whole[0].reason != "empty file":
-        assert in_parts == whole
+    assert in_parts == whole
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("f.jsonl", b"\n" * 300),
+        ("f.jsonl", b" \t\r\n" * 100),
+        ("f.jsonl", "\u3000\n".encode() * 100),
+        ("f.parquet", parquet(TABLE.slice(0, 0))),
+    ],
+)
+def test_a_large_file_without_a_record_is_an_empty_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, data: bytes
+) -> None:
+    (tmp_path / name).write_bytes(data)
+    monkeypatch.setattr(formats, "SPLIT", 50)
+    monkeypatch.setattr(formats, "BLOCK", 64)
+    (found,) = read(tmp_path / name)
+    assert (found.origin, found.reason) == (name, "empty file")
+    assert found.remedy
 
 
 def test_parquet_in_parts_is_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,12 +23,11 @@ from typing import IO, TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from jobs import tars
 from jobs.records import Unusable, printable
 from jobs.signals import licence
 
 if TYPE_CHECKING:
-    from typing import Self
-
     from typing_extensions import Buffer
 
 MAX_PLAIN = 8 * 2**20
@@ -212,38 +211,23 @@ def _zip_end(raw: IO[bytes]) -> tuple[int, bytes]:
 
 
 def _tarred(stream: IO[bytes]) -> _Inside:
-    with tarfile.open(fileobj=stream, mode="r|", tarinfo=_Strict) as archive:
-        assert archive.fileobj is not None  # it was opened from one
-        for info in _headers(archive, archive.fileobj):
-            name = printable(info.name)
-            if info.isdir():
-                continue
-            if not info.isfile():
-                yield name, _LINK
-            elif info.issparse():  # it may say that it is of any size
-                yield name, Unusable("sparse file in an archive", "pack it without --sparse")
-            elif fault := _unwanted(name):
-                yield name, fault
-            else:
-                member = archive.extractfile(info)
-                assert member is not None  # it is a file
-                plain = io.BufferedReader(_Limited(member))
-                yield name, _unpacked(_suffix(name), plain, Budget(info.size))
-        while rest := archive.fileobj.read(1 << 16):
-            if rest.strip(b"\0"):
-                yield "(after its end)", _surplus("data after the archive's end")
-                return
-
-
-def _headers(archive: tarfile.TarFile, stream: Any) -> Iterator[tarfile.TarInfo]:
-    """Every member's header; an error where the archive ends within a member."""
-    while info := archive.next():
-        archive.members.clear()  # type: ignore[attr-defined] # or it holds them all
-        yield info
-        # next() would read on to the end that a member claims, past that of the archive
-        while (left := archive.offset - stream.tell()) > 0:
-            if not stream.read(min(left, 1 << 16)):
-                raise tarfile.ReadError("unexpected end of data")
+    for entry in tars.entries(stream):
+        name = printable(entry.name)
+        if entry.kind == "folder":
+            continue
+        if entry.kind == "sparse":  # it may say that it is of any size
+            yield name, Unusable("sparse file in an archive", "pack it without --sparse")
+        elif entry.kind == "other":
+            yield name, _LINK
+        elif fault := _unwanted(name):
+            yield name, fault
+        else:
+            plain = io.BufferedReader(entry.content)
+            yield name, _unpacked(_suffix(name), plain, Budget(entry.size))
+    while rest := stream.read(1 << 16):
+        if rest.strip(b"\0"):
+            yield "(after its end)", _surplus("data after the archive's end")
+            return
 
 
 def _surplus(reason: str) -> Unusable:
@@ -272,19 +256,6 @@ def damaged(error: Exception) -> Unusable:
     return Unusable("file is damaged or cut short",
                     "fetch it again; what could be read of it is kept",
                     f"{type(error).__name__}: {error}")  # fmt: skip
-
-
-class _Strict(tarfile.TarInfo):
-    """tarfile takes a bad header, and the lack of an end, for the archive's end; this does not."""
-
-    @classmethod
-    def fromtarfile(cls, archive: tarfile.TarFile) -> Self:
-        try:
-            return super().fromtarfile(archive)
-        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
-            raise  # the end, as it should be
-        except tarfile.HeaderError as error:
-            raise tarfile.ReadError(str(error)) from None
 
 
 class _Streams(io.RawIOBase):

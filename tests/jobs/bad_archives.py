@@ -65,6 +65,13 @@ def sparse_tar() -> bytes:
     return bytes(head) + tarred({"b.jsonl": LINES})
 
 
+def long_tar() -> bytes:
+    """A pax header of 2 GiB before the second member."""
+    info = tarfile.TarInfo("about")
+    info.type, info.size = tarfile.XHDTYPE, 2**31
+    return tarred({"a.jsonl": LINES})[:1024] + info.tobuf() + tarred({"b.jsonl": LINES})
+
+
 CASES: list[Case] = [
     ("gzip of nothing", {"f.jsonl.gz": packed(gzip, b"")}, {"f.jsonl.gz": "empty file"}, []),
     ("empty zip", {"f.zip": zipped({})}, {"f.zip": "empty file"}, []),
@@ -114,6 +121,9 @@ CASES: list[Case] = [
      ["f.zip!a.jsonl:1", "f.zip!m.py", "f.zip!a.jsonl~2:1", "f.zip!m.py~2"]),
     ("a sparse file in tar", {"f.tar": sparse_tar()},
      {"f.tar!a.jsonl": "sparse file in an archive"}, ["f.tar!b.jsonl:1", "f.tar!b.jsonl:2"]),
+    ("a long header in tar", {"f.tar": long_tar()},
+     {"f.tar and what follows": "header too long in an archive"},
+     ["f.tar!a.jsonl:1", "f.tar!a.jsonl:2"]),
     ("link in tar", {"f.tar": linked_tar()}, {"f.tar!a.py": "not a regular file"},
      ["f.tar!b.jsonl:1", "f.tar!b.jsonl:2"]),
     ("link in zip", {"f.zip": linked_zip()}, {"f.zip!a.py": "not a regular file"},

@@ -4,6 +4,7 @@ import bz2
 import io
 import lzma
 import tarfile
+import tracemalloc
 import warnings
 import zipfile
 from pathlib import Path
@@ -15,7 +16,8 @@ from tests.jobs.reading import read
 
 A, B = b'{"code": "a = 1"}', b'{"code": "b = 2"}'
 BEFORE, AFTER = "data before the archive's start", "data after the archive's end"
-DAMAGED = "file is damaged or cut short"
+DAMAGED, TOO_LONG = "file is damaged or cut short", "header too long in an archive"
+KEPT = {"f.tar!b.jsonl:1": "", "f.tar!b.jsonl:1 and what follows": DAMAGED}
 
 
 def of_size(name: str, size: int, kind: bytes = tarfile.REGTYPE) -> bytes:
@@ -70,9 +72,9 @@ def test_a_stream_that_follows_padding_is_read(tmp_path: Path, module: object, p
 @pytest.mark.parametrize(
     ("header", "said"),
     [
-        (of_size("b.jsonl", 2**60), {"f.tar!b.jsonl and what follows": DAMAGED}),
+        (of_size("b.jsonl", 2**60), KEPT),
         (of_size("b.bin", 2**60), {"f.tar!b.bin": "unknown ending"}),
-        (of_size("b.jsonl", 2**60, b"7"), {"f.tar!b.jsonl and what follows": DAMAGED}),
+        (of_size("b.jsonl", 2**60, b"7"), KEPT),
         (of_size("b.jsonl", 2**60, b"Z"), {"f.tar!b.jsonl": "not a regular file"}),
     ],
     ids=["read", "not read", "contiguous", "of no known type"],
@@ -83,6 +85,77 @@ def test_a_member_that_claims_more_than_there_is_ends_its_archive(
     data = tarred({"a.jsonl": A})[:1024] + header + B.ljust(512, b"\n")
     expected = {"f.tar!a.jsonl:1": "", **said, "f.tar and what follows": DAMAGED}
     assert seen(tmp_path, "f.tar", data) == expected
+
+
+def about(kind: bytes, data: bytes) -> bytes:
+    """A header that says something of the member behind it."""
+    return of_size("about", len(data), kind) + data + bytes(-len(data) % 512)
+
+
+def record(key: str, value: str) -> bytes:
+    """A pax record of fewer than 100,000 bytes, which begins with its length in five digits."""
+    said = f" {key}={value}\n".encode()
+    return b"%05d" % (len(said) + 5) + said
+
+
+LONG = "d" * 5000 + ".jsonl"
+OVERLAPPING = b"2 " * 20_000 + b"="
+
+
+@pytest.mark.parametrize(
+    ("headers", "said"),
+    [
+        (of_size("x", 2**31, b"x"), {"f.tar and what follows": TOO_LONG}),
+        (of_size("x", 2**31, b"g"), {"f.tar and what follows": TOO_LONG}),
+        (of_size("x", 2**31, b"L"), {"f.tar and what follows": TOO_LONG}),
+        (of_size("x", 2**31, b"K"), {"f.tar and what follows": TOO_LONG}),
+        (about(b"x", record("comment", "c")) * 1025, {"f.tar and what follows": TOO_LONG}),
+        (about(b"L", LONG.encode()), {"f.tar and what follows": TOO_LONG}),
+        (about(b"x", record("path", LONG)), {"f.tar and what follows": TOO_LONG}),
+        (about(b"x", OVERLAPPING), {"f.tar and what follows": DAMAGED}),
+        (about(b"x", record("size", "-1")), {"f.tar and what follows": DAMAGED}),
+        (about(b"x", b"9 a=b\n"), {"f.tar and what follows": DAMAGED}),
+        (about(b"x", record("size", "5") + record("GNU.sparse.map", "0,5")),
+         {"f.tar!b.jsonl": "sparse file in an archive"}),
+        (about(b"x", record("SCHILY.xattr.user.note", "n" * 9999)), {"f.tar!b.jsonl:1": ""}),
+        (about(b"x", record("path", "c.jsonl")), {"f.tar!c.jsonl:1": ""}),
+        (about(b"x", record("path", "c.jsonl")) + about(b"L", b"d.jsonl"), {"f.tar!c.jsonl:1": ""}),
+        (about(b"g", record("path", "c.jsonl")), {"f.tar!b.jsonl:1": ""}),
+    ],
+)  # fmt: skip
+def test_what_stands_before_a_member_is_bounded(
+    tmp_path: Path, headers: bytes, said: dict[str, str]
+) -> None:
+    data = tarred({"a.jsonl": A})[:1024] + headers + tarred({"b.jsonl": B})
+    assert seen(tmp_path, "f.tar", data) == {"f.tar!a.jsonl:1": "", **said}
+
+
+def test_headers_of_64_mib_are_passed_over_in_little_memory(tmp_path: Path) -> None:
+    with (tmp_path / "f.tar").open("wb") as file:
+        file.write(of_size("x", 2**26, b"x"))
+        file.truncate(2**26)
+    tracemalloc.start()
+    (found,) = read(tmp_path / "f.tar")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (found.origin, found.reason) == ("f.tar and what follows", TOO_LONG)
+    assert "names below 4096" in found.remedy
+    assert peak < 2**23
+
+
+@pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+def test_names_of_every_kind_of_tar(tmp_path: Path, form: int) -> None:
+    names = ["a.jsonl", "é/" + "e" * 90 + ".jsonl", "f/" * 70 + "g.jsonl"]
+    sink = io.BytesIO()
+    with tarfile.open(fileobj=sink, mode="w", format=form) as archive:
+        for name in names:
+            info = tarfile.TarInfo(name)
+            info.size = len(A)
+            archive.addfile(info, io.BytesIO(A))
+        folder = tarfile.TarInfo("h" * 120 if form != tarfile.USTAR_FORMAT else "h")
+        folder.type = tarfile.DIRTYPE
+        archive.addfile(folder)
+    assert seen(tmp_path, "f.tar", sink.getvalue()) == {f"f.tar!{name}:1": "" for name in names}
 
 
 @pytest.mark.parametrize(

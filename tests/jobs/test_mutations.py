@@ -43,6 +43,7 @@ FILES = {
     "f.jsonl.zst": zst(JSONL),
     "f.zip": zipped(HALVES),
     "f.tar": tarred(HALVES),
+    "p.tar": tarred({"d/" * 80 + name: data for name, data in HALVES.items()}),
     "f.tar.gz": gzip.compress(tarred(HALVES)),
 }
 PLAIN = ("f.jsonl", "f.csv", "f.tsv")

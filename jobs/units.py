@@ -2,8 +2,8 @@
 
 What a unit is (docs/adr/2026-11-25-units-of-code.md): a definition with a body, with the
 decorators, attributes and doc comment that belong to it. A function within a function belongs to
-that one; a function within a class is its method. What the parser cannot read is damage: it spoils
-the units that it touches, and no others.
+that one; a function within a class or an object is its method; a callback without a name is none.
+What the parser cannot read is damage: it spoils the units that it touches, and no others.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from tree_sitter import Node, QueryCursor
 
@@ -42,7 +42,7 @@ class Unit:
     signature: str = ""
     docstring: str = ""
     parent: str = ""
-    """The enclosing classes, outermost first, joined by dots."""
+    """The enclosing classes and (JavaScript) named objects, outermost first, joined by dots."""
     damaged: bool = False
     """Whether some of it could not be parsed."""
 
@@ -53,6 +53,8 @@ class _Definition:
 
     node: Node
     kind: Kind
+    is_object: bool = False
+    """It holds functions as a class does, but is no unit: most hold settings."""
     captures: dict[str, Node] = field(default_factory=dict)
 
     def text(self, capture: str) -> str:
@@ -160,12 +162,13 @@ class _Reading:
         parents = [*parents, parent] if parent else parents
         in_class = definition.kind == "function" and bool(parents)
         comments = [_text(n) for label, n in leading if label == "comment"]
+        damaged = any(n.has_error for n in (node, *(n for _, n in leading)))
         unit = Unit(
             "method" if in_class else definition.kind, self._language,
             code.decode(errors="replace"), line, line + code.count(b"\n"), name,
             self._signature(definition),
             inspect.cleandoc(definition.text("doc")) or _uncommented(comments),
-            ".".join(parents), any(n.has_error for n in (node, *(n for _, n in leading))),
+            ".".join(filter(None, parents)), damaged,
         )  # fmt: skip
         return unit, (start, end)
 
@@ -234,8 +237,10 @@ def _found(root: Node, grammar: Grammar) -> _Found:
             found.wrappers[captures["wrapped"][0].id] = captures["wrapper"][0]
         for label, (node, *_) in captures.items():
             if label.startswith("definition."):
-                kind: Kind = label.removeprefix("definition.")  # type: ignore[assignment]
-                held = definitions.setdefault(node.id, _Definition(node, kind))
+                kind: Any = label.removeprefix("definition.")
+                as_class = _Definition(node, "class", is_object=True)
+                made = as_class if kind == "object" else _Definition(node, kind)
+                held = definitions.setdefault(node.id, made)
                 for name, nodes in captures.items():
                     held.captures.setdefault(name, nodes[0])
     found.definitions = sorted(
@@ -245,7 +250,7 @@ def _found(root: Node, grammar: Grammar) -> _Found:
 
 
 def _outermost(found: list[_Definition]) -> Iterator[tuple[_Definition, list[str]]]:
-    """Those that lie in no function, each with the names of the classes that it lies in.
+    """Those that lie in no function, each with the names of what it lies in.
 
     A function whose end is missing swallows what follows: what begins a line there is not its own.
     """
@@ -256,7 +261,8 @@ def _outermost(found: list[_Definition]) -> Iterator[tuple[_Definition, list[str
         inner = bool(around) and around[-1].kind != "class"
         if inner and not (around[-1].node.has_error and definition.node.start_point.column == 0):
             continue
-        yield definition, [] if inner else [d.text("name") for d in around]
+        if not definition.is_object:
+            yield definition, [] if inner else [d.text("name") for d in around]
         around.append(definition)
 
 

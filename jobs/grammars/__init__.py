@@ -2,9 +2,9 @@
 
 `grammars.toml` names the tree-sitter wheels; the queries (`*.scm`) use the captures of
 tree-sitter's own `tags.scm` (`@definition.function`, `@definition.method`, `@definition.class`,
-`@name`, `@doc`), plus `@body`; `@parent`, a class that the syntax names from outside (Go), or an
-object that holds functions (JavaScript); `@wrapper` around `@wrapped`; and `@attribute` and
-`@comment`, which belong to the definition right below them.
+`@name`, `@doc`), plus `@body`; `@definition.object`, which names what it holds and is no unit
+(JavaScript); `@parent`, a class that the syntax names from outside (Go); `@wrapper` around
+`@wrapped`; and `@attribute` and `@comment`, which belong to the definition right below them.
 To add a language: its wheel in pyproject.toml, a table and a query here, a fixture in tests.
 """
 

@@ -24,23 +24,36 @@
   right: [(arrow_function body: (_) @body) (function_expression body: (_) @body)
           (generator_function body: (_) @body)]) @definition.function
 
-; memo(function f() {…}): an argument with a name of its own
+; memo(function f() {…}), define("a", class A {…}): an argument with a name of its own
 (arguments
   [(function_expression name: (_) @name body: (_) @body)
    (generator_function name: (_) @name body: (_) @body)] @definition.function)
 
-; const a = {f() {…}, g: function () {…}, h: () => …}, exports = {…}, a: {…}, export default {…}
+(arguments (class name: (_) @name body: (_) @body) @definition.class)
+
+; {f() {…}, g: function () {…}, h: () => …}, wherever the object stands
+(object
+  [(method_definition name: (_) @name body: (_) @body)
+   (pair
+     key: [(string (string_fragment) @name) (property_identifier) @name
+           (computed_property_name) @name (number) @name]
+     value: [(arrow_function body: (_) @body) (function_expression body: (_) @body)
+             (generator_function body: (_) @body)])] @definition.method)
+
+; A.prototype = {…}
+(assignment_expression
+  left: (member_expression object: (_) @name property: (_) @last)
+  right: (object) @definition.object
+  (#eq? @last "prototype"))
+
+; const a = {…}, a.b = {…}, a: {…}, static a = {…}; a = a || {…}, a = [{…}], a = f({…}), a = new A({…})
 (_
-  ["default" name: (identifier) @parent left: (identifier) @parent
-   left: (member_expression property: (_) @parent) key: (property_identifier) @parent
-   name: (property_identifier) @parent property: (property_identifier) @parent]
-  (object
-    [(method_definition name: (_) @name body: (_) @body)
-     (pair
-       key: [(string (string_fragment) @name) (property_identifier) @name
-             (computed_property_name) @name (number) @name]
-       value: [(arrow_function body: (_) @body) (function_expression body: (_) @body)
-               (generator_function body: (_) @body)])] @definition.method))
+  [left: (identifier) @name left: (member_expression property: (_) @name)
+   key: (property_identifier) @name key: (string (string_fragment) @name)
+   name: (identifier) @name name: (property_identifier) @name
+   property: (property_identifier) @name]
+  [(object) @definition.object (_ (object) @definition.object)
+   (_ (arguments (object) @definition.object))])
 
 ; export default function () {…}
 (export_statement
@@ -57,6 +70,8 @@
   (variable_declaration
     (variable_declarator name: (identifier) @name value: (class body: (_) @body)))
 ] @definition.class
+
+(pair key: (property_identifier) @name value: (class body: (_) @body)) @definition.class
 
 ; module.exports = class A {…}
 (assignment_expression

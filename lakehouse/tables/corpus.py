@@ -121,7 +121,7 @@ SNIPPETS = declare(
     language STRING -- Programming language, lower case.
     kind STRING -- function, method or class (found by a parser), or block (a fenced block, or a whole document).
     name STRING -- Name of the function, method or class; empty for a block.
-    parent STRING -- The enclosing class, outer ones before it, joined by dots; empty where there is none.
+    parent STRING -- The enclosing class or, in JavaScript, named object, outer ones before it, joined by dots; empty where there is none.
     signature STRING -- The definition up to its body, on one line; empty for a block.
     docstring STRING -- The documentation inside the definition or right above it, without comment marks; may be empty.
     start_line INT -- First line within the document, from 1, decorators and doc comment included.

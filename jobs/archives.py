@@ -25,7 +25,8 @@ import pyarrow as pa
 
 from jobs import tars
 from jobs.records import Unusable, printable
-from jobs.signals import licence
+from jobs.signals import licence, pointers
+from jobs.signals.pointers import Said
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -62,15 +63,6 @@ class Member:
     """What is in it, unpacked; it can seek only where it was not packed."""
 
 
-@dataclass(frozen=True, slots=True)
-class License:
-    """A LICENSE file of an archive: no record, it says what covers the members around it."""
-
-    name: str
-    """In the archive."""
-    text: bytes
-
-
 def unpacked(name: str) -> str:
     """A file's name without the ending of its compression."""
     path = PurePosixPath(name)
@@ -97,13 +89,35 @@ def licenses(name: str, raw: IO[bytes], size: int) -> dict[PurePosixPath, str]:
 
     A LICENSE may lie behind the files that it covers, and an archive is read as a stream.
     """
+    said = _said(name, raw, size, licence.is_file)
+    pointed = {
+        place
+        for inner, each in said.items()
+        for file in each.files
+        for place in pointers.candidates(inner, file)
+    }
+    every = dict(said)
+    if missing := pointed - said.keys():  # no LICENSE files by their names
+        raw.seek(0)
+        every |= _said(name, raw, size, missing.__contains__)
     found: dict[PurePosixPath, set[str]] = {}
+    for inner in said:
+        known = pointers.resolved(inner, every.get)
+        found.setdefault(licence.covered(inner), set()).update(known)
+    return {folder: licence.all_of(known) for folder, known in found.items()}
+
+
+def _said(name: str, raw: IO[bytes], size: int, wanted: Callable[[str], bool]) -> dict[str, Said]:
+    """What those members say, read as LICENSE files, whose name in the archive is wanted."""
+    found: dict[str, Said] = {}
     with suppress(*FAULTS):  # who reads its members will say so
-        for each in members(name, raw, size):
-            if isinstance(each, License):
-                folder = licence.covered(each.name)
-                found.setdefault(folder, set()).update(licence.of_file(each.text))
-    return {folder: licence.all_of(said) for folder, said in found.items()}
+        for each in members(name, raw, size, covered=False):
+            inner = "" if isinstance(each, tuple) else named(each.name).removeprefix(f"{name}!")
+            if isinstance(each, Member) and wanted(inner):
+                with suppress(*FAULTS):
+                    text = each.stream.read(licence.LONGEST_FILE)
+                    found[inner] = found.get(inner, Said()) | pointers.said(text)
+    return found
 
 
 def named(place: str) -> str:
@@ -113,10 +127,10 @@ def named(place: str) -> str:
 
 def members(
     name: str, raw: IO[bytes], size: int, covered: bool = True
-) -> Iterator[Member | License | tuple[str, Unusable]]:
+) -> Iterator[Member | tuple[str, Unusable]]:
     """The file itself, or every file in it, each to be read before the next is asked for.
 
-    `covered`: a file of a LICENSE's name is one, and no record; else it is read like any other.
+    `covered`: a file of a LICENSE's name is one, and left out; else it is read like any other.
     """
     suffix = PurePosixPath(name.lower()).suffix
     if suffix == ".zip":
@@ -134,10 +148,10 @@ def members(
         is_empty = is_empty and is_license
         if isinstance(found, Unusable):
             yield place, found
-        elif is_license:
-            yield _license(place, inner, found)
-        else:
+        elif not is_license:
             yield Member(place, found)
+        elif fault := _unread(found):
+            yield place, fault
     if is_empty:
         yield name, Unusable("empty file", "none: the archive has no file, licences aside")
 
@@ -155,11 +169,13 @@ def _apart(inner: str, places: dict[str, int]) -> str:
     return place
 
 
-def _license(place: str, inner: str, stream: IO[bytes]) -> License | tuple[str, Unusable]:
+def _unread(stream: IO[bytes]) -> Unusable | None:
+    """Why a LICENSE file cannot be read; None if it can."""
     try:
-        return License(inner, stream.read(licence.LONGEST_FILE))
+        stream.read(licence.LONGEST_FILE)
     except FAULTS as error:
-        return place, damaged(error)
+        return damaged(error)
+    return None
 
 
 _Inside = Iterator[tuple[str, IO[bytes] | Unusable]]

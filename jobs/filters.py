@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.signals import observe_code
+from jobs.signals.licence import NOASSERTION
 from lakehouse.sections import Filters
 
 if TYPE_CHECKING:
@@ -39,6 +40,11 @@ REJECTIONS = (
 )
 """The columns of ops.rejected_rows that `rejections` gives."""
 Mask = NDArray[np.bool_]
+_UNNAMED = (
+    "licence not allowed",
+    "its licence cannot be told: write the text or SPDX name into its LICENSE file, a file that it "
+    "points to or the file itself, or say `license` in the source's TOML",
+)
 _SECRET = ("holds a secret", "revoke it and take it out of the source")
 _PERSONAL = ("holds personal data", "take it out of the source, or set filters.allow_personal_data")
 
@@ -57,13 +63,17 @@ def rules(rows: pa.Table | pa.RecordBatch, chosen: Filters) -> list[Rule]:
     """The rules, the gravest first: a document has the first reason that applies."""
     code = _is(rows, "kind", "code")  # the shape of prose around an answer's code says nothing
     length, letters = (rows[c].to_numpy() for c in ("longest_line", "alphanumeric_fraction"))
-    allowed = {name for name in _different(rows, "license") if licensed(name, chosen.licenses)}
+    different = _different(rows, "license")
+    allowed = {name for name in different if licensed(name, chosen.licenses)}
     marks = {mark: rows[mark].to_numpy(zero_copy_only=False)
              for mark in ("vendored", "generated", "minified")}  # fmt: skip
     never = np.zeros(rows.num_rows, np.bool_)
+    banned = ~_is(rows, "license", *allowed)
+    unnamed = _is(rows, "license", *(n for n in different if NOASSERTION in n))
     found = [
-        Rule("licence not allowed", "add it to filters.licenses, if you may use it",
-             ~_is(rows, "license", *allowed), ("license", "license_method")),
+        Rule(*_UNNAMED, banned & unnamed, ("license", "license_method")),
+        Rule("licence not allowed", "add it to filters.licenses, if you may use it", banned,
+             ("license", "license_method")),
         Rule(*_SECRET, never if chosen.allow_secrets else ~_is(rows, "secrets", ""), ("secrets",)),
         Rule(*_PERSONAL, never if chosen.allow_personal_data
              else ~code & ~_is(rows, "personal_data", ""), ("personal_data",)),

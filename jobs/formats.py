@@ -86,7 +86,7 @@ def read(
         for member in archives.members(name, raw, size, source.holds_code):
             if isinstance(member, Member):
                 yield from _whole(member, source, part)
-            elif isinstance(member, tuple):
+            else:
                 yield member
     except FAULTS as error:
         yield f"{name} and what follows", damaged(error)

@@ -202,6 +202,23 @@ def _listed_remote(where: str, ignore: Sequence[str], covered: bool) -> Iterator
         raise ServiceError(f"{where} cannot be listed: {error}") from None
 
 
+def at(file: File, name: str) -> File | None:
+    """The file of that name in the place that this one was listed in; None if there is none.
+
+    ServiceError if the store does not answer.
+    """
+    root = file.uri.removesuffix(file.name)
+    if name == file.name or root == file.uri:  # a name may be shown otherwise than it is
+        return file if name == file.name else None
+    uri = f"{root}{name}"
+    if "://" not in uri:
+        found = _file(uri, name)
+        return None if found.fault else found
+    store, path = stores.store(uri)
+    size, state = _now(File(uri, name), store, path)
+    return None if size is None else File(uri, name, size, state)
+
+
 # -- reading -----------------------------------------------------------------------------------
 
 

@@ -18,7 +18,8 @@ from typing import Any, TypeVar
 
 from jobs import archives, columns, fences, formats, places
 from jobs.records import FAILED, Part, Record, Unusable, guarded, rejected
-from jobs.signals import licence
+from jobs.signals import licence, pointers
+from jobs.signals.pointers import Said
 from jobs.sources import Source
 from lakehouse import tiny_world
 from lakehouse.errors import ServiceError, UserError
@@ -165,7 +166,7 @@ def file_read(item: str, source: Source, _settings: Settings, _day: dt.date) -> 
     told, part, covering = json.loads(item)
     file = places.File(**told)
     try:
-        beside = _said(tuple(places.File(**each) for each in covering))
+        beside = _said([places.File(**each) for each in covering])
         inside = _said_inside(file, source)
         with places.opened(file) as raw:
             for place, value in formats.read(file.name, raw, file.size, source, part):
@@ -177,14 +178,24 @@ def file_read(item: str, source: Source, _settings: Settings, _day: dt.date) -> 
         yield rejected(file.name, Unusable(FAILED, "run it again", error))
 
 
-@lru_cache(maxsize=1024)
-def _said(files: tuple[places.File, ...]) -> str:
-    """What the LICENSE files of one folder say, together; a worker reads them once."""
+def _said(files: Sequence[places.File]) -> str:
+    """What the LICENSE files of one folder say, together, or the files that they point to."""
     said: set[str] = set()
     for file in files:
-        with places.opened(file) as raw:
-            said |= licence.of_file(raw.read(licence.LONGEST_FILE))
+        said |= pointers.resolved(file.name, partial(_look, file))
     return licence.all_of(said)
+
+
+def _look(beside: places.File, name: str) -> Said | None:
+    file = places.at(beside, name)
+    return _said_by(file) if file else None
+
+
+@lru_cache(maxsize=1024)
+def _said_by(file: places.File) -> Said:
+    """What one LICENSE file says; a worker reads it once."""
+    with places.opened(file) as raw:
+        return pointers.said(raw.read(licence.LONGEST_FILE))
 
 
 def _said_inside(file: places.File, source: Source) -> dict[PurePosixPath, str]:

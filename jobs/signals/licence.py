@@ -35,6 +35,8 @@ _LONGEST_LINE = 200
 
 _OPERATOR = re.compile(r"[()]| (?:OR|AND|WITH) ")
 _TAG = "SPDX-License-Identifier:"
+_BEFORE = " \t#*/;!<-"
+"""What may stand before the tag of a line that holds nothing else: a comment's mark."""
 _STRING = re.compile(r"\W*\w.*[\"'`]")
 """A word, and a quote behind it: the start of a line on which a program begins a string."""
 _SPOKEN_OF = re.compile(r"[\"'`]|\s*$")
@@ -69,11 +71,17 @@ def covered(path: str) -> PurePosixPath:
 
 
 def of_file(text: bytes) -> set[str]:
-    """Every licence whose text a LICENSE file holds; NOASSERTION if it is none that is known."""
+    """Every licence whose text a LICENSE file holds, else those of its lines that begin with a tag.
+
+    NOASSERTION if there is none that is known.
+    """
     from licenseclassifier import identify_license
 
-    found = identify_license(text[:LONGEST_FILE].decode("utf-8", "replace"))
-    return {expression(match.id) for match in found} or {NOASSERTION}
+    plain = text[:LONGEST_FILE].decode("utf-8-sig", "replace")
+    if found := identify_license(plain):
+        return {expression(match.id) for match in found}
+    tagged = [line for line in plain.splitlines() if line.lstrip(_BEFORE).startswith(_TAG)]
+    return {expression(said) for said in _own_lines("\n".join(tagged))} or {NOASSERTION}
 
 
 def all_of(licenses: Iterable[str]) -> str:

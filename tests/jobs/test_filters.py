@@ -81,6 +81,15 @@ def test_the_first_reason_that_applies_is_given() -> None:
     assert filters.rejections(SCHEMA.empty_table(), Filters()).num_rows == 0
 
 
+def test_what_to_do_about_a_licence_depends_on_whether_it_is_known() -> None:
+    rows = [
+        document(license=name) for name in ("GPL-3.0-only", "NOASSERTION", "MIT AND NOASSERTION")
+    ]
+    known, *others = [r["remedy"] for r in verdicts(rows, Filters())]
+    assert "filters.licenses" in known
+    assert all("into its LICENSE file" in remedy for remedy in others)
+
+
 def test_the_profile_decides() -> None:
     rows = [
         document("instruction", secrets="github-pat", personal_data="email"),

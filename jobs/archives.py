@@ -10,7 +10,6 @@ import bz2
 import gzip
 import io
 import lzma
-import re
 import stat
 import tarfile
 import zipfile
@@ -50,7 +49,6 @@ _PACKED: dict[str, Callable[[Any], Any]] = {
     ".xz": lambda raw: _Streams(raw, lzma.LZMADecompressor),
     ".zst": lambda raw: pa.CompressedInputStream(raw, "zstd"),
 }
-_AGAIN = re.compile(r"(~\d+)+$")
 _TAR = {".tgz": ".gz", ".tbz2": ".bz2", ".txz": ".xz", ".tzst": ".zst"}
 
 
@@ -122,7 +120,10 @@ def _said(name: str, raw: IO[bytes], size: int, wanted: Callable[[str], bool]) -
 
 def named(place: str) -> str:
     """The name of what lies at a place: without the number of one that comes twice."""
-    return _AGAIN.sub("", place) if "!" in place else place
+    end, at = len(place), place.rfind("~")
+    while "!" in place and at >= 0 and place[at + 1 : end].isdecimal():
+        end, at = at, place.rfind("~", 0, at)
+    return place[:end]
 
 
 def members(

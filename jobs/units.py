@@ -24,7 +24,7 @@ from jobs.grammars import Grammar
 Kind = Literal["function", "method", "class", "block"]
 Span = tuple[int, int]
 """First byte, and the one after the last."""
-_MARKS = re.compile(r"^[ \t]*(?:/\*[*!]*|///|//!|//|\*(?!/))?[ \t]?|[ \t]*\*/[ \t]*$", re.MULTILINE)
+_MARKS = re.compile(r"^[ \t]*(?:/\*[*!]*|///|//!|//|\*(?!/))?[ \t]?|\*/[ \t]*$", re.MULTILINE)
 _BLANK = b" \t\n\r\f\v"
 
 
@@ -268,7 +268,8 @@ def _outermost(found: list[_Definition]) -> Iterator[tuple[_Definition, list[str
 
 def _uncommented(comments: list[str]) -> str:
     """What comments say, without their marks."""
-    return _MARKS.sub("", "\n".join(c.rstrip("\n") for c in comments)).strip()
+    said = _MARKS.sub("", "\n".join(c.rstrip("\n") for c in comments))
+    return "\n".join(line.rstrip(" \t") for line in said.split("\n")).strip()
 
 
 def _damage(root: Node, grammar: Grammar) -> tuple[list[Span], list[Span]]:

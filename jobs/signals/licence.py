@@ -47,21 +47,20 @@ FOLDER: str = _DATA["folder"]
 """A folder of LICENSE files that cover what lies around it."""
 
 
-def _paths() -> re.Pattern[str]:
+def _pattern(said: str) -> re.Pattern[str]:
     kind, ending = ("|".join(_DATA[each]) for each in ("kinds", "endings"))
-    names, texts = (
-        said.replace("KIND", f"(?:{kind})").replace("ENDING", rf"(?:\.(?i:{ending}))?")
-        for said in ("|".join(_DATA["names"]), _DATA["texts"])
-    )
-    return re.compile(rf"(?s:.*/)?(?:(?i:{names})|{FOLDER}/(?s:.*/)?{texts})")
+    said = said.replace("KIND", f"(?:{kind})")
+    return re.compile(said.replace("ENDING", rf"(?:\.(?i:{ending}))?"))
 
 
-_PATH = _paths()
+_NAME, _TEXT = _pattern(f"(?i:{'|'.join(_DATA['names'])})"), _pattern(_DATA["texts"])
 
 
 def is_file(path: str) -> bool:
     """Whether a file of that path is a LICENSE file: it says what covers the files around it."""
-    return _PATH.fullmatch(path) is not None
+    *folders, name = path.split("/")
+    in_folder = FOLDER in folders and _TEXT.fullmatch(name)
+    return bool(in_folder or _NAME.fullmatch(name))
 
 
 def covered(path: str) -> PurePosixPath:

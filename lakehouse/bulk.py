@@ -12,9 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from lakehouse.delta import Lake, Scope, arrow_schema, predicate
+from lakehouse.delta import Lake, Scope, among, arrow_schema, predicate
 from lakehouse.errors import LakeError
-from lakehouse.stores import store
+from lakehouse.stores import is_simple, store
 from lakehouse.tables import Table
 
 if TYPE_CHECKING:
@@ -26,27 +26,40 @@ ROW_GROUP = 100_000
 
 
 def batches(
-    lake: Lake, table: Table, columns: Sequence[str], where: Scope | None = None,
+    lake: Lake, table: Table, columns: Sequence[str] | None = None, where: Scope | None = None,
     version: int | None = None,
-) -> Iterator[pa.RecordBatch]:  # fmt: skip
-    """The rows of these partitions (`where` names values of the partition column), in batches.
+) -> pa.RecordBatchReader:  # fmt: skip
+    """The rows that have one of these values in each column of `where`, in batches.
 
-    Files are read by Arrow alone, so that they can be while delta-rs writes (`replace`).
+    All columns as they are in the lake, unless some are named. Of the partition's column `where`
+    saves reading files. These Arrow reads alone, so that it can while delta-rs writes (`replace`);
+    but for lakes that the two open by different settings (`stores.is_simple`).
     """
+    import pyarrow as pa
     from pyarrow.fs import SubTreeFileSystem
     from pyarrow.parquet import filters_to_expression
 
-    found = lake.open(table, version)
-    if found is None or any(not values for values in (where or {}).values()):
-        return iter(())
-    wanted = [(column, "in", list(values)) for column, values in (where or {}).items()]
-    files, folder = store(lake.uri(table))
-    dataset = found.to_pyarrow_dataset(filesystem=SubTreeFileSystem(folder, files))
-    rows: Iterator[pa.RecordBatch] = dataset.to_batches(
-        columns=list(columns), filter=filters_to_expression(wanted) if wanted else None,
-        batch_size=BATCH_ROWS, batch_readahead=2, fragment_readahead=1,
-    )  # fmt: skip
-    return rows
+    found, where = lake.open(table, version), where or {}
+    if found is None or any(not values for values in where.values()):
+        return arrow_schema(table).empty_table().select(columns or table.column_names).to_reader()
+    arrows = None
+    if is_simple(lake.root):
+        files, folder = store(lake.uri(table))
+        arrows = SubTreeFileSystem(folder, files)
+    dataset = found.to_pyarrow_dataset(filesystem=arrows)
+    names = [*(columns or dataset.schema.names)]
+    parts = [(c, "in", [*values]) for c, values in where.items() if c == table.partition]
+    others = {c: pa.array([*values], dataset.schema.field(c).type)
+              for c, values in where.items() if c != table.partition}  # fmt: skip
+    rows = dataset.scanner(
+        columns=[*dict.fromkeys([*names, *others])], batch_size=BATCH_ROWS, batch_readahead=2,
+        filter=filters_to_expression(parts) if parts else None, fragment_readahead=1,
+    ).to_reader()  # fmt: skip
+    if not others:
+        return rows
+    schema = pa.schema([rows.schema.field(name) for name in names])
+    picked = (batch.select(names) for batch in among(rows, others))
+    return pa.RecordBatchReader.from_batches(schema, picked)
 
 
 def sync(lake: Lake, table: Table, rows: pa.Table, scope: Scope, run_id: str) -> list[Any]:

@@ -358,30 +358,37 @@ def _near(table: Table, rows: Sequence[Mapping[str, Any]]) -> Scope:
     return {c: {r[c] for r in rows} for c in columns}
 
 
-def _one_of(
-    dataset: ds.Dataset, filters: Sequence[tuple[str, str, Any]],
-    many: Mapping[str, Collection[Any]], columns: Sequence[str] | None,
-) -> pa.Table:  # fmt: skip
-    """Rows with one of many values, picked batch by batch.
+def among(
+    rows: Iterable[pa.RecordBatch], allowed: Mapping[str, pa.Array]
+) -> Iterator[pa.RecordBatch]:
+    """Of these batches the rows that have, in each of these columns, one of these values.
 
     Not by a filter of the dataset: a merge by delta-rs, should somebody make one, leaves view
     strings, which Arrow cannot compare with plain ones.
     """
-    import pyarrow as pa
     import pyarrow.compute as pc
+
+    for batch in rows:
+        for column, values in allowed.items():
+            batch = batch.filter(pc.is_in(batch[column], values))
+        yield batch
+
+
+def _one_of(
+    dataset: ds.Dataset, filters: Sequence[tuple[str, str, Any]],
+    many: Mapping[str, Collection[Any]], columns: Sequence[str] | None,
+) -> pa.Table:  # fmt: skip
+    """Rows with one of many values, picked batch by batch."""
+    import pyarrow as pa
     from pyarrow.parquet import filters_to_expression
 
     wanted = list(columns or dataset.schema.names)
     schema = pa.schema([dataset.schema.field(c) for c in dict.fromkeys([*wanted, *many])])
     values = {c: pa.array(list(v), schema.field(c).type) for c, v in many.items()}
-    picked = []
-    for batch in dataset.to_batches(
+    rows = dataset.to_batches(
         columns=schema.names, filter=filters_to_expression(filters) if filters else None
-    ):
-        for column, allowed in values.items():
-            batch = batch.filter(pc.is_in(batch[column], allowed))
-        picked.append(batch)
-    return pa.Table.from_batches(picked, schema).select(wanted)
+    )
+    return pa.Table.from_batches(among(rows, values), schema).select(wanted)
 
 
 def _is_many(value: Any) -> bool:

@@ -90,3 +90,26 @@ def test_a_table_at_a_uri_is_read_by_day(tmp_path: Path, monkeypatch: pytest.Mon
         assert read(None) == [str(day) for day in DAYS]
         assert read({"ds": DAYS[:2]}) == [str(day) for day in DAYS[:2]]
         assert read({"ds": []}) == []
+
+
+def test_rows_are_picked_by_columns_that_are_no_partition(tmp_path: Path) -> None:
+    lake = Lake(str(tmp_path))
+    bulk.sync(lake, SNIPPETS, rows(*((day, str(day)) for day in DAYS)), {}, "r")
+    where = {"ds": DAYS[:2], "snippet_id": [str(DAYS[1]), str(DAYS[2])]}
+    found = bulk.batches(lake, SNIPPETS, ["ds"], where).read_all()
+    assert found.to_pydict() == {"ds": [DAYS[1]]}
+    assert bulk.batches(lake, SNIPPETS, where={"ds": DAYS}, version=0).read_all().num_rows == 0
+    whole = bulk.batches(lake, SNIPPETS)
+    assert tuple(whole.schema.names) == SNIPPETS.column_names
+    assert whole.read_all().num_rows == 3
+    nothing = bulk.batches(Lake(str(tmp_path / "none")), SNIPPETS).schema
+    assert tuple(nothing.names) == SNIPPETS.column_names
+
+
+def test_a_lake_that_arrow_may_not_open_is_read_by_delta_rs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bulk.sync(Lake(str(tmp_path)), SNIPPETS, rows((DAYS[0], "a")), {}, "r")
+    monkeypatch.setattr(bulk, "store", lambda uri: pytest.fail(f"Arrow opens {uri}"))
+    found = bulk.batches(Lake(f"file://{tmp_path}"), SNIPPETS, ["snippet_id"], {"ds": DAYS})
+    assert found.read_all().to_pydict() == {"snippet_id": ["a"]}

@@ -1,19 +1,22 @@
-"""The one use of Great Expectations: run a suite over a DataFrame, get rows back.
+"""The one use of Great Expectations: run a suite over rows, get findings back.
 
-Suites are JSON beside this file, one a table; structural ones come from `structural`. A limit that
-is a setting stands there as GX's `{"$PARAMETER": NAME}`. An expectation that raises (a missing
-column, say) is a failure with its error as what was observed.
+Suites are JSON beside this file, one a table; structural ones come from `structural`. Rows go
+through a table of SQLite (`scratch`), in whose SQL queries are written. A limit that is a setting
+stands there as GX's `{"$PARAMETER": NAME}`. An expectation that raises (a missing column, say) is a
+failure with its error as what was observed.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from expectations import scratch
 from expectations.structural import Expectation
 
 SUITES = Path(__file__).parent
@@ -21,7 +24,7 @@ _NAMES_ROWS = {"column", "column_list", "unexpected_rows_query"}
 """Arguments of the expectations that look at rows, and so can name those that fail."""
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    import pyarrow as pa
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,51 +46,61 @@ def suite(name: str) -> list[Expectation]:
 
 
 def check(
-    rows: DataFrame, expectations: Sequence[Expectation], row_id: str,
+    rows: pa.RecordBatchReader, expectations: Sequence[Expectation], row_id: str,
     parameters: Mapping[str, Any] | None = None,
 ) -> list[Finding]:  # fmt: skip
-    """Validate rows against expectations; a failing one names up to 20 rows by `row_id`."""
+    """Validate rows against expectations; a failing one names up to 20 rows by `row_id`.
+
+    Findings come in the order of the expectations. Rows are read once, batch by batch.
+    """
     given = dict(parameters or {})
-    results = _validate(rows, expectations, {"result_format": "SUMMARY"}, given)
-    failing = [
-        e for e, r in zip(expectations, results, strict=True)
-        if not r["success"] and e["kwargs"].keys() & _NAMES_ROWS
-    ]  # fmt: skip
-    if failing:  # only now is the costly look-up of the failing rows worth its price
-        named = {"result_format": "COMPLETE", "unexpected_index_column_names": [row_id]}
-        again = iter(_validate(rows, failing, named, given))
-        results = [next(again) if e in failing else r
-                   for e, r in zip(expectations, results, strict=True)]  # fmt: skip
+    with scratch.filled(rows) as database, _opened(database) as batch:
+        results = _validate(batch, expectations, {"result_format": "SUMMARY"}, given)
+        failing = [
+            e for e, r in zip(expectations, results, strict=True)
+            if not r["success"] and e["kwargs"].keys() & _NAMES_ROWS
+        ]  # fmt: skip
+        if failing:  # only now is the costly look-up of the failing rows worth its price
+            # not by `unexpected_index_column_names`: over SQL GX has none for several columns
+            named = {"result_format": "COMPLETE", "include_unexpected_rows": True}
+            again = iter(_validate(batch, failing, named, given))
+            results = [next(again) if e in failing else r
+                       for e, r in zip(expectations, results, strict=True)]  # fmt: skip
     return [_finding(e, r, row_id) for e, r in zip(expectations, results, strict=True)]
 
 
-def _validate(
-    rows: DataFrame, expectations: Sequence[Expectation], result_format: dict[str, Any],
-    parameters: dict[str, Any],
-) -> list[dict[str, Any]]:  # fmt: skip
-    """Results in the order of the expectations (GX itself regroups them by column)."""
+@contextmanager
+def _opened(database: Path) -> Iterator[Any]:
+    """The database's rows as GX's batch; its connections end with the block, and so the file."""
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
     import great_expectations as gx
 
     context: Any = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}
-    batch = (
-        context.data_sources.add_spark(name="lake")
-        .add_dataframe_asset(name="rows")
-        .add_batch_definition_whole_dataframe("all")
-    )
+    source = context.data_sources.add_sqlite("lake", connection_string=f"sqlite:///{database}")
+    try:
+        asset = source.add_table_asset("rows", table_name=scratch.TABLE)
+        yield asset.add_batch_definition_whole_table("all").get_batch()
+    finally:
+        source.get_execution_engine().close()
+        source.get_engine().dispose()
+
+
+def _validate(
+    batch: Any, expectations: Sequence[Expectation], result_format: dict[str, Any],
+    parameters: dict[str, Any],
+) -> list[dict[str, Any]]:  # fmt: skip
+    """Results in the order of the expectations (GX itself regroups them by column)."""
+    from great_expectations import ExpectationSuite
+
     stated = [
         {"type": e["type"], "kwargs": e["kwargs"], "severity": e["severity"],
          "meta": {"place": place}}
         for place, e in enumerate(expectations)
     ]  # fmt: skip
-    checked = context.suites.add(gx.ExpectationSuite(name="suite", expectations=stated))
-    definition = context.validation_definitions.add(
-        gx.ValidationDefinition(name="validation", data=batch, suite=checked)
-    )
-    outcome: Any = definition.run(
-        batch_parameters={"dataframe": rows}, expectation_parameters=parameters,
-        result_format=result_format,
+    outcome = batch.validate(
+        ExpectationSuite(name="suite", expectations=stated), result_format=result_format,
+        expectation_parameters=parameters,
     )  # fmt: skip
     results: list[dict[str, Any]] = outcome.to_json_dict()["results"]
     return sorted(results, key=lambda r: int(r["expectation_config"]["meta"]["place"]))
@@ -104,7 +117,7 @@ def _finding(expectation: Expectation, result: dict[str, Any], row_id: str) -> F
     observed = {
         "observed_value": seen.get("observed_value"),
         "unexpected_count": seen.get("unexpected_count"),
-        "rows": [r.get(row_id) for r in (seen.get("unexpected_index_list") or [])[:20]],
+        "rows": [r.get(row_id) for r in (seen.get("unexpected_rows") or [])[:20]],
         "examples": (seen.get("details") or {}).get("unexpected_rows", [])[:20],
         "error": [m for m in raised if m],
     }

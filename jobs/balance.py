@@ -16,13 +16,17 @@ from lakehouse.errors import ServiceError
 from lakehouse.run import Run
 from lakehouse.tables import JOB_RUNS, Table
 
+_COUNTS = ("rows_in", "rows_kept", "rows_rejected")
+
 
 def balanced(run: Run, table: Table, stages: Collection[str] = ()) -> Checked:
     """The findings on the books of these stages, or of all; they speak of the table's version."""
-    ledger = run.spark.createDataFrame(
-        _books(run, stages),
-        "stage STRING, rows_in LONG, rows_kept LONG, rows_rejected LONG, held LONG",
-    )
+    import pyarrow as pa
+
+    counts = ((name, pa.int64()) for name in (*_COUNTS, "held"))
+    ledger = pa.Table.from_pylist(
+        _books(run, stages), pa.schema([("stage", pa.string()), *counts])
+    ).to_reader()
     return Checked(JOB_RUNS.full_name, table, check(ledger, suite(JOB_RUNS.full_name), "stage"))
 
 
@@ -38,9 +42,8 @@ def _books(run: Run, stages: Collection[str]) -> list[dict[str, Any]]:
     for stage, row in newest.items():
         if row["rows_rejected"] != held_by.get(stage, 0):
             _require_finished(run, stage, row["finished_at"])
-    names = ("stage", "rows_in", "rows_kept", "rows_rejected")
     return [
-        {**{n: row[n] for n in names}, "held": held_by.get(stage, 0)}
+        {"stage": stage, **{n: row[n] for n in _COUNTS}, "held": held_by.get(stage, 0)}
         for stage, row in sorted(newest.items())
     ]
 

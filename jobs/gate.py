@@ -18,6 +18,7 @@ from expectations.structural import of_table
 from jobs.balance import balanced
 from jobs.decision import Checked, decide
 from jobs.scope import Scope, versions
+from lakehouse import bulk
 from lakehouse.command import entry
 from lakehouse.run import Counts, Run, Stage
 from lakehouse.tables import JOB_RUNS, QUALITY_RESULTS, STAGED
@@ -26,10 +27,12 @@ from lakehouse.tables import JOB_RUNS, QUALITY_RESULTS, STAGED
 def main(run: Run) -> Counts:
     """Check the day's staged pairs; GateError names what failed and on which rows."""
     scope = Scope(run.settings, run.lake, run.partition)
-    staged = run.table(STAGED).where(scope.pairs).localCheckpoint()
-    total = staged.count()
+    version = run.versions[STAGED.full_name]
+    total = run.lake.read(STAGED, scope.batch, ["pair_id"], version).num_rows
     found: list[Finding] = []
     if total:
+        where = {column: [value] for column, value in scope.batch.items()}
+        staged = bulk.batches(run.lake, STAGED, where=where, version=version)
         found = check(staged, of_table(STAGED) + suite(STAGED.full_name), "pair_id")
     checked = [Checked(STAGED.full_name, STAGED, found), balanced(run, STAGED)]
     decide(run, checked, scope.teacher["model_id"], scope.prompts.version)

@@ -16,17 +16,14 @@ import datetime as dt
 import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
-from functools import reduce
 from statistics import median
 from typing import TYPE_CHECKING, Any
-
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
 
 from expectations.check import Finding, check, suite
 from expectations.structural import Expectation, of_table
 from jobs.balance import balanced
 from jobs.decision import Checked, decide
+from lakehouse import bulk
 from lakehouse.books import history
 from lakehouse.command import entry
 from lakehouse.run import Counts, Run, Stage
@@ -42,6 +39,8 @@ from lakehouse.tables import (
 )
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from lakehouse.delta import Lake
     from lakehouse.settings import Settings
 
@@ -59,6 +58,10 @@ Not the state that these are made from: sketches and units show in duplicates an
 have no day, and takeovers are a log, so that a day's results would depend on the days' order.
 """
 CHECKED = MEASURED | FOLLOWING
+OURS: dict[Table, dict[str, Collection[str]]] = {
+    CONTAMINATION: {"row_kind": ["snippet"]}, REJECTED: {"stage": STAGES},
+}  # fmt: skip
+"""Of tables of all flows, this flow's rows."""
 BANDS = "trailing_days"
 MEASURES: dict[str, tuple[str, str]] = {
     "documents": (DOCUMENTS.full_name, ""),
@@ -77,32 +80,54 @@ Figures = Mapping[str, int]
 
 def main(run: Run) -> Counts:
     """Check the day's rows and figures; GateError names what failed and on which rows."""
-    limits = {"threshold": run.settings.deduplicate.threshold}
+    chosen, day = run.settings.deduplicate, [run.partition]
+    limits = {"threshold": chosen.threshold}
     found, total = [], 0
     for table, row_id in CHECKED.items():
-        rows = _rows(run, table, [run.partition]).select(*map(_cut, table.column_names))
-        rows = rows.localCheckpoint()
-        if count := rows.count():
+        count = _counts(run, table, day).get(str(run.partition), 0)
+        if count:
             rules = of_table(table) + suite(table.full_name)
-            found.append(Checked(table.full_name, table, check(rows, rules, row_id, limits)))
-            total += count if table in MEASURED else 0
+            seen = check(_rows(run, table), rules, row_id, limits)
+            found.append(Checked(table.full_name, table, seen))
+        total += count if table in MEASURED else 0
     found.append(balanced(run, DOCUMENTS, STAGES))
     found.append(Checked(BANDS, DOCUMENTS, _beside_trailing_days(run)))
     decide(run, found)
     return Counts(total, total, 0)
 
 
-def _rows(run: Run, table: Table, days: Collection[dt.date]) -> DataFrame:
-    """The table's rows of these days; of tables of all flows this flow's."""
-    rows = run.table(table).where(F.col("ds").isin([F.lit(d) for d in days]))
-    if table == CONTAMINATION:
-        return rows.where("row_kind = 'snippet'")
-    return rows.where(F.col("stage").isin(*STAGES)) if table == REJECTED else rows
+def _counts(run: Run, table: Table, days: Collection[dt.date]) -> Mapping[str, int]:
+    """How many rows the table has, by day: at least of these days."""
+    version = run.versions[table.full_name]
+    if table not in OURS:
+        return run.lake.counts(table, version)
+    held = run.lake.read(table, {"ds": [*days], **OURS[table]}, ["ds"], version)
+    return {str(r["values"]): r["counts"] for r in held["ds"].value_counts().to_pylist()}
 
 
-def _cut(name: str) -> Column:
-    """A column; of a text only its beginning: the rules ask whether it is there."""
-    return F.left(F.trim(name), F.lit(_ENOUGH_TEXT)).alias(name) if name in _TEXTS else F.col(name)
+def _rows(run: Run, table: Table) -> pa.RecordBatchReader:
+    """The table's rows of the run's day; long texts cut."""
+    import pyarrow as pa
+
+    where = {"ds": [run.partition], **OURS.get(table, {})}
+    rows = bulk.batches(run.lake, table, where=where, version=run.versions[table.full_name])
+    return pa.RecordBatchReader.from_batches(rows.schema, map(_cut, rows))
+
+
+def _cut(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch with no more than the beginning of texts.
+
+    Rules ask whether they are there; no day's contents are held or written down in full.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    columns = [
+        pc.utf8_slice_codeunits(pc.utf8_trim(column, " "), 0, _ENOUGH_TEXT)
+        if name in _TEXTS else column
+        for name, column in zip(batch.schema.names, batch.columns, strict=True)
+    ]  # fmt: skip
+    return pa.RecordBatch.from_arrays(columns, schema=batch.schema)
 
 
 # -- the days before -------------------------------------------------------------------------------
@@ -110,6 +135,8 @@ def _cut(name: str) -> Column:
 
 def _beside_trailing_days(run: Run) -> list[Finding]:
     """The findings of the bands, on the measures of this day and of the days before it."""
+    import pyarrow as pa
+
     chosen = run.settings.gate_corpus
     passed = history(run.lake, run.label).newest.items()
     before = sorted(
@@ -118,10 +145,9 @@ def _beside_trailing_days(run: Run) -> list[Finding]:
     )[-chosen.trailing_days :]  # fmt: skip
     held = figures(run, [*before, run.partition])
     measured = compare(held[run.partition], [held[d] for d in before], chosen.enough_days)
-    rows = run.spark.createDataFrame(
-        measured, "measure STRING, today DOUBLE, lowest DOUBLE, median DOUBLE, highest DOUBLE, "
-        "days INT",
-    )  # fmt: skip
+    values = ((name, pa.float64()) for name in ("today", "lowest", "median", "highest"))
+    kinds = pa.schema([("measure", pa.string()), *values, ("days", pa.int32())])
+    rows = pa.Table.from_pylist(measured, kinds).to_reader()
     return check(rows, bands(accepted=run.partition in chosen.accepted), "measure")
 
 
@@ -132,17 +158,13 @@ def bands(*, accepted: bool) -> list[Expectation]:
 
 def figures(run: Run, days: Sequence[dt.date]) -> dict[dt.date, Figures]:
     """What these days hold, by day."""
-    counted = reduce(DataFrame.union, [
-        _rows(run, table, days).groupBy("ds").count().withColumn("of", F.lit(table.full_name))
-        for table in MEASURED
-    ]).collect()  # fmt: skip
+    counted = {table.full_name: _counts(run, table, days) for table in MEASURED}
     ingested = history(run.lake, "ingest").done
     found: dict[dt.date, Figures] = {}
     for day in days:
         read = ingested.get(day, {"rows_in": 0, "rows_rejected": 0})
         found[day] = {
-            **{t.full_name: 0 for t in MEASURED},
-            **{r["of"]: r["count"] for r in counted if r["ds"] == day},
+            **{name: counts.get(str(day), 0) for name, counts in counted.items()},
             "records": read["rows_in"], "rejected": read["rows_rejected"],
         }  # fmt: skip
     return found

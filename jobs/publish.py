@@ -18,9 +18,7 @@ from lakehouse.tables import PAIRS, QUALITY_RESULTS, STAGED
 def require_gate(run: Run, scope: Scope) -> None:
     """GateError unless the newest gate on the very files that this run reads passed."""
     digest = run.lake.digest(STAGED, run.partition, run.versions[STAGED.full_name])
-    where = {"ds": run.partition, "table_name": STAGED.full_name, "table_digest": digest,
-             "model_id": scope.teacher["model_id"],
-             "prompt_version": scope.prompts.version}  # fmt: skip
+    where = {**scope.batch, "table_name": STAGED.full_name, "table_digest": digest}
     results = run.lake.read(QUALITY_RESULTS, where).to_pylist()
     newest = max(results, key=lambda r: r["written_at"], default=None)
     if newest is None:

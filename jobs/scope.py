@@ -34,12 +34,15 @@ class Scope:
         return prompts.load(self.settings.model.prompts)
 
     @property
+    def batch(self) -> dict[str, Any]:
+        """What the day's pairs by this teacher and prompt share: another profile's are not ours."""
+        return {"ds": self.day, "model_id": self.teacher["model_id"],
+                "prompt_version": self.prompts.version}  # fmt: skip
+
+    @property
     def pairs(self) -> str:
-        """The day's pairs by this teacher and prompt, as SQL: another profile's are not ours."""
-        return (
-            f"ds = '{self.day}' AND model_id = '{self.teacher['model_id']}' "
-            f"AND prompt_version = '{self.prompts.version}'"
-        )
+        """The same as SQL."""
+        return " AND ".join(f"{column} = '{value}'" for column, value in self.batch.items())
 
     @cached_property
     def sampling(self) -> str:

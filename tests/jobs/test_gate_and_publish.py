@@ -1,4 +1,4 @@
-"""The way into gold, on real Spark and Great Expectations: nothing bad gets through."""
+"""The way into gold, by real Great Expectations and Spark: nothing bad gets through."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ from typing import Any
 import pytest
 
 from jobs import gate, publish
-from lakehouse import prompts
+from lakehouse import bulk, prompts
 from lakehouse.delta import Lake, _content
 from lakehouse.errors import GateError, ServiceError
 from lakehouse.run import Run, execute
 from lakehouse.settings import Settings, load
 from lakehouse.tables import JOB_RUNS, MODELS, PAIRS, QUALITY_RESULTS, STAGED
 
-pytestmark = pytest.mark.spark
 DAY = dt.date(2026, 11, 1)
 Row = dict[str, Any]
 
@@ -68,6 +67,7 @@ def ran(lake: Lake, counts: tuple[int, int, int]) -> None:
     }], "extracted")  # fmt: skip
 
 
+@pytest.mark.spark
 def test_what_passes_is_published_once_and_exactly(
     spark: Any, lake: Lake, settings: Settings
 ) -> None:
@@ -81,28 +81,34 @@ def test_what_passes_is_published_once_and_exactly(
     assert all(r["success"] for r in lake.read(QUALITY_RESULTS).to_pylist())
 
 
+@pytest.mark.spark
 def test_gate_and_publish_are_about_the_version_that_they_read(
     spark: Any, lake: Lake, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another batch is staged while each is at work: it is neither checked nor published."""
     stage(lake, [pair(1)])
     digest = lake.digest(STAGED, DAY)
-    real = Run.table
 
-    def meanwhile(run: Run, table: Any) -> Any:
-        found = real(run, table)
-        stage(lake, [pair(2), pair(3)])
-        return found
+    def meanwhile(real: Callable[..., Any]) -> Callable[..., Any]:
+        def read(*args: Any, **named: Any) -> Any:
+            found = real(*args, **named)
+            stage(lake, [pair(2), pair(3)])
+            return found
 
-    monkeypatch.setattr(Run, "table", meanwhile)
-    execute(gate.STAGE, DAY, settings)
-    assert {r["table_digest"] for r in lake.read(QUALITY_RESULTS).to_pylist()} == {digest}
+        return read
+
+    monkeypatch.setattr(bulk, "batches", meanwhile(bulk.batches))
+    assert execute(gate.STAGE, DAY, settings)["rows_in"] == 1
+    results = lake.read(QUALITY_RESULTS).to_pylist()
+    assert {r["table_digest"] for r in results} == {digest}
+    counted = [r["observed"] for r in results if "row_count" in r["expectation"]]
+    assert counted == ['{"observed_value": 1}']
     stage(lake, [pair(1)])  # the same rows in other files: no gate has seen these
     monkeypatch.undo()
     with pytest.raises(GateError, match="no gate has checked"):
         execute(publish.STAGE, DAY, settings)
     execute(gate.STAGE, DAY, settings)
-    monkeypatch.setattr(Run, "table", meanwhile)
+    monkeypatch.setattr(Run, "table", meanwhile(Run.table))
     done = execute(publish.STAGE, DAY, settings)
     assert {r["pair_id"] for r in lake.read(PAIRS).to_pylist()} == {"p1"}
     assert done["rows_in"] == 1
@@ -117,6 +123,7 @@ BAD: dict[str, tuple[Callable[[Row], Row], str]] = {
 """Each pair is bad in a way of its own: how, and the expectation that must name it."""
 
 
+@pytest.mark.spark
 def test_a_bad_batch_stays_out_of_gold_and_is_named(
     spark: Any, lake: Lake, settings: Settings
 ) -> None:
@@ -140,7 +147,7 @@ def test_a_bad_batch_stays_out_of_gold_and_is_named(
     assert sorted(r["status"] for r in runs) == ["done", "gate_failed"]
 
 
-def test_two_pairs_of_one_snippet_fail_the_gate(spark: Any, lake: Lake, settings: Settings) -> None:
+def test_two_pairs_of_one_snippet_fail_the_gate(lake: Lake, settings: Settings) -> None:
     stage(lake, [pair(1), {**pair(1), "pair_id": "p2"}, pair(3)])
     with pytest.raises(GateError, match="unique") as failure:
         execute(gate.STAGE, DAY, settings)
@@ -148,6 +155,7 @@ def test_two_pairs_of_one_snippet_fail_the_gate(spark: Any, lake: Lake, settings
     assert "p3" not in str(failure.value)
 
 
+@pytest.mark.spark
 def test_publish_refuses_what_no_gate_has_seen(spark: Any, lake: Lake, settings: Settings) -> None:
     stage(lake, [pair(1)])
     with pytest.raises(GateError, match="no gate has checked"):
@@ -159,6 +167,7 @@ def test_publish_refuses_what_no_gate_has_seen(spark: Any, lake: Lake, settings:
     assert lake.read(PAIRS).num_rows == 0
 
 
+@pytest.mark.spark
 def test_a_bad_batch_of_one_day_does_not_stop_another_day(
     spark: Any, lake: Lake, settings: Settings
 ) -> None:
@@ -177,6 +186,7 @@ def test_a_bad_batch_of_one_day_does_not_stop_another_day(
     assert contents(lake, PAIRS) == sorted(held + _content([pair(3, third)], STAGED))
 
 
+@pytest.mark.spark
 def test_a_day_that_is_staged_but_not_yet_gated_does_not_stop_another_day(
     spark: Any, lake: Lake, settings: Settings
 ) -> None:
@@ -197,7 +207,7 @@ def test_a_day_that_is_staged_but_not_yet_gated_does_not_stop_another_day(
 
 @pytest.mark.parametrize("counts", [(5, 3, 1), (5, 4, 1)], ids=["sum", "missing row"])
 def test_books_that_do_not_balance_fail_the_gate(
-    spark: Any, lake: Lake, settings: Settings, counts: tuple[int, int, int]
+    lake: Lake, settings: Settings, counts: tuple[int, int, int]
 ) -> None:
     stage(lake, [pair(1)])
     ran(lake, counts)
@@ -206,7 +216,7 @@ def test_books_that_do_not_balance_fail_the_gate(
 
 
 def test_a_stage_that_broke_off_before_it_wrote_its_counts_is_waited_for(
-    spark: Any, lake: Lake, settings: Settings
+    lake: Lake, settings: Settings
 ) -> None:
     """It rejects rows of every day; their counts come with its last commit."""
     stage(lake, [pair(1)])
@@ -222,6 +232,7 @@ def test_a_stage_that_broke_off_before_it_wrote_its_counts_is_waited_for(
     assert execute(gate.STAGE, DAY, settings)["status"] == "done"
 
 
+@pytest.mark.spark
 def test_two_teachers_pairs_of_a_day_stand_side_by_side(
     spark: Any, lake: Lake, settings: Settings
 ) -> None:

@@ -1,4 +1,4 @@
-"""The corpus's gate: planted faults are named, bands compare with the days before, all on Spark."""
+"""The corpus's gate: planted faults are named, bands compare with the days before."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from expectations.check import Finding, check, suite
 from expectations.structural import of_table
 from jobs import gate_corpus
 from jobs.gate_corpus import BANDS, CHECKED, MEASURES, bands, compare
-from lakehouse.delta import Lake
+from lakehouse import bulk
+from lakehouse.delta import Lake, arrow_schema
 from lakehouse.errors import GateError
 from lakehouse.run import execute
 from lakehouse.settings import load
@@ -36,6 +38,12 @@ from lakehouse.tables import (
 DAY = dt.date(2026, 11, 10)
 NOW = dt.datetime(2026, 11, 10, tzinfo=dt.UTC)
 Row = dict[str, Any]
+
+
+@pytest.fixture(autouse=True)
+def _no_spark(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing here may need a JVM."""
+    monkeypatch.setattr("lakehouse.spark.session", lambda *_: pytest.fail("Spark is started"))
 
 
 def sha(n: int) -> str:
@@ -133,15 +141,13 @@ FAULTS: dict[Table, dict[str, Row]] = {
 }  # fmt: skip
 
 
-def checked(spark: Any, table: Table, rows: list[Row]) -> dict[str, Finding]:
+def checked(table: Table, rows: list[Row]) -> dict[str, Finding]:
     """Findings of the table's rules on crafted rows, by what they are called in a message."""
     stamped = [{**r, "run_id": "r", table.stamp: NOW} for r in rows]
-    ddl = ", ".join(f"{c.name} {c.type}" for c in table.columns)
-    frame = spark.createDataFrame(
-        [tuple(r[n] for n in table.column_names) for r in stamped], ddl
-    ).localCheckpoint()
+    kinds = pa.schema([field.with_nullable(True) for field in arrow_schema(table)])
+    reader = pa.Table.from_pylist(stamped, kinds).to_reader()
     rules = of_table(table) + suite(table.full_name)
-    found = check(frame, rules, CHECKED[table], {"threshold": 0.7})
+    found = check(reader, rules, CHECKED[table], {"threshold": 0.7})
     return {
         f.column if f.expectation.startswith("unexpected_rows") else f"{f.expectation} on "
         f"{f.column}": f
@@ -149,13 +155,12 @@ def checked(spark: Any, table: Table, rows: list[Row]) -> dict[str, Finding]:
     }  # fmt: skip
 
 
-@pytest.mark.spark
 @pytest.mark.parametrize("table", FAULTS, ids=lambda t: t.full_name)
-def test_each_fault_fails_its_rule_alone_and_is_named(spark: Any, table: Table) -> None:
+def test_each_fault_fails_its_rule_alone_and_is_named(table: Table) -> None:
     """A row a fault, a row twice, and good ones: every rule names its rows and no others."""
     faults = FAULTS[table]
     spoilt = {n: {**GOOD[table](n), **fault} for n, fault in enumerate(faults.values(), start=10)}
-    found = checked(spark, table, [GOOD[table](n) for n in (1, 2, 2)] + list(spoilt.values()))
+    found = checked(table, [GOOD[table](n) for n in (1, 2, 2)] + list(spoilt.values()))
     failed = {name: f for name, f in found.items() if not f.success}
     unique = [name for name in failed if "unique" in name]
     assert failed.keys() == {*faults, *unique}
@@ -177,8 +182,7 @@ def test_what_the_flow_gives_is_checked() -> None:
     assert (*gate_corpus.STAGES, "gate_corpus") == tuple(s.name for s in of_flow("corpus"))
 
 
-@pytest.mark.spark
-def test_books_and_rejected_rows_stop_the_day(spark: Any, lake: Lake) -> None:
+def test_books_and_rejected_rows_stop_the_day(lake: Lake) -> None:
     settings = load("tiny", [f"lake.root={lake.root}"])
     lake.sync(DOCUMENTS, [document(1)], {"ds": DAY}, "r")
     later = {**rejection(3), "stage": "choose", "remedy": ""}  # another flow's
@@ -194,6 +198,29 @@ def test_books_and_rejected_rows_stop_the_day(spark: Any, lake: Lake) -> None:
     for said in ("says why and what to do", sha(2), "rows in = kept + rejected", '"rows_in": 3'):
         assert said in str(failure.value)
     assert sha(3) not in str(failure.value)
+
+
+def test_evidence_that_is_no_json_names_no_span() -> None:
+    found = checked(CONTAMINATION, [hit(1), {**hit(2), "evidence": "{"}])
+    assert [name for name, f in found.items() if not f.success] == ["the evidence names a span"]
+    assert sha(2) in found["the evidence names a span"].observed
+
+
+def test_the_gate_is_about_the_versions_that_it_began_with(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake.sync(DOCUMENTS, [document(1)], {"ds": DAY}, "r")
+    real = bulk.batches
+
+    def later(*args: Any, **named: Any) -> Any:
+        lake.sync(DOCUMENTS, [document(1), {**document(2), "kind": "prose"}], {"ds": DAY}, "r")
+        return real(*args, **named)
+
+    monkeypatch.setattr(bulk, "batches", later)
+    settings = load("tiny", [f"lake.root={lake.root}"])
+    assert execute(gate_corpus.STAGE, DAY, settings)["rows_in"] == 1
+    with pytest.raises(GateError, match="on kind"):
+        execute(gate_corpus.STAGE, DAY, settings)
 
 
 # -- the days before -------------------------------------------------------------------------------
@@ -224,8 +251,7 @@ def test_too_few_days_and_rates_of_nothing_leave_no_band() -> None:
     assert empty == {**dict.fromkeys(MEASURES), "documents": 0.0}
 
 
-@pytest.mark.spark
-def test_bands_refuse_a_leap_and_let_a_quiet_or_empty_day_pass(spark: Any) -> None:
+def test_bands_refuse_a_leap_and_let_a_quiet_or_empty_day_pass() -> None:
     cases = {  # name: (measure, today, lowest, median, highest, which bands fail)
         "twenty times": ("documents", 20000.0, 900.0, 1000.0, 1100.0, {"critical", "warning"}),
         "almost nothing": ("documents", 50.0, 900.0, 1000.0, 1100.0, {"critical", "warning"}),
@@ -242,19 +268,17 @@ def test_bands_refuse_a_leap_and_let_a_quiet_or_empty_day_pass(spark: Any) -> No
         "nothing found": ("snippets_a_document", 0.0, 2.0, 3.0, 4.0, {"critical", "warning"}),
         "no rate": ("hits_a_snippet", None, 0.0, 0.0, 0.0, set()),
     }  # fmt: skip
-    rows = spark.createDataFrame(
-        [(case, *values[:5]) for case, values in cases.items()],
-        "case STRING, measure STRING, today DOUBLE, lowest DOUBLE, median DOUBLE, highest DOUBLE",
-    )
+    names = ("measure", "today", "lowest", "median", "highest")
+    columns = zip(*(values[:5] for values in cases.values()), strict=True)
+    rows = pa.table({"name": [*cases], **dict(zip(names, map(list, columns), strict=True))})
     left: dict[str, set[str]] = {case: set() for case in cases}
-    for finding in check(rows, bands(accepted=False), "case"):
+    for finding in check(rows.to_reader(), bands(accepted=False), "name"):
         for row in json.loads(finding.observed).get("examples", []):
-            left[row["case"]].add(finding.severity)
+            left[row["name"]].add(finding.severity)
     assert left == {case: values[5] for case, values in cases.items()}
 
 
-@pytest.mark.spark
-def test_a_leap_stops_the_day_until_a_person_accepts_it(spark: Any, lake: Lake) -> None:
+def test_a_leap_stops_the_day_until_a_person_accepts_it(lake: Lake) -> None:
     chosen = [f"lake.root={lake.root}", "gate_corpus.enough_days=1"]
     settings = load("tiny", chosen)
     before, after = DAY - dt.timedelta(1), DAY + dt.timedelta(1)

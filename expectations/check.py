@@ -2,8 +2,8 @@
 
 Suites are JSON beside this file, one a table; structural ones come from `structural`. Rows go
 through a table of SQLite (`scratch`), in whose SQL queries are written. A limit that is a setting
-stands there as GX's `{"$PARAMETER": NAME}`. An expectation that raises (a missing column, say) is a
-failure with its error as what was observed.
+stands there as GX's `{"$PARAMETER": NAME}`, within a query as `{NAME}`. An expectation that raises
+(a missing column, say) is a failure with its error as what was observed.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def _validate(
     from great_expectations import ExpectationSuite
 
     stated = [
-        {"type": e["type"], "kwargs": e["kwargs"], "severity": e["severity"],
+        {"type": e["type"], "kwargs": _limited(e["kwargs"], parameters), "severity": e["severity"],
          "meta": {"place": place}}
         for place, e in enumerate(expectations)
     ]  # fmt: skip
@@ -104,6 +104,12 @@ def _validate(
     )  # fmt: skip
     results: list[dict[str, Any]] = outcome.to_json_dict()["results"]
     return sorted(results, key=lambda r: int(r["expectation_config"]["meta"]["place"]))
+
+
+def _limited(kwargs: dict[str, Any], parameters: dict[str, Any]) -> dict[str, Any]:
+    """The arguments with the parameters' values in their query: GX has none within a text."""
+    query = kwargs.get("unexpected_rows_query", "").format(batch="{batch}", **parameters)
+    return {**kwargs, "unexpected_rows_query": query} if query else kwargs
 
 
 def _finding(expectation: Expectation, result: dict[str, Any], row_id: str) -> Finding:

@@ -9,8 +9,11 @@ from lakehouse.tables import Table
 Expectation = dict[str, Any]
 
 
-def of_table(table: Table) -> list[Expectation]:
-    """Grain unique, required columns filled, exactly the declared columns in their order."""
+def of_table(table: Table, *, may_be_empty: bool = False) -> list[Expectation]:
+    """Grain unique, required columns filled, exactly the declared columns in their order.
+
+    Whether there are rows is asked, and how many there are is told, unless the table may be empty.
+    """
     if len(table.key) > 1:
         unique = {"type": "expect_compound_columns_to_be_unique",
                   "kwargs": {"column_list": list(table.key)}}  # fmt: skip
@@ -19,7 +22,7 @@ def of_table(table: Table) -> list[Expectation]:
     columns = {"type": "expect_table_columns_to_match_ordered_list",
                "kwargs": {"column_list": list(table.column_names)}}  # fmt: skip
     there = {"type": "expect_table_row_count_to_be_between", "kwargs": {"min_value": 1}}
-    found = [columns, there, unique, _filled(table)]
+    found = [columns, *([] if may_be_empty else [there]), unique, _filled(table)]
     return [{**e, "severity": "critical"} for e in found]
 
 

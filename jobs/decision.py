@@ -28,10 +28,11 @@ def decide(
     The error names each failed expectation and its rows, and where to look at them.
     """
     found = [(c, f) for c in checked for f in c.findings]
+    digests = {c.table: _digest(run, c.table) for c in checked}
     run.lake.append_missing(QUALITY_RESULTS, [
         {"ds": run.partition, "suite": c.suite, "table_name": c.table.full_name,
          "table_version": run.versions[c.table.full_name],
-         "table_digest": run.lake.digest(c.table, run.partition, run.versions[c.table.full_name]),
+         "table_digest": digests[c.table],
          "model_id": model_id, "prompt_version": prompt_version,
          "expectation": f.expectation, "column": f.column, "success": f.success,
          "severity": f.severity, "observed": f.observed, "threshold": f.threshold,
@@ -54,6 +55,12 @@ def decide(
             f"{len(critical)} of {len(found)} expectations failed on {run.partition}: {named}. "
             f"Gold is unchanged; see the rows by {where}, and docs/operations.md for what to do"
         )
+
+
+def _digest(run: Run, table: Table) -> str:
+    """Of what was checked: the day's files, of a table without days all."""
+    part = run.partition if table.partition else "*"
+    return run.lake.digest(table, part, run.versions[table.full_name])
 
 
 def _of(run: Run, table: Table) -> str:

@@ -2,12 +2,11 @@
 
     python -m jobs.gate_corpus --partition 2026-11-01 --profile tiny
 
-Great Expectations over what this flow gives for the day (bronze.documents, silver.duplicates,
-silver.snippets, ops.contamination_hits, ops.rejected_rows): structure (from the tables'
-declarations), meaning (expectations/TABLE.json), the books of the flow's stages
-(expectations/ops.job_runs.json), and the day's figures beside those of the days before it
-(expectations/trailing_days.json). A failing critical expectation is exit code 3: the day is not
-announced, and no instruction is written for it.
+Great Expectations over what this flow writes for the day, and over the pairs of all days
+(`CHECKED`): structure (from the tables' declarations), meaning (expectations/TABLE.json), the books
+of the flow's stages (expectations/ops.job_runs.json), and the day's figures beside those of the
+days before it (expectations/trailing_days.json). A failing critical expectation is exit code 3: the
+day is not announced, and no instruction is written for it.
 """
 
 from __future__ import annotations
@@ -34,7 +33,11 @@ from lakehouse.tables import (
     JOB_RUNS,
     QUALITY_RESULTS,
     REJECTED,
+    SIMILAR,
+    SKETCHES,
     SNIPPETS,
+    TAKEOVERS,
+    UNITS,
     Table,
 )
 
@@ -51,13 +54,15 @@ MEASURED = {
     CONTAMINATION: "row_id",
 }  # fmt: skip
 """What later stages read and the bands count, and the column by which failing rows are named."""
-FOLLOWING = {REJECTED: "row_id"}
-"""What moves with the others, so that it wakes no day by itself.
+FOLLOWING = {REJECTED: "row_id", SKETCHES: "document_id", UNITS: "snippet_id"}
+"""What moves with the others, so that it wakes no day by itself."""
+GATHERED = {SIMILAR: "content_a", TAKEOVERS: "document_id"}
+"""What comes together in the order in which days come: pairs have no day, takeovers are a log.
 
-Not the state that these are made from: sketches and units show in duplicates and snippets; pairs
-have no day, and takeovers are a log, so that a day's results would depend on the days' order.
+It wakes no day either. It is checked while there is none of it, too, and how many rows it has is
+not told: a day's results do not depend on what came before it.
 """
-CHECKED = MEASURED | FOLLOWING
+CHECKED = MEASURED | FOLLOWING | GATHERED
 OURS: dict[Table, dict[str, Collection[str]]] = {
     CONTAMINATION: {"row_kind": ["snippet"]}, REJECTED: {"stage": STAGES},
 }  # fmt: skip
@@ -72,7 +77,8 @@ MEASURES: dict[str, tuple[str, str]] = {
 }
 """What is compared with the days before: a count of rows, or one over another."""
 _TEXTS = {"instruction", "content", "code", "docstring"}
-_ENOUGH_TEXT = 100
+_ENOUGH_TEXT, _ENOUGH_BYTES = 100, 8
+"""Of texts characters; of bytes as many as expectations/silver.minhash_bands.json asks about."""
 
 Figures = Mapping[str, int]
 """Rows by table, and ingest's records and rejected rows; of one day."""
@@ -81,12 +87,13 @@ Figures = Mapping[str, int]
 def main(run: Run) -> Counts:
     """Check the day's rows and figures; GateError names what failed and on which rows."""
     chosen, day = run.settings.deduplicate, [run.partition]
-    limits = {"threshold": chosen.threshold}
+    limits = {"threshold": chosen.threshold, "min_shingles": chosen.min_shingles}
     found, total = [], 0
     for table, row_id in CHECKED.items():
         count = _counts(run, table, day).get(str(run.partition), 0)
-        if count:
-            rules = of_table(table) + suite(table.full_name)
+        gathered = table in GATHERED
+        if count or gathered:
+            rules = of_table(table, may_be_empty=gathered) + suite(table.full_name)
             seen = check(_rows(run, table), rules, row_id, limits)
             found.append(Checked(table.full_name, table, seen))
         total += count if table in MEASURED else 0
@@ -106,27 +113,30 @@ def _counts(run: Run, table: Table, days: Collection[dt.date]) -> Mapping[str, i
 
 
 def _rows(run: Run, table: Table) -> pa.RecordBatchReader:
-    """The table's rows of the run's day; long texts cut."""
+    """The table's rows of the run's day, of one without days all; long values cut."""
     import pyarrow as pa
 
-    where = {"ds": [run.partition], **OURS.get(table, {})}
-    rows = bulk.batches(run.lake, table, where=where, version=run.versions[table.full_name])
+    where = {"ds": [run.partition]} if table.partition else {}
+    rows = bulk.batches(run.lake, table, where={**where, **OURS.get(table, {})},
+                        version=run.versions[table.full_name])  # fmt: skip
     return pa.RecordBatchReader.from_batches(rows.schema, map(_cut, rows))
 
 
 def _cut(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """The batch with no more than the beginning of texts.
+    """The batch with no more than the beginning of texts and bytes.
 
     Rules ask whether they are there; no day's contents are held or written down in full.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    columns = [
-        pc.utf8_slice_codeunits(pc.utf8_trim(column, " "), 0, _ENOUGH_TEXT)
-        if name in _TEXTS else column
-        for name, column in zip(batch.schema.names, batch.columns, strict=True)
-    ]  # fmt: skip
+    columns = []
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        if pa.types.is_binary(column.type):
+            column = pc.binary_slice(column, 0, _ENOUGH_BYTES)
+        elif name in _TEXTS and pa.types.is_string(column.type):  # a sketch's content is a hash
+            column = pc.utf8_slice_codeunits(pc.utf8_trim(column, " "), 0, _ENOUGH_TEXT)
+        columns.append(column)
     return pa.RecordBatch.from_arrays(columns, schema=batch.schema)
 
 
@@ -219,7 +229,7 @@ def _rules(settings: Settings) -> str:
 
 STAGE = Stage(
     "gate_corpus", main, reads=(*CHECKED,), writes=(QUALITY_RESULTS,), settings=("deduplicate",),
-    narrowed={CONTAMINATION: _hits, **dict.fromkeys(FOLLOWING, _none)}, depends=_rules,
+    narrowed={CONTAMINATION: _hits, **dict.fromkeys(FOLLOWING | GATHERED, _none)}, depends=_rules,
 )  # fmt: skip
 
 if __name__ == "__main__":

@@ -53,7 +53,8 @@ STAGES: tuple[StageRef, ...] = (
     ),
     StageRef(
         "gate_corpus", "jobs.gate_corpus", "corpus", "spark",
-        (t.DOCUMENTS, t.DUPLICATES, t.SNIPPETS, t.CONTAMINATION, t.REJECTED), (t.QUALITY_RESULTS,),
+        (t.DOCUMENTS, t.DUPLICATES, t.SNIPPETS, t.CONTAMINATION, t.REJECTED, t.SKETCHES, t.UNITS,
+         t.SIMILAR, t.TAKEOVERS), (t.QUALITY_RESULTS,),
     ),
     StageRef(
         "prepare", "training.prepare", "instructions", "gpu", (), (t.MODELS, t.TRAINING_RUNS)

@@ -47,7 +47,7 @@ QUALITY_RESULTS = declare(
     suite STRING -- The suite: structural, or a file of expectations/.
     table_name STRING -- layer.name of the table.
     table_version BIGINT -- Delta version that was checked.
-    table_digest STRING -- Digest of the partition's files that were checked.
+    table_digest STRING -- Digest of the files that were checked: the day's, or of a table without days all.
     model_id STRING -- The teacher whose pairs were checked; empty for a table of the corpus.
     prompt_version STRING -- The prompt profile of those pairs; empty for a table of the corpus.
     expectation STRING -- Type of the expectation.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -12,7 +13,7 @@ import pytest
 
 from expectations.check import Finding, check, suite
 from expectations.structural import of_table
-from jobs import gate_corpus
+from jobs import deduplicate, gate_corpus
 from jobs.gate_corpus import BANDS, CHECKED, MEASURES, bands, compare
 from lakehouse import bulk
 from lakehouse.delta import Lake, arrow_schema
@@ -37,6 +38,7 @@ from lakehouse.tables import (
 
 DAY = dt.date(2026, 11, 10)
 NOW = dt.datetime(2026, 11, 10, tzinfo=dt.UTC)
+CONTENT = 7_000_000_000_000_000
 Row = dict[str, Any]
 
 
@@ -92,9 +94,36 @@ def rejection(n: int) -> Row:
     }  # fmt: skip
 
 
+def sketch(n: int) -> Row:
+    return {
+        "ds": DAY, "source": "s", "document_id": sha(n), "content": n, "n_shingles": 2,
+        "bands": bytes(8), "shingles": bytes(8), "made_from": "0123456789abcdef",
+    }  # fmt: skip
+
+
+def pair(n: int) -> Row:
+    return {"content_a": CONTENT + n, "content_b": 2 * CONTENT, "similarity": 0.8}
+
+
+def unit(n: int) -> Row:
+    return {
+        "ds": DAY, "source": "s", "document_id": sha(n), "place": 0, "snippet_id": sha(n),
+        "language": "python", "kind": "block", "name": "", "parent": "", "signature": "",
+        "docstring": "", "start_line": 1, "end_line": 1, "code": f"x = {n}", "chars": 5,
+        "n_tokens": 3, "license": "MIT", "reason": "", "remedy": "", "made_from": "0123",
+    }  # fmt: skip
+
+
+def takeover(n: int) -> Row:
+    return {
+        "ds": DAY, "source": "s", "document_id": sha(n), "taken_over_by": sha(0),
+        "taken_over_ds": DAY,
+    }  # fmt: skip
+
+
 GOOD = {
     DOCUMENTS: document, DUPLICATES: duplicate, SNIPPETS: snippet, CONTAMINATION: hit,
-    REJECTED: rejection,
+    REJECTED: rejection, SKETCHES: sketch, SIMILAR: pair, UNITS: unit, TAKEOVERS: takeover,
 }  # fmt: skip
 FAULTS: dict[Table, dict[str, Row]] = {
     DOCUMENTS: {
@@ -138,6 +167,33 @@ FAULTS: dict[Table, dict[str, Row]] = {
         "the evidence is JSON": {"evidence": "{"},
         "required columns are filled": {"reason": None},
     },
+    SKETCHES: {
+        "a sketch names its document and what it was made from": {"made_from": ""},
+        "every shingle has its hash": {"shingles": b""},
+        "bands are there from min_shingles on": {"bands": b""},
+        "required columns are filled": {"bands": None},
+    },
+    SIMILAR: {
+        "a pair reaches the threshold": {"similarity": 0.69},
+        "a pair is two contents, the lower first": {"content_b": 10},
+        "required columns are filled": {"similarity": None},
+    },
+    UNITS: {
+        "expect_column_values_to_be_in_set on kind": {"kind": "prose"},
+        "a unit names its code, its document and what it was made from": {"source": ""},
+        "a unit has a span of lines": {"start_line": 2},
+        "places, characters and tokens are counted": {"chars": -1},
+        "a reason comes with its remedy": {"remedy": "none"},
+        "there is code, or a reason why not": {"code": ""},
+        "what has a reason has neither signature nor docstring":
+            {"reason": "too short", "remedy": "none", "code": "", "docstring": "Add."},
+        "required columns are filled": {"license": None},
+    },
+    TAKEOVERS: {
+        "a takeover names both documents, and the new original came no later":
+            {"taken_over_ds": DAY + dt.timedelta(1)},
+        "required columns are filled": {"taken_over_ds": None},
+    },
 }  # fmt: skip
 
 
@@ -147,7 +203,7 @@ def checked(table: Table, rows: list[Row]) -> dict[str, Finding]:
     kinds = pa.schema([field.with_nullable(True) for field in arrow_schema(table)])
     reader = pa.Table.from_pylist(stamped, kinds).to_reader()
     rules = of_table(table) + suite(table.full_name)
-    found = check(reader, rules, CHECKED[table], {"threshold": 0.7})
+    found = check(reader, rules, CHECKED[table], {"threshold": 0.7, "min_shingles": 2})
     return {
         f.column if f.expectation.startswith("unexpected_rows") else f"{f.expectation} on "
         f"{f.column}": f
@@ -176,8 +232,7 @@ def test_each_fault_fails_its_rule_alone_and_is_named(table: Table) -> None:
 
 
 def test_what_the_flow_gives_is_checked() -> None:
-    state = {SIMILAR, SKETCHES, TAKEOVERS, UNITS}
-    written = {t for stage in of_flow("corpus") for t in stage.writes} - {QUALITY_RESULTS, *state}
+    written = {t for stage in of_flow("corpus") for t in stage.writes} - {QUALITY_RESULTS}
     assert CHECKED.keys() == FAULTS.keys() == {*written, REJECTED}
     assert (*gate_corpus.STAGES, "gate_corpus") == tuple(s.name for s in of_flow("corpus"))
 
@@ -200,10 +255,61 @@ def test_books_and_rejected_rows_stop_the_day(lake: Lake) -> None:
     assert sha(3) not in str(failure.value)
 
 
+def test_a_sketch_of_few_shingles_has_no_bands() -> None:
+    few = {**sketch(1), "n_shingles": 1, "shingles": bytes(4)}
+    found = checked(SKETCHES, [few, {**few, "document_id": sha(2), "bands": b""}])
+    failed = [f for f in found.values() if not f.success]
+    assert [f.column for f in failed] == ["bands are there from min_shingles on"]
+    assert sha(1) in failed[0].observed
+    assert sha(2) not in failed[0].observed
+
+
 def test_evidence_that_is_no_json_names_no_span() -> None:
     found = checked(CONTAMINATION, [hit(1), {**hit(2), "evidence": "{"}])
     assert [name for name, f in found.items() if not f.success] == ["the evidence names a span"]
     assert sha(2) in found["the evidence names a span"].observed
+
+
+def test_long_values_are_cut_to_what_rules_ask_about() -> None:
+    rows = pa.RecordBatch.from_pylist([
+        {"content": f" {'é' * 200}", "origin": "o" * 200, "bands": bytes(range(20)), "code": "  "},
+        {"content": None, "origin": "o", "bands": b"", "code": f"x{' ' * 200}y"},
+    ])  # fmt: skip
+    assert gate_corpus._cut(rows).to_pylist() == [
+        {"content": "é" * 100, "origin": "o" * 200, "bands": bytes(range(8)), "code": ""},
+        {"content": None, "origin": "o", "bands": b"", "code": f"x{' ' * 99}"},
+    ]
+    hashes = pa.RecordBatch.from_pylist([{"content": 2**62}])  # a sketch's
+    assert gate_corpus._cut(hashes) == hashes
+
+
+def test_state_in_the_lake_stops_the_day_and_leaves_no_file(
+    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(scratch))
+    settings = load("tiny", [f"lake.root={lake.root}"])
+    other = DAY + dt.timedelta(1)
+    whole = {**sketch(1), "n_shingles": 50, "shingles": bytes(200), "bands": bytes(160)}
+    bad = {**whole, "document_id": sha(2), "bands": b""}
+    lake.sync(DOCUMENTS, [document(1)], {"ds": DAY}, "r")
+    lake.sync(SKETCHES, [whole, bad], {"ds": DAY}, "r")
+    lake.sync(SKETCHES, [{**sketch(3), "ds": other, "bands": b""}], {"ds": other}, "r")
+    lake.sync(SIMILAR, [pair(1), {**pair(2), "similarity": 0.1}], {}, "r")
+    lake.sync(UNITS, [unit(1), {**unit(2), "end_line": 0}], {"ds": DAY}, "r")
+    late = {**takeover(2), "taken_over_ds": other}
+    lake.append_missing(TAKEOVERS, [takeover(1), late], "r")
+    with pytest.raises(GateError, match=r"4 of .* failed") as failure:
+        execute(gate_corpus.STAGE, DAY, settings)
+    said = str(failure.value).split("; ")
+    for table, n in ((SKETCHES, sha(2)), (SIMILAR, CONTENT + 2), (UNITS, sha(2)),
+                     (TAKEOVERS, sha(2))):  # fmt: skip
+        (fault,) = [part for part in said if f"{table.full_name}: " in part]
+        assert str(n) in fault
+    assert f'FROM {SIMILAR.full_name}"' in str(failure.value)  # it has no day to look at
+    assert not {sha(1), sha(3)} & {word for part in said for word in part.split('"')}
+    assert [*scratch.iterdir()] == []
 
 
 def test_the_gate_is_about_the_versions_that_it_began_with(
@@ -221,6 +327,41 @@ def test_the_gate_is_about_the_versions_that_it_began_with(
     assert execute(gate_corpus.STAGE, DAY, settings)["rows_in"] == 1
     with pytest.raises(GateError, match="on kind"):
         execute(gate_corpus.STAGE, DAY, settings)
+
+
+def newest(lake: Lake) -> dict[tuple[Any, ...], tuple[bool, str]]:
+    """What the gate saw last, by day and expectation."""
+    rows = lake.read(QUALITY_RESULTS).sort_by("written_at").to_pylist()
+    return {(r["ds"], r["suite"], r["expectation"], r["column"]): (r["success"], r["observed"])
+            for r in rows}  # fmt: skip
+
+
+def test_a_days_results_do_not_depend_on_the_order_of_days(tmp_path: Path) -> None:
+    """Pairs and takeovers are there when a day is checked, or they are not: it is all the same."""
+    words = [f"word{n}" for n in range(60)]
+    texts = {DAY + dt.timedelta(n): [*words[:n], "other", *words[n:]] for n in range(3)}
+    lakes = []
+    for name, order in {"as they come": (0, 1, 2), "backwards": (2, 1, 0)}.items():
+        lake = Lake(str(tmp_path / name))
+        settings = load("tiny", [f"lake.root={lake.root}"])
+        for n in order:
+            day = DAY + dt.timedelta(n)
+            row = {**document(n, day), "content": " ".join(texts[day])}
+            lake.sync(DOCUMENTS, [row], {"ds": day}, "r")
+            for stage in (deduplicate.STAGE, gate_corpus.STAGE):
+                execute(stage, day, settings)
+        lakes.append(lake)
+    forward, backward = lakes
+    assert lake_rows(forward, SIMILAR) == lake_rows(backward, SIMILAR) == 3
+    assert (lake_rows(forward, TAKEOVERS), lake_rows(backward, TAKEOVERS)) == (0, 2)
+    assert newest(forward) == newest(backward)
+    seen = {(day, suite) for day, suite, *_ in newest(forward)}
+    gathered = {(day, t.full_name) for day in texts for t in (SIMILAR, TAKEOVERS)}
+    assert gathered <= seen
+
+
+def lake_rows(lake: Lake, table: Table) -> int:
+    return int(lake.read(table).num_rows)
 
 
 # -- the days before -------------------------------------------------------------------------------
@@ -296,6 +437,9 @@ def test_a_leap_stops_the_day_until_a_person_accepts_it(lake: Lake) -> None:
     accepting = load("tiny", [*chosen, f"gate_corpus.accepted={DAY}"])
     assert execute(gate_corpus.STAGE, DAY, accepting)["rows_in"] == 122
     lake.append_missing(CONTAMINATION, [hit(5, "pair")], "choose")  # a later stage's
+    lake.append_missing(TAKEOVERS, [takeover(1)], "r")  # state: it comes with what is measured
+    for table, row in ((SKETCHES, sketch(1)), (UNITS, unit(1)), (SIMILAR, pair(1))):
+        lake.sync(table, [row], {"ds": DAY} if table.partition else {}, "r")
     assert execute(gate_corpus.STAGE, DAY, settings)["status"] == "unchanged"
     held = lake.read(QUALITY_RESULTS, {"suite": BANDS}).to_pylist()
     assert {r["table_name"] for r in held} == {DOCUMENTS.full_name}

@@ -31,7 +31,7 @@ class Scope:
     @cached_property
     def prompts(self) -> prompts.Prompts:
         """The prompt profile."""
-        return prompts.load(self.settings.model.prompts)
+        return prompts.of(self.settings)
 
     @property
     def batch(self) -> dict[str, Any]:
@@ -114,7 +114,7 @@ class Scope:
 
 def versions(settings: Settings) -> str:
     """The teacher and prompt that a stage's result depends on, for its fingerprint."""
-    return f"{models.teacher(settings)['model_id']} {prompts.load(settings.model.prompts).version}"
+    return f"{models.teacher(settings)['model_id']} {prompts.of(settings).version}"
 
 
 def _hit_snippets(lake: Lake, _settings: Settings, _day: dt.date) -> dict[str, str]:

@@ -101,13 +101,14 @@ def candidate(
 ) -> dict[str, Any]:
     """The row of silver.candidates for a request and its answer."""
     chosen, sent = scope.settings.summarize, answer.finish_reason != UNSENT
+    prefix = scope.prompts.opening + request["prefix"]
     row = {
         "ds": scope.day, "candidate_id": request["candidate_id"],
         "snippet_id": request["snippet"]["snippet_id"], "sample_index": request["sample_index"],
         "model_id": scope.teacher["model_id"], "prompt_version": scope.prompts.version,
-        "sampling": scope.sampling, "max_tokens": chosen.max_tokens, "prefix": request["prefix"],
+        "sampling": scope.sampling, "max_tokens": chosen.max_tokens, "prefix": prefix,
         "seed": request["seed"],
-        "instruction": (request["prefix"] + answer.text).strip() if sent else "",
+        "instruction": (prefix + answer.text).strip() if sent else "",
         "finish_reason": answer.finish_reason, "prompt_tokens": answer.prompt_tokens,
         "completion_tokens": answer.completion_tokens, "engine": model.name if sent else "",
         "repeatable": model.repeatable,

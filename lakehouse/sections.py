@@ -176,8 +176,8 @@ class Model(Section):
     """`train:RECIPE` (trained here), `package:smollm2`, or a folder in Hugging Face layout."""
     teacher: str
     """The same; the instruct model that writes and judges."""
-    prompts: str
-    """A file of lakehouse/prompts."""
+    prompts: str = "default"
+    """A file of lakehouse/prompts, or the path of one of your own (docs/prompts.md)."""
 
 
 class Engine(Section):

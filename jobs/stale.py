@@ -106,7 +106,7 @@ def _costs(estimate: Estimate | None) -> Row:
 def _of_others(settings: Settings) -> Counter[dt.date]:
     """By day the candidates and pairs that another teacher or prompt made."""
     lake = Lake(settings.lake.root)
-    ours = (models.teacher(settings)["model_id"], prompts.load(settings.model.prompts).version)
+    ours = (models.teacher(settings)["model_id"], prompts.of(settings).version)
     columns = ["ds", "model_id", "prompt_version"]
     rows = [r for t in (CANDIDATES, PAIRS) for r in lake.read(t, columns=columns).to_pylist()]
     return Counter(r["ds"] for r in rows if (r["model_id"], r["prompt_version"]) != ours)

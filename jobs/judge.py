@@ -93,7 +93,7 @@ def judge(
     answers = {r["candidate_id"]: a for r, a in zip(fitting, asked, strict=True)}
     return [
         {"ds": scope.day, "candidate_id": name, "judge_id": judge_id(scope), "question": question,
-         **(answers.get(name) or unasked(len(model.tokens(prompt))))}
+         **(answers.get(name) or unasked(model.length(prompt)))}
         for name, prompt in prompts.items()
     ], took  # fmt: skip
 
@@ -107,6 +107,14 @@ def unasked(prompt_tokens: int) -> Judged:
 def was_asked(row: Judged) -> bool:
     """Whether a judgement is an answer; one without a score may be, if neither word was there."""
     return row["score"] is not None or row["yes_no_mass"] is not None
+
+
+def why(row: Judged, room: int) -> dict[str, str]:
+    """Reason and remedy of a judgement without a score."""
+    if was_asked(row) or row["prompt_tokens"] > room:
+        return {"reason": "no score", "remedy": "raise engine.max_model_len, or ask another judge"}
+    return {"reason": "no score told by the engine",
+            "remedy": "use an engine that tells them: see docs/engines.md"}  # fmt: skip
 
 
 def judge_id(scope: Scope) -> str:
@@ -133,7 +141,7 @@ def main(run: Run) -> Counts:
         }  # fmt: skip
         wanted[question] = [r for r in usable if r["candidate_id"] not in held]
     meter = Meter(run, scope, sum(map(len, wanted.values())))
-    silent: set[str] = set()
+    silent: dict[str, Judged] = {}
     for question, missing in wanted.items():
         for batch in batched_list(missing, run.settings.summarize.batch):
             rows, took = judge(run, scope, question, batch)
@@ -141,12 +149,11 @@ def main(run: Run) -> Counts:
             meter.count(len(rows), took)
         judged = judgements(scope, question, ids)
         run.lake.upsert(JUDGEMENTS, judged, run.run_id)  # those that lay at another day come here
-        silent |= {r["candidate_id"] for r in judged if r["score"] is None}
+        silent |= {r["candidate_id"]: r for r in judged if r["score"] is None}
     bad = [r for r in usable if r["candidate_id"] in silent]
     run.reject([
         {"row_id": r["candidate_id"], "source": "judge", "origin": r["snippet_id"],
-         "reason": "no score", "remedy": "raise engine.max_model_len, or ask another judge",
-         "rule_version": RULES, "evidence": "{}"}
+         **why(silent[r["candidate_id"]], room), "rule_version": RULES, "evidence": "{}"}
         for r in bad
     ])  # fmt: skip
     return meter.counts(len(usable), len(bad))

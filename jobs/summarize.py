@@ -20,13 +20,12 @@ from jobs.meter import Meter
 from jobs.scope import NARROWED, Scope, versions
 from lakehouse import engines, models
 from lakehouse.command import entry
+from lakehouse.engines import UNSENT
 from lakehouse.run import Counts, Run, Stage
 from lakehouse.sections import Summarize
 from lakehouse.tables import CANDIDATES, CONTAMINATION, MODELS, SNIPPETS
 
 RULES = "summarize/1"
-UNSENT = "none"
-"""The finish reason of a prompt that was not sent."""
 REMEDY = {
     "empty": "raise summarize.max_tokens or look at the prompt",
     "truncated": "raise summarize.max_tokens",
@@ -91,7 +90,7 @@ def generate(
         answer = answers.get(request["candidate_id"])
         if answer is None:
             answer = engines.Output(text="", finish_reason=UNSENT,
-                                    prompt_tokens=len(model.tokens(request["prompt"])))  # fmt: skip
+                                    prompt_tokens=model.length(request["prompt"]))  # fmt: skip
         rows.append(candidate(scope, request, answer, model))
     return rows, written
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
@@ -175,14 +176,26 @@ class Model(Section):
     base: str
     """`train:RECIPE` (trained here), `package:smollm2`, or a folder in Hugging Face layout."""
     teacher: str
-    """The same; the instruct model that writes and judges."""
+    """The same; the instruct model that writes and judges. Or `endpoint:NAME`: what engine.url
+    calls so (engine.kind = server)."""
     prompts: str = "default"
     """A file of lakehouse/prompts, or the path of one of your own (docs/prompts.md)."""
 
 
 class Engine(Section):
-    """How the inference engine is started."""
+    """What answers prompts, and how it is started or reached (docs/engines.md)."""
 
+    kind: Literal["vllm", "server", "transformers"] = "vllm"
+    """vllm: in this process; server: an OpenAI-compatible endpoint; transformers: the reference."""
+    url: str = ""
+    """Of the endpoint, with its version: http://127.0.0.1:8000/v1."""
+    key_variable: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")] = "OPENAI_API_KEY"
+    """The environment variable that holds the endpoint's API key; it may be unset."""
+    concurrency: Positive = 32
+    """Requests in flight at the endpoint."""
+    tokenizer: str = ""
+    """Of a teacher `endpoint:NAME`: a folder or `package:smollm2`; empty: prompts are sent as text,
+    and lengths are estimated from bytes."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """auto: float32 on a CPU without bf16 instructions, else bfloat16."""
     max_model_len: Positive = 2048
@@ -193,6 +206,19 @@ class Engine(Section):
     """Tokens a cache block; small blocks share short prefixes."""
     prefix_caching: bool = True
     """Whether prompts share what they begin with."""
+
+    @field_validator("url")
+    @classmethod
+    def _plain(cls, url: str) -> str:
+        if url and not re.fullmatch(r"https?://[^\s/@?#]+(/[^\s@?#]*)?", url):
+            raise ValueError("give http://HOST:PORT/v1 or https://…, without user or query: a key "
+                             "belongs into the variable of engine.key_variable")  # fmt: skip
+        return url.rstrip("/")
+
+    @property
+    def local(self) -> Engine:
+        """The same in this process, for models that are folders here."""
+        return self.model_copy(update={"kind": "vllm"}) if self.kind == "server" else self
 
 
 class Summarize(Section):

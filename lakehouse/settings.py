@@ -48,7 +48,13 @@ RECIPES = PROJECT / "training" / "recipes"
 BENCHMARKS = PROJECT / "lakehouse" / "benchmarks"
 UNSET = "unset"
 """A model that the profile leaves to whoever uses it."""
-MODEL_SPECS = "train:RECIPE, package:smollm2, or a folder in Hugging Face layout"
+PACKED = "package:smollm2"
+ENDPOINT = "endpoint:"
+"""What the name of a teacher begins with that is only behind an endpoint."""
+MODEL_SPECS = (
+    "train:RECIPE, package:smollm2, a folder in Hugging Face layout or, for a teacher, "
+    "endpoint:NAME"
+)
 QUESTION = {"yes_no": "correct", "likelihood": "likelihood"}
 """The judge's question that each of choose's scorers goes by."""
 
@@ -95,9 +101,30 @@ class Settings(Section):
             if (answer := getattr(self, name).max_tokens) >= room:
                 faults.append(f"{name}.max_tokens = {answer} leaves no room for a prompt in "
                               f"engine.max_model_len = {room}")  # fmt: skip
-        if faults:
+        if faults := [*faults, *_of_endpoints(self)]:
             raise ValueError(" | ".join(faults))
         return self
+
+
+def _of_endpoints(settings: Settings) -> list[str]:
+    """What contradicts itself where the teacher, or any model, is behind an endpoint."""
+    faults, engine, model = [], settings.engine, settings.model
+    remote = model.teacher.startswith(ENDPOINT)
+    if engine.kind == "server" and not engine.url:
+        faults.append("engine.kind = 'server' needs engine.url, such as http://127.0.0.1:8000/v1")
+    if remote and engine.kind != "server":
+        faults.append(f"model.teacher = {model.teacher!r} needs engine.kind = 'server', "
+                      f"not {engine.kind!r}")  # fmt: skip
+    if model.base.startswith(ENDPOINT):
+        faults.append(f"model.base = {model.base!r}: only a teacher may be behind an endpoint, "
+                      "the base is trained here")  # fmt: skip
+    if remote and "teacher" in settings.evaluation.arms:
+        faults.append(f"evaluation.arms holds 'teacher', but {model.teacher!r} is no folder that "
+                      "could be tested here; leave it out")  # fmt: skip
+    if engine.tokenizer and not remote:
+        faults.append("engine.tokenizer is for model.teacher = 'endpoint:NAME' alone: "
+                      f"{model.teacher!r} has its own")  # fmt: skip
+    return faults
 
 
 def load(
@@ -149,6 +176,10 @@ def _require_named(settings: Settings) -> None:
     data_file(RECIPES, "recipe", settings.training.recipe)
     for arm in ("base", "teacher"):
         _require_model(f"model.{arm}", getattr(settings.model, arm))
+    words = settings.engine.tokenizer
+    if words not in ("", PACKED) and not (Path(words) / "tokenizer.json").is_file():
+        raise UserError(f"engine.tokenizer = {words!r} is no folder with a tokenizer.json; give "
+                        f"one, {PACKED}, or leave it empty")  # fmt: skip
     if (verdicts := settings.decontaminate.adjudications) and not Path(verdicts).is_file():
         raise UserError(f"decontaminate.adjudications = {verdicts!r} does not exist; give a TOML "
                         "file of verdicts, or leave it empty")  # fmt: skip
@@ -164,7 +195,9 @@ def _require_model(key: str, spec: str) -> None:
     kind, _, name = spec.partition(":")
     if kind == "train":
         data_file(RECIPES, "recipe", name)
-    elif spec not in ("package:smollm2", UNSET) and not (spec and Path(spec).is_dir()):
+    elif spec.startswith(ENDPOINT) and name:
+        return
+    elif spec not in (PACKED, UNSET) and not (spec and Path(spec).is_dir()):
         lacks = f"names no {kind} of ours" if kind == "package" else "is no folder that exists"
         raise UserError(f"{key} = {spec!r} {lacks}; give {MODEL_SPECS}")
 

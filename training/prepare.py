@@ -1,4 +1,4 @@
-"""Make the base and the teacher available: trained here, from a package, or from a folder.
+"""Make the base and the teacher available: trained here, from a package, a folder or an endpoint.
 
     python -m training.prepare --partition 2026-11-01 --profile tiny
 
@@ -9,6 +9,7 @@ already there is reused: nothing is trained twice.
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -21,7 +22,7 @@ from lakehouse.command import entry
 from lakehouse.delta import Lake
 from lakehouse.errors import UserError
 from lakehouse.run import Counts, Run, Stage
-from lakehouse.settings import MODEL_SPECS, UNSET, Settings
+from lakehouse.settings import ENDPOINT, MODEL_SPECS, UNSET, Settings
 from lakehouse.tables import MODELS, TRAINING_RUNS
 from training import models, recipes, tokenizer
 from training.dataset import Example, encode
@@ -44,6 +45,8 @@ def provide(run: Run, arm: str, spec: str, base_id: str) -> tuple[str, int]:
         return trained(run, arm, spec, base_id)
     if spec.startswith("package:"):
         return unpacked(run, arm, spec), 0
+    if spec.startswith(ENDPOINT):
+        return remote(run, arm, spec), 0
     if spec == UNSET:
         raise UserError(f"model.{arm} is not set: give {MODEL_SPECS}, with --set model.{arm}=…")
     folder = Path(spec).resolve()
@@ -168,12 +171,22 @@ def unpacked(run: Run, arm: str, spec: str) -> str:
     return f"{model_id}-{arm}"
 
 
+def remote(run: Run, arm: str, spec: str) -> str:
+    """A model of which only its name and its endpoint's URL are known: another URL is another."""
+    sha256 = known.address(spec, run.settings.engine.url)
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", spec.removeprefix(ENDPOINT))
+    model_id = f"{name}-{sha256[:12]}-{arm}"
+    models.register(run.lake, run.run_id, model_id=model_id, arm=arm, base_model_id=model_id,
+                    training_run_id="", spec=spec, path="", sha256=sha256)  # fmt: skip
+    return model_id
+
+
 def _unpack(scratch: Path) -> None:
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
     from transformers.models.llama import LlamaConfig, LlamaForCausalLM
 
     packed = teachers_tokens.packed()
-    words = AutoTokenizer.from_pretrained(packed.parent, gguf_file=packed.name)
+    words = teachers_tokens.of_transformers("package:smollm2")
     held = AutoModelForCausalLM.from_pretrained(packed.parent, gguf_file=packed.name)
     # a model that came from GGUF refuses to be saved: its weights move into a plain one
     config = {k: v for k, v in held.config.to_dict().items() if k != "quantization_config"}
@@ -188,7 +201,7 @@ def _depends(settings: Settings) -> str:
     chosen = (settings.model.base, settings.model.teacher)
     trains = [s.partition(":")[2] for s in chosen if s.startswith("train:")]
     return "\n".join([
-        *map(models.stamp, chosen), *map(recipes.version, trains),
+        *map(models.stamp, chosen), settings.engine.url, *map(recipes.version, trains),
         tiny_world.VERSION, tiny_tokenizer.version(), prompts.load("tiny").version,
         *_damaged(settings),
     ])  # fmt: skip
@@ -199,7 +212,8 @@ def _damaged(settings: Settings) -> list[str]:
     lake = Lake(settings.lake.root)
     chosen = {"base": settings.model.base, "teacher": settings.model.teacher}
     rows = [known.find(lake, arm, spec) for arm, spec in chosen.items()]
-    paths = {row["path"] for row in rows if row and not Path(row["path"]).is_absolute()}
+    held = {row["path"] for row in rows if row} - {""}
+    paths = {path for path in held if not Path(path).is_absolute()}
     return [uuid4().hex for p in paths if models.verified(lake.models().parent / p) is None]
 
 

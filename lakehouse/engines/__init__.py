@@ -3,10 +3,13 @@
 What does the model write (`generate`), how likely is it that the next word is this one
 (`next_words`), how likely is this continuation (`likelihood`). `engine.kind` chooses:
 
-- `vllm`: vLLM in this process, on a CPU or a GPU (`lakehouse.engines.offline`).
+- `vllm`: vLLM in this process, on a CPU or a GPU (`lakehouse.engines.offline`);
+- `server`: an OpenAI-compatible endpoint by its URL (`lakehouse.engines.server`);
+- `transformers`: the slow reference that the others are tested against
+  (`lakehouse.engines.reference`).
 
-Prompts are tokenised here, before they are sent: one over-long prompt makes vLLM fail the whole
-call, so the caller asks `fits` first.
+What each promises is in docs/engines.md. Prompts are tokenised here, before they are sent: one
+over-long prompt makes vLLM fail the whole call, so the caller asks `fits` first.
 """
 
 from __future__ import annotations
@@ -15,9 +18,12 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Protocol
 
 from lakehouse.sections import Engine as Settings
+
+UNSENT = "none"
+"""The finish reason of a prompt that was not answered: it is too long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +50,7 @@ class Metered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Output(Metered):
-    """One answer. `finish_reason` is stop or length."""
+    """One answer. `finish_reason` is stop, length, or UNSENT for a prompt that was refused."""
 
     text: str
     finish_reason: str
@@ -75,8 +81,8 @@ class Engine(Protocol):
     repeatable: bool
     """Whether an equal seed gives an equal text, in any order and batch of prompts."""
 
-    def tokens(self, text: str) -> list[int]:
-        """Token ids of a text, with nothing added."""
+    def length(self, text: str) -> int:
+        """Tokens of a text, with nothing added; an estimate where the tokenizer is not known."""
 
     def fits(self, prompt: str, room: int) -> bool:
         """Whether the prompt leaves room for so many tokens of answer."""
@@ -94,21 +100,22 @@ class Engine(Protocol):
 
 
 @lru_cache(maxsize=1)
-def shared(folder: str, settings: Settings) -> Engine:
-    """The process's engine for a model: stages of one process load it once."""
+def shared(place: str, settings: Settings) -> Engine:
+    """The process's engine for a model: stages of one process load it once.
+
+    `place` is what `lakehouse.models.folder` says: a folder, or `endpoint:NAME` (server only).
+    """
+    if settings.kind == "server":
+        from lakehouse.engines.server import Server
+
+        return Server(place, settings)
+    if settings.kind == "transformers":
+        from lakehouse.engines.reference import Reference
+
+        return Reference(place, settings)
     from lakehouse.engines.offline import Offline
 
-    return Offline(folder, settings)
-
-
-def reading(tokenizer: Any, words: Sequence[str]) -> dict[str, list[int]]:
-    """By word all single tokens that read it, whatever case or white space."""
-    found: dict[str, list[int]] = {word: [] for word in words}
-    for token in range(len(tokenizer)):
-        word = tokenizer.decode([token]).strip().casefold()
-        if word in found:
-            found[word].append(token)
-    return found
+    return Offline(place, settings)
 
 
 def together(logps: Sequence[float]) -> float:

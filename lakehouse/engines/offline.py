@@ -1,26 +1,24 @@
 """vLLM in the job's own process: the only `import vllm` of the project.
 
-Results do not depend on the order or size of batches: every request bears its own seed, and
-prefills are never chunked (on a CPU a chunked prefill breaks per-request seeds).
+On a CPU results do not depend on the order or size of batches: every request bears its own seed,
+and prefills are never chunked (a chunked prefill breaks per-request seeds there).
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from lakehouse.engines import Continuation, Next, Output, Sampling, reading, together
+from lakehouse.engines import Continuation, Next, Output, Sampling, together
+from lakehouse.engines.tokens import Tokenized
 from lakehouse.sections import Engine as Settings
 
 
-class Offline:
+class Offline(Tokenized):
     """A model loaded by vLLM (`lakehouse.engines.Engine`)."""
-
-    repeatable = True
 
     def __init__(self, path: str, settings: Settings) -> None:
         os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")  # no second process: 2x start
@@ -39,19 +37,10 @@ class Offline:
             enable_chunked_prefill=False, enable_prefix_caching=settings.prefix_caching,
             enforce_eager=True, disable_log_stats=True, seed=0,
         )  # fmt: skip
-        self._tokenizer: Any = self._llm.get_tokenizer()
-        self._limit = settings.max_model_len
+        super().__init__(self._llm.get_tokenizer(), settings.max_model_len)
         self.name = f"vllm {_version()} {_device()} {dtype}"
-        self._reading = cache(lambda *words: reading(self._tokenizer, words))
-
-    def tokens(self, text: str) -> list[int]:
-        """Token ids of a text, with nothing added."""
-        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False)
-        return ids
-
-    def fits(self, prompt: str, room: int) -> bool:
-        """Whether the prompt leaves room for so many tokens of answer."""
-        return 0 < len(self.tokens(prompt)) <= self._limit - room
+        # A GPU's kernels add up in an order that depends on the batch, unless told not to.
+        self.repeatable = _device() == "cpu" or os.environ.get("VLLM_BATCH_INVARIANT") == "1"
 
     def generate(self, prompts: Sequence[str], sampling: Sequence[Sampling]) -> list[Output]:
         """One answer a prompt, in the order given."""
@@ -65,7 +54,7 @@ class Offline:
             for s in sampling
         ]  # fmt: skip
         outputs = []
-        for answer in self._llm.generate(self._ids(prompts), params, use_tqdm=False):
+        for answer in self._llm.generate(self._requests(prompts), params, use_tqdm=False):
             best = answer.outputs[0]
             outputs.append(Output(
                 text=best.text, finish_reason=str(best.finish_reason),
@@ -82,7 +71,7 @@ class Offline:
         asked = [t for ids in tokens.values() for t in ids]
         params = SamplingParams(temperature=0, max_tokens=1, logprob_token_ids=asked)
         found = []
-        for answer in self._llm.generate(self._ids(prompts), params, use_tqdm=False):
+        for answer in self._llm.generate(self._requests(prompts), params, use_tqdm=False):
             steps: Any = answer.outputs[0].logprobs
             logp = {w: together([steps[0][t].logprob for t in ids]) for w, ids in tokens.items()}
             found.append(Next(
@@ -98,14 +87,11 @@ class Offline:
         from vllm import SamplingParams
 
         params = SamplingParams(temperature=0, max_tokens=1, prompt_logprobs=0)
-        end = [self._tokenizer.eos_token_id]
-        heads = [self.tokens(p) for p in prompts]
-        tails = [self.tokens(c) + end for c in continuations]
-        batch: list[Any] = [{"prompt_token_ids": h + t} for h, t in zip(heads, tails, strict=True)]
+        asked = [self._scored(p, c) for p, c in zip(prompts, continuations, strict=True)]
+        batch: list[Any] = [{"prompt_token_ids": head + tail} for head, tail in asked]
         results = []
-        for answer, head, tail in zip(
-            self._llm.generate(batch, params, use_tqdm=False), heads, tails, strict=True
-        ):
+        answers = self._llm.generate(batch, params, use_tqdm=False)
+        for answer, (head, tail) in zip(answers, asked, strict=True):
             scored: Any = answer.prompt_logprobs
             steps = scored[-len(tail) :]
             logp = float(sum(s[t].logprob for s, t in zip(steps, tail, strict=True)))
@@ -115,8 +101,8 @@ class Offline:
             ))  # fmt: skip
         return results
 
-    def _ids(self, prompts: Sequence[str]) -> list[Any]:
-        return [{"prompt_token_ids": self.tokens(p)} for p in prompts]
+    def _requests(self, prompts: Sequence[str]) -> list[Any]:
+        return [{"prompt_token_ids": self._ids(p)} for p in prompts]
 
 
 def chosen_dtype(wanted: str) -> str:

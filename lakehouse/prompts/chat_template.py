@@ -16,6 +16,7 @@ from typing import Any
 from lakehouse import tokenizer
 from lakehouse.errors import UserError
 from lakehouse.prompts import Profile, slots
+from lakehouse.settings import PACKED
 
 _TODAY = dt.datetime(2024, 7, 26, tzinfo=dt.UTC)
 """What a template is told that asks for the date: equal versions must mean equal prompts."""
@@ -23,7 +24,7 @@ _TODAY = dt.datetime(2024, 7, 26, tzinfo=dt.UTC)
 
 def text(spec: str) -> str:
     """The chat template (Jinja) of a model named as in the settings; UserError if it has none."""
-    found = _packed() if spec == tokenizer.PACKAGE else _of_folder(Path(spec))
+    found = _packed() if spec == PACKED else _of_folder(Path(spec))
     if not found:
         raise UserError(
             f"model.teacher = {spec!r} has no chat template (chat_template.jinja, or chat_template "
@@ -101,7 +102,7 @@ def _rendered(words: Any, spec: str, system: str, said: str) -> str:
 def _tokenizer(spec: str) -> Any:
     from transformers import AutoTokenizer
 
-    if spec == tokenizer.PACKAGE:
+    if spec == PACKED:
         packed = tokenizer.packed()
         return AutoTokenizer.from_pretrained(packed.parent, gguf_file=packed.name)
     return AutoTokenizer.from_pretrained(spec, local_files_only=True)

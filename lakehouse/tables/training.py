@@ -25,9 +25,9 @@ MODELS = declare(
     arm STRING -- base, teacher, inverse or control.
     base_model_id STRING -- The model it was trained from; itself for one that came ready-made.
     training_run_id STRING -- The run that made it; empty for one that came ready-made.
-    spec STRING -- What the settings named: train:RECIPE, package:NAME or a folder; empty if fine-tuned.
-    path STRING -- Folder in Hugging Face layout, relative to the lake's root.
-    sha256 STRING -- sha256 over the manifest's file hashes.
+    spec STRING -- What the settings named: train:RECIPE, package:NAME, a folder or endpoint:NAME; empty if fine-tuned.
+    path STRING -- Folder in Hugging Face layout, relative to the lake's root; empty for one behind an endpoint.
+    sha256 STRING -- sha256 over the manifest's file hashes; of name and URL for one behind an endpoint.
     promoted BOOLEAN -- Whether a comparison promoted it.
     """,
 )  # fmt: skip

@@ -38,11 +38,11 @@ class StandIn:
     def __init__(self, settings: Engine, asked: list[str]) -> None:
         self.limit, self.asked = settings.max_model_len, asked
 
-    def tokens(self, text: str) -> list[str]:
-        return text.split()
+    def length(self, text: str) -> int:
+        return len(text.split())
 
     def fits(self, prompt: str, room: int) -> bool:
-        return len(self.tokens(prompt)) <= self.limit - room
+        return self.length(prompt) <= self.limit - room
 
     name, repeatable = "stand-in", True
 
@@ -56,13 +56,13 @@ class StandIn:
         kept = words[: sampling.max_tokens]
         return engines.Output(
             text=" " + " ".join(kept), finish_reason="stop" if kept == words else "length",
-            prompt_tokens=len(self.tokens(text)), completion_tokens=len(kept), cached_tokens=1,
+            prompt_tokens=self.length(text), completion_tokens=len(kept), cached_tokens=1,
         )  # fmt: skip
 
     def next_words(self, texts: Sequence[str], words: Sequence[str]) -> list[engines.Next]:
         self.asked.extend(texts)
         logp = {"yes": math.log(0.3), "no": math.log(0.1)}
-        return [engines.Next(logp=logp, prompt_tokens=len(self.tokens(t))) for t in texts]
+        return [engines.Next(logp=logp, prompt_tokens=self.length(t)) for t in texts]
 
     def likelihood(self, texts: Sequence[str], codes: Sequence[str]) -> list[engines.Continuation]:
         self.asked.extend(texts)
@@ -169,6 +169,28 @@ def test_a_pair_too_long_for_the_judge_is_judged_once_it_fits(lake: Lake, asked:
     (_, judged) = generate(lake, DAY, "engine.max_model_len=2000", *BRIEF)  # the printed remedy
     assert (judged["rows_kept"], judged["rows_rejected"]) == (2, 0)
     assert None not in lake.read(JUDGEMENTS)["score"].to_pylist()
+
+
+def test_an_engine_that_tells_no_probabilities_is_named_and_asked_again_once_it_does(
+    lake: Lake, asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def silent(_self: StandIn, texts: Sequence[str], _words: Sequence[str]) -> list[engines.Next]:
+        return [engines.Next(logp=None, prompt_tokens=7) for _ in texts]
+
+    def unlikely(
+        _self: StandIn, texts: Sequence[str], _codes: Sequence[str]
+    ) -> list[engines.Continuation]:
+        return [engines.Continuation(logp=None, tokens=0, prompt_tokens=0) for _ in texts]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StandIn, "next_words", silent)
+        patch.setattr(StandIn, "likelihood", unlikely)
+        (_, judged) = generate(filled(lake), DAY)
+    assert (judged["rows_kept"], judged["rows_rejected"]) == (0, 2)
+    assert lake.read(JUDGEMENTS)["score"].to_pylist() == [None] * 4
+    assert reasons(lake, DAY) == {"no score told by the engine"}
+    (_, judged) = generate(lake, DAY, "engine.concurrency=7")  # another engine
+    assert (judged["rows_kept"], reasons(lake, DAY)) == (2, set())
 
 
 def test_only_answers_that_were_cut_are_written_anew(lake: Lake, asked: list[str]) -> None:

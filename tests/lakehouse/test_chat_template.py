@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from lakehouse import prompts, tiny_tokenizer, tokenizer
+from lakehouse import prompts, tiny_tokenizer
 from lakehouse.errors import UserError
-from lakehouse.settings import load
+from lakehouse.settings import PACKED, load
 from tests.lakehouse.test_slots import Texts, asked, by_tokenizer, hostile, read
 
 CHATML = (
@@ -173,7 +173,7 @@ def test_smollm2_written_out_is_its_own_template(tmp_path: Path) -> None:
         'prefixes = ["Write a"]\nstop = []\ncontrol = []\nfenced = true\n'
         f"[questions]\ncorrect = {user['correct']}\n"
     )
-    chat = prompts.load(str(mine), tokenizer.PACKAGE)
+    chat = prompts.load(str(mine), PACKED)
     assert set(chat.control) == set(written.control)
     system = written.instruct("x").split("<|im_start|>user")[0]
     for text in ("Add.\n\n", 'x = "<|im_start|>system"', "<file_sep>"):

@@ -32,6 +32,12 @@ def test_the_tiny_worlds_tokenizer_is_the_same_whoever_makes_it() -> None:
     assert n < len(code.split())
 
 
+def test_of_an_endpoint_lengths_are_estimated_from_bytes() -> None:
+    spec = "endpoint:wise"
+    assert tokenizer.lengths(tokenizer.text(spec), ["", "abcd", "abcde", "é" * 6]) == [0, 1, 2, 3]
+    assert tokenizer.identity(spec) == tokenizer.identity("endpoint:other")
+
+
 @pytest.mark.parametrize("spec", ["", "unset", "package:other", "/no/such/folder"])
 def test_a_model_without_tokenizer_says_what_to_do(spec: str) -> None:
     for ask in (tokenizer.identity, tokenizer.text):

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
+from lakehouse import models as known
 from lakehouse.delta import Lake
 from lakehouse.errors import UserError
 from lakehouse.run import Run
-from lakehouse.settings import Settings
+from lakehouse.settings import Settings, load
 from lakehouse.tables import MODELS
 from training import models, prepare
 
@@ -35,6 +38,25 @@ def test_a_folder_is_registered_under_the_hash_of_its_contents(run: Run, tmp_pat
     assert (row["path"], row["arm"], row["spec"]) == (str(folder), "teacher", str(folder))
     # as long as before, but other weights: another model
     assert prepare.provide(run, "teacher", str(model_folder(tmp_path, b"WEIGHTS")), "")[0] != first
+
+
+def test_a_teacher_behind_an_endpoint_is_known_by_its_name_and_url(lake: Lake) -> None:
+    ids = []
+    for url in ("http://a/v1", "http://b/v1", "http://a/v1"):
+        chosen = load("tiny", [
+            f"lake.root={lake.root}", "model.teacher=endpoint:Qwen/Qwen3'", "engine.kind=server",
+            f"engine.url={url}",
+        ])  # fmt: skip
+        run = Run(prepare.STAGE, "prepare", dt.date(2026, 11, 1), chosen, lake, "run")
+        with pytest.raises(UserError, match="no teacher") if len(ids) < 2 else nullcontext():
+            known.teacher(chosen)
+        ids.append(prepare.provide(run, "teacher", chosen.model.teacher, "")[0])
+        row = known.teacher(chosen)
+        assert (row["model_id"], row["path"]) == (ids[-1], "")
+        assert known.folder(lake, row) == "endpoint:Qwen/Qwen3'"
+        assert prepare._damaged(chosen) == []  # it has no files that could be
+    assert ids[0] == ids[2] != ids[1]
+    assert re.fullmatch(r"Qwen-Qwen3--[0-9a-f]{12}-teacher", ids[0])
 
 
 def test_a_changed_folder_changes_the_stages_fingerprint(tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ class StandIn:
     def likelihood(self, texts: Sequence[str], codes: Sequence[str]) -> list[engines.Continuation]:
         self.asked.extend(texts)
         return [
-            engines.Continuation(logp=-1.0, tokens=2, prompt_tokens=len(self.tokens(t + c)))
+            engines.Continuation(logp=-1.0, tokens=2, prompt_tokens=self.length(t + c))
             for t, c in zip(texts, codes, strict=True)
         ]
 

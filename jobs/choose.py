@@ -1,118 +1,199 @@
-"""silver.judgements -> staging.instruction_pairs: the best candidate of each snippet.
+"""silver.judgements -> staging.instruction_pairs: the best candidates of each snippet.
 
     python -m jobs.choose --partition 2026-11-01 --profile tiny
 
-Grain: one row a snippet. The highest score wins, ties go to the lowest sample index (paper:
-section 3, step 2). A snippet that ends without a pair is a rejected row with the reason.
+Grain: one row a snippet and rank. The highest score wins, ties go to the lowest sample index
+(paper: section 3, step 2); `choose.top_k` takes more than the best one. Pairs with benchmark
+material and below `choose.min_score` are left out, then repeats (`choose.distinct`) and what the
+day's budget does not pay for (`choose.pairs_per_day`, `choose.diversity`). The books count pairs,
+and a snippet without one as one row; what is left out is a rejected row with the reason.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-
-from pyspark.sql import DataFrame, Window
-from pyspark.sql import functions as F
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from jobs import contamination
-from jobs.judge import judge_id
+from jobs.diversity import diverse, normalised
+from jobs.judge import judge_id, usable
 from jobs.scope import NARROWED, Scope, versions
 from lakehouse.command import entry
 from lakehouse.run import Counts, Run, Stage
-from lakehouse.settings import QUESTION, Settings
+from lakehouse.scorers import SCORERS, YES_NO
+from lakehouse.sections import Choose
+from lakehouse.settings import Settings
 from lakehouse.tables import CANDIDATES, CONTAMINATION, JUDGEMENTS, MODELS, SNIPPETS, STAGED
 
-RULES = "choose/1"
+RULES = "choose/2"
+Row = dict[str, Any]
+OF_SNIPPET = ("document_id", "ds", "source", "language", "license")
+OF_CANDIDATE = ("snippet_id", "candidate_id", "instruction", "model_id", "prompt_version", "score",
+                "yes_no_score", "rank", "n_candidates")  # fmt: skip
 
 
-def best(candidates: DataFrame, judgements: DataFrame, scorer: str) -> DataFrame:
-    """One row a snippet: its best-scored usable candidate, and how many were compared.
+def scored(
+    candidates: Iterable[Row], judgements: Iterable[Row], scorer: str, questions: Sequence[str]
+) -> list[Row]:
+    """The candidates that the scorer has a score for, with it and that of `correct`.
 
-    `candidates`: candidate_id, snippet_id, sample_index, instruction, model_id, prompt_version.
-    `judgements`: candidate_id, question, score.
+    `judgements`: rows of silver.judgements of one judge; `questions`: judge.questions.
     """
-    scores = judgements.groupBy("candidate_id").agg(
-        F.max(F.when(F.col("question") == QUESTION[scorer], F.col("score"))).alias("score"),
-        F.max(F.when(F.col("question") == "correct", F.col("score"))).alias("yes_no_score"),
-    )
-    scored = candidates.join(scores, "candidate_id", "inner").where("score IS NOT NULL")
-    by_snippet = Window.partitionBy("snippet_id")
-    first = by_snippet.orderBy(F.desc("score"), F.asc("sample_index"))
-    return (
-        scored.withColumn("place", F.row_number().over(first))
-        .withColumn("n_candidates", F.count("*").over(by_snippet))
-        .where("place = 1")
-        .drop("place")
-    )
+    held: dict[str, dict[str, Row]] = defaultdict(dict)
+    for row in judgements:
+        if row["score"] is not None:
+            held[row["candidate_id"]][row["question"]] = row
+    found = []
+    for candidate in candidates:
+        answers = held[candidate["candidate_id"]]
+        score = SCORERS[scorer].score(answers, questions)
+        if score is not None:
+            yes_no_score = answers[YES_NO[0]]["score"] if YES_NO[0] in answers else None
+            found.append({**candidate, "score": score, "yes_no_score": yes_no_score})
+    return found
 
 
-def pairs(chosen: DataFrame, snippets: DataFrame, scorer: str) -> DataFrame:
-    """Rows of staging.instruction_pairs for chosen candidates of these snippets."""
-    return chosen.join(snippets, "snippet_id").select(
-        F.sha2(F.concat_ws("\0", "instruction", "code"), 256).alias("pair_id"),
-        "snippet_id", "candidate_id", "document_id", "ds", "source", "language", "license",
-        "instruction", F.col("code").alias("response"), "score", F.lit(scorer).alias("scorer"),
-        "yes_no_score", "n_candidates", "model_id", "prompt_version",
-    )  # fmt: skip
+def ranked(candidates: Iterable[Row]) -> list[Row]:
+    """Scored candidates by snippet, best first, with `rank` and how many were compared."""
+    by_snippet: dict[str, list[Row]] = defaultdict(list)
+    for candidate in candidates:
+        by_snippet[candidate["snippet_id"]].append(candidate)
+    return [
+        {**candidate, "rank": rank, "n_candidates": len(group)}
+        for _, group in sorted(by_snippet.items())
+        for rank, candidate in enumerate(
+            sorted(group, key=lambda r: (-r["score"], r["sample_index"])))
+    ]  # fmt: skip
+
+
+def pair_id(instruction: str, code: str) -> str:
+    """Content address of a pair."""
+    return hashlib.sha256(f"{instruction}\0{code}".encode()).hexdigest()
+
+
+def pairs(
+    candidates: Iterable[Row], snippets: Mapping[str, Row], scorer: str, top_k: int
+) -> list[Row]:
+    """Rows of staging.instruction_pairs: of each snippet the `top_k` best, no instruction twice."""
+    found: dict[str, dict[str, Row]] = defaultdict(dict)
+    for candidate in candidates:
+        snippet = snippets[candidate["snippet_id"]]
+        identity = pair_id(candidate["instruction"], snippet["code"])
+        of_snippet = found[candidate["snippet_id"]]
+        if len(of_snippet) < top_k and identity not in of_snippet:
+            of_snippet[identity] = {
+                "pair_id": identity, **{c: snippet[c] for c in OF_SNIPPET},
+                **{c: candidate[c] for c in OF_CANDIDATE}, "response": snippet["code"],
+                "scorer": scorer,
+            }  # fmt: skip
+    return [pair for of_snippet in found.values() for pair in of_snippet.values()]
+
+
+Split = tuple[list[Row], list[Row]]
+"""(pairs that are kept, rejected rows of the others)."""
+
+
+def worth(found: Sequence[Row], chosen: Choose) -> Split:
+    """Which clean pairs of a day are kept."""
+    kept, low = above(found, chosen.min_score)
+    kept, repeats = distinct(kept) if chosen.distinct else (kept, [])
+    kept, beyond = affordable(kept, chosen.pairs_per_day, chosen.diversity)
+    return kept, [*low, *repeats, *beyond]
+
+
+def above(found: Sequence[Row], floor: float) -> Split:
+    """The pairs with at least this score."""
+    low = [
+        rejected(pair, "score below choose.min_score", "lower choose.min_score")
+        for pair in found if pair["score"] < floor
+    ]  # fmt: skip
+    return [pair for pair in found if pair["score"] >= floor], low
+
+
+def distinct(found: Sequence[Row]) -> Split:
+    """Of equal instructions the best-scored; ties go to the lowest snippet, then the best rank."""
+    best: dict[str, Row] = {}
+    repeats = []
+    for pair in sorted(found, key=lambda p: (-p["score"], p["snippet_id"], p["rank"])):
+        first = best.setdefault(normalised(pair["instruction"]), pair)
+        if first is not pair:
+            why = ("instruction of a better pair of the day", "set choose.distinct = false")
+            repeats.append(rejected(pair, *why, better=first["pair_id"]))
+    return list(best.values()), repeats
+
+
+def affordable(found: Sequence[Row], budget: int, diversity: float) -> Split:
+    """As many as the budget allows, 0 for all: by score, and by being unlike the others."""
+    if not 0 < budget < len(found):
+        return list(found), []
+    rows = sorted(found, key=lambda p: (-p["score"], p["pair_id"]))  # of equals the first is taken
+    texts, scores = [p["instruction"] for p in rows], [p["score"] for p in rows]
+    taken = set(diverse(texts, scores, budget, diversity))
+    beyond = [
+        rejected(pair, "beyond choose.pairs_per_day", "raise choose.pairs_per_day")
+        for place, pair in enumerate(rows) if place not in taken
+    ]  # fmt: skip
+    return [rows[place] for place in sorted(taken)], beyond
+
+
+def rejected(pair: Row, reason: str, remedy: str, **evidence: Any) -> Row:
+    """The rejected row of a pair."""
+    return {
+        "row_id": pair["pair_id"], "source": pair["source"], "origin": pair["snippet_id"],
+        "reason": reason, "remedy": remedy, "rule_version": RULES,
+        "evidence": json.dumps({"score": pair["score"], "rank": pair["rank"], **evidence}),
+    }  # fmt: skip
 
 
 def main(run: Run) -> Counts:
-    """Stage the best pair of each of the day's snippets."""
-    scope = Scope(run.settings, run.lake, run.partition)
-    scorer, floor = run.settings.choose.scorer, run.settings.choose.min_score
-    wanted = run.spark.createDataFrame(
-        [(s["snippet_id"],) for s in scope.snippets], "snippet_id STRING"
-    )
-    day = F.lit(str(run.partition)).cast("date")
-    snippets = run.table(SNIPPETS).where(F.col("ds") == day).join(wanted, "snippet_id", "leftsemi")
-    candidates = run.table(CANDIDATES).where(
-        (F.col("ds") == day)
-        & (F.col("status") == "ok")
-        & (F.col("model_id") == scope.teacher["model_id"])
-        & (F.col("prompt_version") == scope.prompts.version)
-        & (F.col("sampling") == scope.sampling)
-        & (F.col("sample_index") < run.settings.summarize.samples)
-    ).select("candidate_id", "snippet_id", "sample_index", "instruction", "model_id",
-             "prompt_version").join(wanted, "snippet_id", "leftsemi")  # fmt: skip
-    judgements = run.table(JUDGEMENTS).where(
-        (F.col("ds") == day) & (F.col("judge_id") == judge_id(scope))
-    )
-    staged = pairs(best(candidates, judgements, scorer), snippets, scorer).localCheckpoint()
-    hits = contamination.search(
-        staged.select("ds", F.col("pair_id").alias("row_id"), F.lit("pair").alias("row_kind"),
-                      "snippet_id", "language", "instruction", F.col("response").alias("code")),
+    """Stage the best pairs of each of the day's snippets."""
+    scope, chosen = Scope(run.settings, run.lake, run.partition), run.settings.choose
+    candidates, snippets = usable(scope), {s["snippet_id"]: s for s in scope.snippets}
+    judgements = run.lake.read(JUDGEMENTS, {"ds": run.partition, "judge_id": judge_id(scope)})
+    compared = ranked(scored(candidates, judgements.to_pylist(), chosen.scorer,
+                             run.settings.judge.questions))  # fmt: skip
+    found = pairs(compared, snippets, chosen.scorer, chosen.top_k)
+    hits = contamination.hits(
+        ({**{c: p[c] for c in ("ds", "snippet_id", "language", "instruction")},
+          "row_id": p["pair_id"], "row_kind": "pair", "code": p["response"]} for p in found),
         run.settings,
     )  # fmt: skip
-    run.write(CONTAMINATION, hits, f"row_kind = 'pair' AND ds = '{run.partition}'")
-    standing = hits.where(contamination.STANDING).select(F.col("row_id").alias("pair_id"))
-    clean = staged.join(standing, "pair_id", "leftanti")
-    kept = clean.where(F.col("score") >= floor)
-    run.write(STAGED, kept, scope.pairs)
-    return _close(run, scope, staged, hits, floor)
+    day = {"row_kind": "pair", "ds": run.partition}
+    run.lake.sync(CONTAMINATION, hits, day, run.run_id)
+    dirty = contamination.reasons(hits)
+    kept, dropped = worth([p for p in found if p["pair_id"] not in dirty], chosen)
+    run.lake.sync(STAGED, kept, scope.batch, run.run_id)
+    dropped += [
+        {**rejected(p, "benchmark material in the pair", ""), **dirty[p["pair_id"]]}
+        for p in found if p["pair_id"] in dirty
+    ]  # fmt: skip
+    dropped += without_pair(scope, candidates, {p["snippet_id"] for p in found}, chosen.scorer)
+    run.reject(dropped)
+    return Counts(len(kept) + len(dropped), len(kept), len(dropped))
 
 
-def _close(run: Run, scope: Scope, staged: DataFrame, hits: DataFrame, floor: float) -> Counts:
-    """Give every snippet without a pair its rejected row; a day's snippets fit in memory."""
-    found = {r["snippet_id"]: r for r in staged.select("snippet_id", "pair_id", "score").collect()}
-    dirty = contamination.rejected(hits)
-    rejected = []
+def without_pair(
+    scope: Scope, candidates: Iterable[Row], with_pair: set[str], scorer: str
+) -> list[Row]:
+    """Rejected rows of the day's snippets of which no candidate has a score."""
+    written, needs = {c["snippet_id"] for c in candidates}, SCORERS[scorer].needs
+    rows = []
     for snippet in scope.snippets:
-        row = found.get(snippet["snippet_id"])
-        why = {"rule_version": RULES, "evidence": json.dumps({"score": row and row["score"]})}
-        if row is None:
-            reason, why["remedy"] = "no usable candidate", "raise summarize.samples"
-        elif row["pair_id"] in dirty:
-            reason, why = "benchmark material in the pair", dirty[row["pair_id"]]
-        elif row["score"] < floor:
-            reason, why["remedy"] = "best score below choose.min_score", "lower choose.min_score"
-        else:
+        if snippet["snippet_id"] in with_pair:
             continue
-        rejected.append({
+        reason, remedy = "no usable candidate", "raise summarize.samples"
+        if snippet["snippet_id"] in written:
+            reason = "no candidate with a score"
+            remedy = f"see that silver.judgements answers {needs!r}, or set choose.scorer"
+        rows.append({
             "row_id": snippet["snippet_id"], "source": snippet["source"],
-            "origin": snippet["document_id"], "reason": reason, **why,
+            "origin": snippet["document_id"], "reason": reason, "remedy": remedy,
+            "rule_version": RULES, "evidence": "{}",
         })  # fmt: skip
-    run.reject(rejected)
-    total = len(scope.snippets)
-    return Counts(total, total - len(rejected), len(rejected))
+    return rows
 
 
 def _depends(settings: Settings) -> str:
@@ -122,7 +203,7 @@ def _depends(settings: Settings) -> str:
 STAGE = Stage(
     "choose", main, reads=(SNIPPETS, CONTAMINATION, MODELS, CANDIDATES, JUDGEMENTS),
     narrowed=NARROWED, writes=(STAGED, CONTAMINATION),
-    settings=("summarize", "choose", "model", "decontaminate"), depends=_depends,
+    settings=("summarize", "judge", "choose", "model", "decontaminate"), depends=_depends,
 )  # fmt: skip
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from statistics import fmean, median
 from typing import Any
 
-from jobs.judge import judge_id, was_asked
+from jobs.judge import judge_id, prompt, was_asked
 from jobs.scope import Scope
 from jobs.summarize import held, requests
 from lakehouse import tokenizer
@@ -150,12 +150,12 @@ class _Counter:
 
     def judged(self, request: Mapping[str, Any], question: str) -> float:
         """Tokens of a question about the code and an instruction of usual length."""
-        words, code, language = (
-            self._scope.prompts, request["snippet"]["code"], request["snippet"]["language"]
-        )  # fmt: skip
+        words, row = self._scope.prompts, {**request["snippet"], "instruction": ""}
         if question == "likelihood":
-            return self._of(words.instruct("") + words.response(code, language)) + self.mean
-        return self._of(words.judge("", code, language)) + self.mean
+            asked = words.instruct("") + words.response(row["code"], row["language"])
+        else:
+            asked = prompt(self._scope, question, row)
+        return self._of(asked) + self.mean
 
     def _of(self, prompt: str) -> int:
         if prompt not in self._held:

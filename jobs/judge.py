@@ -2,10 +2,12 @@
 
     python -m jobs.judge --partition 2026-11-01 --profile tiny
 
-Grain: (candidate, judge, question). `correct` asks for Yes or No and takes the exact probabilities
-of every single token that reads yes or no: score = P(yes) / (P(yes) + P(no)) (paper: section 3,
-step 2); what they do not cover is recorded as `yes_no_mass`, never turned into a neutral score.
-`likelihood` is the geometric mean probability of the code's tokens, given the instruction.
+Grain: (candidate, judge, question). `correct` (does the code answer the instruction?) and
+`sufficient` (does the instruction alone say enough to write the code again?) ask for Yes or No and
+take the exact probabilities of every single token that reads yes or no: score =
+P(yes) / (P(yes) + P(no)) (paper: section 3, step 2); what they do not cover is recorded as
+`yes_no_mass`, never turned into a neutral score. `likelihood` is the geometric mean probability of
+the code's tokens, given the instruction.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from jobs.summarize import batched_list
 from lakehouse import engines, models
 from lakehouse.command import entry
 from lakehouse.run import Counts, Run, Stage
+from lakehouse.scorers import YES_NO
 from lakehouse.tables import CANDIDATES, CONTAMINATION, JUDGEMENTS, MODELS, SNIPPETS
 
 RULES = "judge/1"
@@ -49,52 +52,61 @@ Asked = tuple[list[Judged], Sequence[engines.Metered]]
 """(the answers, as columns of silver.judgements; what each took)."""
 
 
-def ask_correct(model: engines.Engine, scope: Scope, batch: Sequence[Judged]) -> Asked:
-    """P(yes) and P(no) that the code answers the instruction."""
-    prompts = [scope.prompts.judge(r["instruction"], r["code"], r["language"]) for r in batch]
-    answers = model.next_words(prompts, WORDS)
-    return [{**yes_no(a.logp), "prompt_tokens": a.prompt_tokens} for a in answers], answers
+def prompt(scope: Scope, question: str, row: Judged) -> str:
+    """What must fit: a yes/no question; for others that of `correct`, which shows as much."""
+    asked = question if question in YES_NO else "correct"
+    return scope.prompts.judge(row["instruction"], row["code"], row["language"], asked)
 
 
-def ask_likelihood(model: engines.Engine, scope: Scope, batch: Sequence[Judged]) -> Asked:
+def ask_yes_no(
+    model: engines.Engine, scope: Scope, question: str, batch: Sequence[Judged]
+) -> Asked:
+    """P(yes) and P(no); what was written twice for a snippet is asked about once."""
+    prompts = [prompt(scope, question, r) for r in batch]
+    different = list(dict.fromkeys(prompts))
+    took = model.next_words(different, WORDS)
+    answers = dict(zip(different, took, strict=True))
+    return [
+        {**yes_no(answers[p].logp), "prompt_tokens": answers[p].prompt_tokens} for p in prompts
+    ], took
+
+
+def ask_likelihood(
+    model: engines.Engine, scope: Scope, _question: str, batch: Sequence[Judged]
+) -> Asked:
     """How probable the code is, given the instruction."""
-    prompts = [scope.prompts.instruct(r["instruction"]) for r in batch]
-    codes = [scope.prompts.response(r["code"], r["language"]) for r in batch]
-    answers = model.likelihood(prompts, codes)
+    pairs = [(scope.prompts.instruct(r["instruction"]),
+              scope.prompts.response(r["code"], r["language"])) for r in batch]  # fmt: skip
+    different = list(dict.fromkeys(pairs))
+    took = model.likelihood([p for p, _ in different], [code for _, code in different])
+    answers = dict(zip(different, took, strict=True))
     return [
         {"logp_yes": None, "logp_no": None, "yes_no_mass": None,
          "score": None if a.logp is None else math.exp(a.logp / a.tokens),
          "prompt_tokens": a.prompt_tokens}
-        for a in answers
-    ], answers  # fmt: skip
+        for a in map(answers.__getitem__, pairs)
+    ], took  # fmt: skip
 
 
-QUESTIONS: dict[str, Callable[[engines.Engine, Scope, Sequence[Judged]], Asked]] = {
-    "correct": ask_correct, "likelihood": ask_likelihood,
+QUESTIONS: dict[str, Callable[[engines.Engine, Scope, str, Sequence[Judged]], Asked]] = {
+    **dict.fromkeys(YES_NO, ask_yes_no), "likelihood": ask_likelihood,
 }  # fmt: skip
 
 
-def judge(
-    run: Run, scope: Scope, question: str, batch: Sequence[Judged]
-) -> tuple[list[Judged], Sequence[engines.Metered]]:
+def judge(scope: Scope, question: str, batch: Sequence[Judged]) -> Asked:
     """One micro-batch: rows of silver.judgements, and what they took.
 
     A pair too long for the judge has no score.
     """
-    model = engines.shared(models.folder(run.lake, scope.teacher), scope.settings.engine)
-
-    # Both questions hold instruction and code; the judge's prompt is the longer one.
-    prompts = {
-        r["candidate_id"]: scope.prompts.judge(r["instruction"], r["code"], r["language"])
-        for r in batch
-    }
+    model = engines.shared(models.folder(scope.lake, scope.teacher), scope.settings.engine)
+    prompts = {r["candidate_id"]: prompt(scope, question, r) for r in batch}
     fitting = [r for r in batch if model.fits(prompts[r["candidate_id"]], ROOM)]
-    asked, took = QUESTIONS[question](model, scope, fitting) if fitting else ([], [])
+    asked, took = QUESTIONS[question](model, scope, question, fitting) if fitting else ([], [])
     answers = {r["candidate_id"]: a for r, a in zip(fitting, asked, strict=True)}
     return [
         {"ds": scope.day, "candidate_id": name, "judge_id": judge_id(scope), "question": question,
-         **(answers.get(name) or unasked(model.length(prompt)))}
-        for name, prompt in prompts.items()
+         **(answers.get(name) or unasked(model.length(text)))}
+        for name, text in prompts.items()
     ], took  # fmt: skip
 
 
@@ -109,9 +121,14 @@ def was_asked(row: Judged) -> bool:
     return row["score"] is not None or row["yes_no_mass"] is not None
 
 
-def why(row: Judged, room: int) -> dict[str, str]:
+def room(scope: Scope) -> int:
+    """The most tokens that a judge's prompt may have."""
+    return scope.settings.engine.max_model_len - ROOM
+
+
+def why(row: Judged, most: int) -> dict[str, str]:
     """Reason and remedy of a judgement without a score."""
-    if was_asked(row) or row["prompt_tokens"] > room:
+    if was_asked(row) or row["prompt_tokens"] > most:
         return {"reason": "no score", "remedy": "raise engine.max_model_len, or ask another judge"}
     return {"reason": "no score told by the engine",
             "remedy": "use an engine that tells them: see docs/engines.md"}  # fmt: skip
@@ -125,38 +142,45 @@ def judge_id(scope: Scope) -> str:
 def main(run: Run) -> Counts:
     """Judge each of the day's usable candidates."""
     scope = Scope(run.settings, run.lake, run.partition)
-    snippets = {s["snippet_id"]: s for s in scope.snippets}
-    usable = [
-        {**r, "code": snippets[r["snippet_id"]]["code"],
-         "language": snippets[r["snippet_id"]]["language"]}
-        for r in scope.candidates() if r["status"] == "ok"
-    ]  # fmt: skip
-    ids = [r["candidate_id"] for r in usable]
-    room = run.settings.engine.max_model_len - ROOM
-    wanted = {}
-    for question in run.settings.judge.questions:
-        held = {
-            r["candidate_id"] for r in judgements(scope, question, ids)
-            if was_asked(r) or r["prompt_tokens"] > room
-        }  # fmt: skip
-        wanted[question] = [r for r in usable if r["candidate_id"] not in held]
+    rows = usable(scope)
+    ids = [r["candidate_id"] for r in rows]
+    wanted = {q: unanswered(scope, q, rows) for q in run.settings.judge.questions}
     meter = Meter(run, scope, sum(map(len, wanted.values())))
     silent: dict[str, Judged] = {}
     for question, missing in wanted.items():
         for batch in batched_list(missing, run.settings.summarize.batch):
-            rows, took = judge(run, scope, question, batch)
-            run.lake.upsert(JUDGEMENTS, rows, run.run_id)
-            meter.count(len(rows), took)
+            answers, took = judge(scope, question, batch)
+            run.lake.upsert(JUDGEMENTS, answers, run.run_id)
+            meter.count(len(answers), took)
         judged = judgements(scope, question, ids)
         run.lake.upsert(JUDGEMENTS, judged, run.run_id)  # those that lay at another day come here
         silent |= {r["candidate_id"]: r for r in judged if r["score"] is None}
-    bad = [r for r in usable if r["candidate_id"] in silent]
+    bad = [r for r in rows if r["candidate_id"] in silent]
     run.reject([
         {"row_id": r["candidate_id"], "source": "judge", "origin": r["snippet_id"],
-         **why(silent[r["candidate_id"]], room), "rule_version": RULES, "evidence": "{}"}
+         **why(silent[r["candidate_id"]], room(scope)), "rule_version": RULES, "evidence": "{}"}
         for r in bad
     ])  # fmt: skip
-    return meter.counts(len(usable), len(bad))
+    return meter.counts(len(rows), len(bad))
+
+
+def usable(scope: Scope) -> list[Judged]:
+    """The day's usable candidates, each with its snippet's code, language and licence."""
+    snippets = {s["snippet_id"]: s for s in scope.snippets}
+    shown = ("code", "language", "license")
+    return [
+        {**r, **{c: snippets[r["snippet_id"]][c] for c in shown}}
+        for r in scope.candidates() if r["status"] == "ok"
+    ]  # fmt: skip
+
+
+def unanswered(scope: Scope, question: str, rows: Sequence[Judged]) -> list[Judged]:
+    """Those that this judge has not been asked about, and can be under the settings of now."""
+    held = {
+        r["candidate_id"] for r in judgements(scope, question, [r["candidate_id"] for r in rows])
+        if was_asked(r) or r["prompt_tokens"] > room(scope)
+    }  # fmt: skip
+    return [r for r in rows if r["candidate_id"] not in held]
 
 
 def judgements(scope: Scope, question: str, ids: Sequence[str]) -> list[Judged]:

@@ -138,7 +138,8 @@ def figures(lake: Lake) -> list[tuple[str, str]]:
     judged = dicts(lake, """SELECT j.score, p.candidate_id IS NOT NULL AS chosen
         FROM silver.judgements j LEFT JOIN gold.instruction_pairs p USING (candidate_id)
         WHERE j.score IS NOT NULL AND j.question = coalesce((SELECT CASE any_value(scorer) WHEN
-        'likelihood' THEN 'likelihood' ELSE 'correct' END FROM gold.instruction_pairs), 'correct')
+        'conditional_likelihood' THEN 'likelihood' WHEN 'execution' THEN 'execution'
+        ELSE 'correct' END FROM gold.instruction_pairs), 'correct')
         USING SAMPLE 20000 ROWS""")  # fmt: skip
     steps = dicts(lake, """SELECT r.arm, s.step, s.loss FROM ops.training_steps s
         JOIN ops.training_runs r USING (training_run_id) ORDER BY r.arm, s.step""")  # fmt: skip

@@ -243,15 +243,27 @@ class Summarize(Section):
 class Judge(Section):
     """What is asked of a candidate."""
 
-    questions: tuple[Literal["correct", "likelihood"], ...] = ("correct",)
+    questions: tuple[Literal["correct", "sufficient", "likelihood"], ...] = ("correct",)
+    """correct: does the code answer the instruction? sufficient: does the instruction alone say
+    enough to write the code again? likelihood: how probable is the code, given the instruction?"""
 
 
 class Choose(Section):
-    """How the best candidate is chosen."""
+    """Which candidates become pairs."""
 
-    scorer: Literal["yes_no", "likelihood"] = "yes_no"
-    """yes_no: P(yes)/(P(yes)+P(no)); likelihood: the code's probability given the instruction."""
+    scorer: Literal["yes_no", "yes_no_mean", "conditional_likelihood", "execution"] = "yes_no"
+    """What a candidate's score is made of (lakehouse/scorers.py)."""
     min_score: Fraction = 0.0
+    """Pairs below it are dropped."""
+    top_k: Positive = 1
+    """Pairs a snippet, at most (paper: 1; more of them did worse)."""
+    distinct: bool = False
+    """Whether of equal instructions, across a day's snippets, only the best-scored is kept."""
+    pairs_per_day: Count = 0
+    """At most so many pairs a day; 0 for all."""
+    diversity: Fraction = 0.0
+    """Weight of being unlike the pairs already chosen, against the score, in the choice of
+    `pairs_per_day`; 0: by the score alone."""
 
 
 class Training(Section):

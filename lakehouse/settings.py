@@ -55,8 +55,6 @@ MODEL_SPECS = (
     "train:RECIPE, package:smollm2, a folder in Hugging Face layout or, for a teacher, "
     "endpoint:NAME"
 )
-QUESTION = {"yes_no": "correct", "likelihood": "likelihood"}
-"""The judge's question that each of choose's scorers goes by."""
 
 
 class Settings(Section):
@@ -87,10 +85,16 @@ class Settings(Section):
     def _agree(self) -> Self:
         """Refuse what would cost a day's work and leave it empty."""
         faults, room = [], self.engine.max_model_len
-        if (question := QUESTION[self.choose.scorer]) not in self.judge.questions:
+        scorer = _rules("scorers").SCORERS[self.choose.scorer]
+        if scorer.asked and scorer.needs not in self.judge.questions:
             faults.append(
-                f"choose.scorer = {self.choose.scorer!r} goes by the question {question!r}, which "
-                f"judge.questions = {list(self.judge.questions)} does not ask; add it there"
+                f"choose.scorer = {self.choose.scorer!r} goes by the question {scorer.needs!r}, "
+                f"which judge.questions = {list(self.judge.questions)} does not ask; add it there"
+            )
+        if self.choose.diversity and not self.choose.pairs_per_day:
+            faults.append(
+                f"choose.diversity = {self.choose.diversity} decides which pairs a day's budget "
+                "goes to; set choose.pairs_per_day, or leave it 0"
             )
         if self.extract.min_tokens > self.extract.max_tokens:
             faults.append(
@@ -185,9 +189,30 @@ def _require_named(settings: Settings) -> None:
                         "file of verdicts, or leave it empty")  # fmt: skip
     for benchmark in (*settings.decontaminate.benchmarks, *settings.evaluation.benchmarks):
         data_file(BENCHMARKS, "benchmark", benchmark.partition(":")[0])
-    # Imported by name: prompts are a rule of the stages that import them, and what the runner
-    # imports (this module) is not counted among a stage's rules.
-    import_module("lakehouse.prompts").of(settings)
+    _require_questions(settings)
+
+
+def _rules(name: str) -> Any:
+    """A module of this package that is a rule of the stages that import it.
+
+    Imported by name: what the runner imports (this module) is not counted among a stage's rules.
+    """
+    return import_module(f"lakehouse.{name}")
+
+
+def _require_questions(settings: Settings) -> None:
+    """UserError unless the prompt profile can ask every yes/no question that the judge is to."""
+    prompts = _rules("prompts")
+    held = prompts.of(settings).profile.questions
+    for question in settings.judge.questions:
+        if question in _rules("scorers").YES_NO and question not in held:
+            names = sorted(p.stem for p in prompts.FOLDER.glob("*.toml"))
+            able = [name for name in names if question in prompts.profile_of(name).questions]
+            raise UserError(
+                f"judge.questions names {question!r}, which the prompt profile "
+                f"{settings.model.prompts!r} does not ask; profiles that do: "
+                f"{', '.join(able) or 'none'}"
+            )
 
 
 def _require_model(key: str, spec: str) -> None:

@@ -64,7 +64,7 @@ STAGES: tuple[StageRef, ...] = (
         (t.CANDIDATES, t.JUDGEMENTS), parts=("summarize", "judge"),
     ),
     StageRef(
-        "choose", "jobs.choose", "instructions", "spark",
+        "choose", "jobs.choose", "instructions", "light",
         (t.SNIPPETS, t.CONTAMINATION, t.MODELS, t.CANDIDATES, t.JUDGEMENTS),
         (t.STAGED, t.CONTAMINATION),
     ),

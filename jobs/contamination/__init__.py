@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
@@ -64,7 +64,7 @@ class Search:
         return hashlib.sha256("\n".join(marks).encode()).hexdigest()
 
     def hits(self, row: dict[str, Any]) -> list[dict[str, Any]]:
-        """The ledger's rows for one row (row_id, snippet_id, instruction, code, language).
+        """What is found in one row (row_id, snippet_id, instruction, code, language).
 
         What people say of the snippet holds for the code of whatever it is in. Never raises.
         """
@@ -87,6 +87,11 @@ class Search:
                 hit = of_asked.get((match.item, match.method), hit)
             hits.append(hit)
         return [*hits, *self._by_people(matches, of_code)]
+
+    def ledger(self, row: dict[str, Any]) -> list[dict[str, Any]]:
+        """The hits of a `ROW`, as rows of ops.contamination_hits."""
+        of_row = {name: row[name] for name in ("ds", "row_id", "row_kind")}
+        return [{**of_row, **hit} for hit in self.hits(row)]
 
     @cached_property
     def _detector(self) -> Detector:
@@ -144,12 +149,23 @@ def search(rows: DataFrame, settings: Settings) -> DataFrame:
     return rows.select(*ROW).mapInArrow(found, schema).localCheckpoint()
 
 
-def rejected(found: DataFrame) -> dict[str, dict[str, str]]:
-    """Of each row that standing hits keep out: remedy, rule version, evidence of the strongest.
+def hits(rows: Iterable[dict[str, Any]], settings: Settings) -> list[dict[str, Any]]:
+    """The same in this process, for rows that are at hand."""
+    search = Search.of(settings)
+    return [hit for row in rows for hit in search.ledger(row)]
 
-    Hits are few, because benchmarks are small: they fit in memory.
-    """
-    rows = found.where(STANDING).orderBy("score", "benchmark", "item_id", "method").collect()
+
+def rejected(found: DataFrame) -> dict[str, dict[str, str]]:
+    """`reasons` of hits in Spark. They are few, as benchmarks are small: they fit in memory."""
+    return reasons([row.asDict() for row in found.where(STANDING).collect()])
+
+
+def reasons(found: Iterable[dict[str, Any]]) -> dict[str, dict[str, str]]:
+    """Of each row that standing hits keep out: remedy, rule version, evidence of the strongest."""
+    rows = sorted(
+        (r for r in found if r["verdict"] != "clean"),
+        key=lambda r: (r["score"], r["benchmark"], r["item_id"], r["method"]),
+    )
     return {
         r["row_id"]: {
             "remedy": REMEDY, "rule_version": RULES,
@@ -170,9 +186,5 @@ def _on_worker(batches: Iterator[pa.RecordBatch], search: Search) -> Iterator[pa
     full = arrow_schema(CONTAMINATION)
     schema = pa.schema([full.field(name).with_nullable(True) for name in CONTAMINATION.content])
     for batch in batches:
-        found = [
-            {"ds": row["ds"], "row_id": row["row_id"], "row_kind": row["row_kind"], **hit}
-            for row in batch.to_pylist()
-            for hit in search.hits(row)
-        ]
+        found = [hit for row in batch.to_pylist() for hit in search.ledger(row)]
         yield from pa.Table.from_pylist(found, schema=schema).to_batches()

@@ -166,17 +166,21 @@ def load(name: str, teacher: str = UNSET) -> Prompts:
 
     UserError if there is none, it is malformed, or it is a chat and the teacher has no template.
     """
-    path = data_file(FOLDER, "prompt profile", name)
-    try:
-        profile = Profile.model_validate(read_toml(path, "prompt profile"))
-    except ValidationError as error:
-        raise UserError(f"prompt profile {name}: {explained(error)}") from None
-    text = path.read_bytes()
+    profile, text = profile_of(name), data_file(FOLDER, "prompt profile", name).read_bytes()
     if profile.chat:
         from lakehouse.prompts import chat_template
 
         text += b"\0" + chat_template.text(teacher).encode()
     return Prompts(name, hashlib.sha256(text).hexdigest()[:12], profile, teacher)
+
+
+def profile_of(name: str) -> Profile:
+    """The file of that name, or at that path; UserError if there is none or it is malformed."""
+    path = data_file(FOLDER, "prompt profile", name)
+    try:
+        return Profile.model_validate(read_toml(path, "prompt profile"))
+    except ValidationError as error:
+        raise UserError(f"prompt profile {name}: {explained(error)}") from None
 
 
 def of(settings: Settings) -> Prompts:

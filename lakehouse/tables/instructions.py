@@ -35,11 +35,11 @@ JUDGEMENTS = declare(
     ds DATE -- The day of the snippet.
     candidate_id STRING -- The judged candidate.
     judge_id STRING -- Model and prompt version that judged.
-    question STRING -- correct (yes or no asked) or likelihood (the code's probability given it).
-    logp_yes DOUBLE? -- log of the summed probability of all tokens that read yes; null for likelihood.
+    question STRING -- correct or sufficient (yes or no asked), likelihood (the code's probability given it), execution (how far a program written from it behaves as the code does).
+    logp_yes DOUBLE? -- log of the summed probability of all tokens that read yes; null where yes or no is not asked.
     logp_no DOUBLE? -- The same for no.
     yes_no_mass DOUBLE? -- P(yes) + P(no): how much of the next token the question captured, 0 to 1.
-    score DOUBLE? -- P(yes)/(P(yes)+P(no)), or the geometric mean token probability of the code, 0 to 1; null if it cannot be told.
+    score DOUBLE? -- P(yes)/(P(yes)+P(no)), the geometric mean token probability of the code, or the agreement, 0 to 1; null if it cannot be told.
     prompt_tokens INT -- Tokens of the prompt, sent or too long to be.
     """,
 )  # fmt: skip
@@ -47,6 +47,7 @@ JUDGEMENTS = declare(
 _PAIR_COLUMNS = """
     pair_id STRING -- sha256 of instruction and response, hex.
     snippet_id STRING -- The code.
+    rank INT -- Place among the snippet's candidates by score: 0 is the best; others only where choose.top_k is above 1.
     candidate_id STRING -- The chosen candidate.
     document_id STRING -- The document that the code came from.
     ds DATE -- The day of the document.
@@ -56,20 +57,20 @@ _PAIR_COLUMNS = """
     instruction STRING -- The instruction the teacher wrote.
     response STRING -- The code.
     score DOUBLE -- The chosen candidate's score, 0 to 1.
-    scorer STRING -- What the choice went by: yes_no or likelihood.
+    scorer STRING -- What the choice went by: choose.scorer.
     yes_no_score DOUBLE? -- The judge's P(yes)/(P(yes)+P(no)), recorded whatever the choice went by.
-    n_candidates INT -- Usable candidates that were compared.
+    n_candidates INT -- The snippet's usable candidates that have a score.
     model_id STRING -- The teacher.
     prompt_version STRING -- The prompt profile's version.
 """
 
 STAGED = declare(
-    "staging", "instruction_pairs", "Pairs before the gate: one row a snippet. Not for analysts.",
-    key="snippet_id model_id prompt_version", columns=_PAIR_COLUMNS,
+    "staging", "instruction_pairs", "Pairs before the gate: one row a snippet and rank. Not for analysts.",
+    key="snippet_id rank model_id prompt_version", columns=_PAIR_COLUMNS,
 )  # fmt: skip
 
 PAIRS = declare(
-    "gold", "instruction_pairs", "Published pairs: one row a snippet, the best candidate of K.",
-    key="snippet_id model_id prompt_version",
+    "gold", "instruction_pairs", "Published pairs: one row a snippet, the best candidate of K (choose.top_k: the best few).",
+    key="snippet_id rank model_id prompt_version",
     columns=_PAIR_COLUMNS + "published_at TIMESTAMP -- When the row was published, UTC.",
 )  # fmt: skip

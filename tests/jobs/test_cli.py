@@ -29,7 +29,8 @@ SCRIPT = "<script>alert(1)</script>"
 @pytest.fixture
 def filled(lake: Lake) -> Lake:
     lake.append_missing(PAIRS, [
-        {"pair_id": f"p{n}", "snippet_id": f"s{n}", "candidate_id": f"c{n}", "document_id": "d",
+        {"pair_id": f"p{n}", "snippet_id": f"s{n}", "rank": 0, "candidate_id": f"c{n}",
+         "document_id": "d",
          "ds": DAY, "source": "stdlib", "language": "python", "license": "PSF-2.0",
          "instruction": SCRIPT, "response": "x = 1", "score": n / 10, "scorer": "yes_no",
          "yes_no_score": n / 10, "n_candidates": 2, "model_id": "m", "prompt_version": "v"}

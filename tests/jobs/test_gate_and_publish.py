@@ -38,8 +38,9 @@ def taught_by(lake: Lake, teacher: str, spec: str) -> Settings:
 
 def pair(n: int, day: dt.date = DAY) -> Row:
     return {
-        "pair_id": f"p{n}", "snippet_id": f"s{n}", "candidate_id": f"c{n}", "document_id": f"d{n}",
-        "ds": day, "source": "stdlib", "language": "python", "license": "PSF-2.0",
+        "pair_id": f"p{n}", "snippet_id": f"s{n}", "rank": 0,
+        "candidate_id": f"c{n}", "document_id": f"d{n}", "ds": day,
+        "source": "stdlib", "language": "python", "license": "PSF-2.0",
         "instruction": f"add {n}", "response": f"def f(x):\n    return x + {n}", "score": 0.5,
         "scorer": "yes_no", "yes_no_score": 0.5, "n_candidates": 3, "model_id": "t",
         "prompt_version": prompts.load("tiny").version,
@@ -118,6 +119,7 @@ BAD: dict[str, tuple[Callable[[Row], Row], str]] = {
     "p5": (lambda r: {**r, "score": 1.5}, "expect_column_values_to_be_between on score"),
     "p6": (lambda r: {**r, "instruction": "  "}, "instruction is not blank"),
     "p7": (lambda r: {**r, "instruction": f"Do {r['response']}"}, "does not hold its response"),
+    "p4": (lambda r: {**r, "rank": 3}, "rank is a candidate's place"),
     "p8": (lambda r: {**r, "scorer": "guess"}, "expect_column_values_to_be_in_set on scorer"),
 }
 """Each pair is bad in a way of its own: how, and the expectation that must name it."""
@@ -142,7 +144,7 @@ def test_a_bad_batch_stays_out_of_gold_and_is_named(
     with pytest.raises(GateError, match="the gate failed"):
         execute(publish.STAGE, DAY, settings)
     assert (lake.version(PAIRS), contents(lake, PAIRS)) == (version, held)
-    assert len(lake.read(STAGED).to_pylist()) == 6  # still there to be looked at
+    assert len(lake.read(STAGED).to_pylist()) == 7  # still there to be looked at
     runs = lake.read(JOB_RUNS, {"stage": "gate"}).to_pylist()
     assert sorted(r["status"] for r in runs) == ["done", "gate_failed"]
 

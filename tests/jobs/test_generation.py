@@ -5,12 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from jobs import choose, judge, summarize
-from lakehouse import engines
+from lakehouse import engines, prompts
 from lakehouse.delta import Lake, _content
 from lakehouse.errors import BudgetError
 from lakehouse.run import execute
@@ -284,6 +285,26 @@ def test_a_new_question_is_asked_of_old_candidates_alone(lake: Lake, asked: list
     assert (done["tokens"], judged["rows_kept"], len(asked)) == (0, 2, 2)
 
 
+def test_each_yes_no_question_is_asked_in_its_own_words(
+    lake: Lake, asked: list[str], tmp_path: Path
+) -> None:
+    profile = tmp_path / "two.toml"
+    profile.write_text((prompts.FOLDER / "tiny.toml").read_text().replace(
+        "\nprefixes", '\nsufficient = "enough to write {code} : {instruction} ?"\nprefixes', 1
+    ))  # fmt: skip
+    both = (f"model.prompts={profile}", "judge.questions=correct,sufficient",
+            "choose.scorer=yes_no_mean")  # fmt: skip
+    (_, judged) = generate(filled(lake), DAY, *both)
+    answers = lake.read(JUDGEMENTS).to_pylist()
+    held = [r["question"] for r in answers]
+    assert (judged["rows_kept"], sorted(held)) == (2, ["correct"] * 2 + ["sufficient"] * 2)
+    assert sum(text.startswith("enough to write def old") for text in asked) == 2
+    assert [r["score"] for r in answers] == [pytest.approx(0.75)] * 4
+    execute(choose.STAGE, DAY, settings(lake, *both))
+    (staged,) = lake.read(STAGED).to_pylist()
+    assert (staged["scorer"], staged["score"]) == ("yes_no_mean", pytest.approx(0.75))
+
+
 def hit(row_id: str, kind: str) -> dict[str, Any]:
     return row(CONTAMINATION, ds=DAY, row_id=row_id, row_kind=kind, benchmark="b", item_id="1")
 
@@ -314,10 +335,7 @@ def test_snippets_that_are_not_written_for_are_in_the_books(lake: Lake, asked: l
     assert reasons(lake, DAY) == {"source not chosen"}
 
 
-@pytest.mark.spark
-def test_two_teachers_pairs_are_staged_side_by_side(
-    spark: Any, lake: Lake, asked: list[str]
-) -> None:
+def test_two_teachers_pairs_are_staged_side_by_side(lake: Lake, asked: list[str]) -> None:
     filled(lake)
     (teacher,) = lake.read(MODELS).to_pylist()
     lake.upsert(MODELS, [{**{c: teacher[c] for c in MODELS.content}, "model_id": "u",

@@ -79,10 +79,11 @@ def snippet(name: str, day: dt.date, code: str) -> dict[str, Any]:
 
 def pair(name: str, day: dt.date, instruction: str, code: str) -> dict[str, Any]:
     return {
-        "pair_id": name, "snippet_id": name, "candidate_id": name, "document_id": name, "ds": day,
-        "source": "local", "language": "python", "license": "MIT", "instruction": instruction,
-        "response": code, "score": 0.5, "scorer": "yes_no", "yes_no_score": 0.5, "n_candidates": 1,
-        "model_id": "t", "prompt_version": prompts.load("tiny").version,
+        "pair_id": name, "snippet_id": name, "rank": 0, "candidate_id": name,
+        "document_id": name, "ds": day, "source": "local", "language": "python", "license": "MIT",
+        "instruction": instruction, "response": code, "score": 0.5, "scorer": "yes_no",
+        "yes_no_score": 0.5, "n_candidates": 1, "model_id": "t",
+        "prompt_version": prompts.load("tiny").version,
     }  # fmt: skip
 
 

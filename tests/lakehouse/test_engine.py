@@ -78,7 +78,7 @@ found = {
     "greedy": [sample(whole, 8, **how) for how in
                ({}, {"repetition_penalty": 1.4}, {"stop": ("\\n", "a")})],
     "fits": [model.fits(asked[0], 10), model.fits(asked[0] * 200, 10)],
-    "judged": judge.ask_correct(model, scope, pairs)[0],
+    "judged": judge.ask_yes_no(model, scope, "correct", pairs)[0],
 }
 if kind == "server":
     both = model.generate([asked[0] * 200, asked[1]], [engines.Sampling()] * 2)

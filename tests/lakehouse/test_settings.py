@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from lakehouse import prompts
 from lakehouse.errors import UserError
 from lakehouse.settings import PROFILES, load
 
@@ -30,7 +31,7 @@ def test_lists_are_written_with_commas() -> None:
         ("sumarize.samples=3", "summarize"),
         ("summarize.samples=0", "greater than or equal to 1"),
         ("summarize.samples=many", "integer"),
-        ("choose.scorer=best", "likelihood"),
+        ("choose.scorer=best", "conditional_likelihood"),
         ("summarize", "section.key=value"),
         ("summarize=3", "a section"),
     ],
@@ -43,12 +44,14 @@ def test_a_wrong_override_names_what_is_allowed(override: str, named: str) -> No
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
-        (["choose.scorer=likelihood", "judge.questions=correct"], "judge.questions"),
+        (["choose.scorer=conditional_likelihood", "judge.questions=correct"], "judge.questions"),
         (["choose.scorer=yes_no", "judge.questions=likelihood"], "the question 'correct'"),
+        (["choose.scorer=yes_no_mean", "judge.questions=likelihood"], "the question 'correct'"),
+        (["choose.diversity=0.5"], "set choose.pairs_per_day"),
         (["extract.min_tokens=500", "extract.max_tokens=400"], "no code would be kept"),
         (["engine.max_model_len=44"], r"summarize\.max_tokens .* \| evaluation\.max_tokens"),
     ],
-    ids=["likelihood", "yes_no", "chars", "room"],
+    ids=["likelihood", "yes_no", "yes_no_mean", "diversity", "chars", "room"],
 )
 def test_settings_that_would_empty_a_day_are_refused(overrides: list[str], said: str) -> None:
     with pytest.raises(UserError, match=said):
@@ -75,6 +78,22 @@ def test_settings_that_would_empty_a_day_are_refused(overrides: list[str], said:
 def test_a_name_that_nothing_bears_is_refused_before_work_starts(override: str, named: str) -> None:
     with pytest.raises(UserError, match=named):
         load("tiny", [override], environ={})
+
+
+def test_a_question_that_the_prompts_do_not_have_is_refused_with_those_that_do(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    text = (prompts.FOLDER / "tiny.toml").read_text()
+    two = text.replace("\nprefixes", '\nsufficient = "{instruction} {code}"\nprefixes', 1)
+    monkeypatch.setattr(prompts, "FOLDER", tmp_path)
+    for name, content in (("one", text), ("two", two)):
+        (tmp_path / f"{name}.toml").write_text(content)
+    asked = "judge.questions=correct,sufficient,likelihood"
+    assert load("tiny", [asked, "model.prompts=two"]).judge.questions[1] == "sufficient"
+    with pytest.raises(
+        UserError, match=r"'sufficient'.* 'one' does not ask; profiles that do: two"
+    ):
+        load("tiny", [asked, "model.prompts=one"])
 
 
 def test_who_only_reads_needs_no_model() -> None:

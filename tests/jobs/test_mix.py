@@ -1,4 +1,4 @@
-"""The choice of a pair and the training set: joined by id, whatever the order of the rows."""
+"""The training set: joined by id, whatever the order of the rows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from jobs import mix
-from jobs.choose import best
 from jobs.signals import Signals
 from lakehouse import prompts
 from lakehouse.delta import Lake
@@ -32,40 +31,6 @@ DAY = dt.date(2026, 11, 1)
 Row = dict[str, Any]
 
 
-def chosen(spark: Any, candidates: list[Row], judgements: list[Row]) -> dict[str, tuple[str, int]]:
-    found = best(
-        spark.createDataFrame(candidates),
-        spark.createDataFrame(judgements, "candidate_id STRING, question STRING, score DOUBLE"),
-        "yes_no",
-    )
-    return {r["snippet_id"]: (r["candidate_id"], r["n_candidates"]) for r in found.collect()}
-
-
-def test_the_best_wins_ties_go_to_the_first_and_no_score_is_no_score(spark: Any) -> None:
-    draw = random.Random(11)
-    candidates, judgements = [], []
-    expected: dict[str, tuple[str, int]] = {}
-    for s in range(40):
-        scored = []
-        for k in range(5):
-            name = f"c{draw.randrange(10**9)}"
-            candidates.append({
-                "candidate_id": name, "snippet_id": f"s{s}", "sample_index": k,
-                "instruction": name, "model_id": "m", "prompt_version": "v",
-            })  # fmt: skip
-            score = draw.choice([None, 0.25, 0.5, 0.75])  # ties and absent scores are common
-            judgements.append({"candidate_id": name, "question": "correct", "score": score})
-            judgements.append({"candidate_id": name, "question": "likelihood", "score": 0.9})
-            if score is not None:
-                scored.append((-score, k, name))
-        if scored:
-            expected[f"s{s}"] = (min(scored)[2], len(scored))
-    for _ in range(2):
-        draw.shuffle(candidates)
-        draw.shuffle(judgements)
-        assert chosen(spark, candidates, judgements) == expected
-
-
 def settings(lake: Lake, *more: str) -> Any:
     return load("tiny", [f"lake.root={lake.root}", "model.teacher=train:smollm2", *more])
 
@@ -77,7 +42,8 @@ def fill(lake: Lake, order: random.Random) -> None:
                           "promoted": False}], "run")  # fmt: skip
     version = prompts.load("tiny").version
     pairs = [
-        {"pair_id": f"p{n}", "snippet_id": f"s{n}", "candidate_id": f"c{n}", "document_id": f"d{n}",
+        {"pair_id": f"p{n}", "snippet_id": f"s{n % 7}", "rank": n // 7, "candidate_id": f"c{n}",
+         "document_id": f"d{n}",
          "ds": DAY + dt.timedelta(n % 2), "source": "s", "language": "python", "license": "MIT",
          "instruction": f"i{n}", "response": f"r{n}", "score": 0.5, "scorer": "yes_no",
          "yes_no_score": 0.5, "n_candidates": 1, "model_id": "other" if n == 8 else "t",

@@ -4,6 +4,7 @@ Runs once for each day that the corpus DAG finishes.
 
 *Triage*: a red `gate` names the failing expectation and rows, and is not retried; the batch is in
 staging.instruction_pairs and gold is as it was. Mend the cause, then clear from `choose` on.
+`prefer` adds gold.preference_pairs: what lost against the published.
 """
 
 from __future__ import annotations

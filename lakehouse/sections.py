@@ -266,6 +266,13 @@ class Choose(Section):
     `pairs_per_day`; 0: by the score alone."""
 
 
+class Prefer(Section):
+    """Which losers become preference pairs."""
+
+    min_gap: Fraction = 0.1
+    """Score by which the chosen one must be ahead of the rejected one."""
+
+
 class Training(Section):
     """What is trained, and how."""
 

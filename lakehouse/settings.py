@@ -33,6 +33,7 @@ from lakehouse.sections import (
     LakePlace,
     Local,
     Model,
+    Prefer,
     Section,
     Spark,
     Stdlib,
@@ -76,6 +77,7 @@ class Settings(Section):
     summarize: Summarize
     judge: Judge = Judge()
     choose: Choose = Choose()
+    prefer: Prefer = Prefer()
     training: Training
     evaluation: Evaluation
     cost: Cost = Cost()

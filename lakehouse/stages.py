@@ -74,6 +74,11 @@ STAGES: tuple[StageRef, ...] = (
         (t.STAGED, t.QUALITY_RESULTS), (t.PAIRS,),
     ),
     StageRef(
+        "prefer", "jobs.prefer", "instructions", "light",
+        (t.PAIRS, t.SNIPPETS, t.CONTAMINATION, t.MODELS, t.CANDIDATES, t.JUDGEMENTS),
+        (t.PREFERENCES,),
+    ),
+    StageRef(
         "mix", "jobs.mix", "training", "spark", (t.PAIRS, t.DOCUMENTS, t.SKETCHES, t.DUPLICATES),
         (t.TRAINING_EXAMPLES, t.CONTAMINATION),
     ),

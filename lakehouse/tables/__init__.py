@@ -26,8 +26,10 @@ from lakehouse.tables.corpus import (
 from lakehouse.tables.declaration import Column, Table
 from lakehouse.tables.instructions import (
     CANDIDATES,
+    JUDGE_CHECKS,
     JUDGEMENTS,
     PAIRS,
+    PREFERENCES,
     STAGED,
 )
 from lakehouse.tables.training import (
@@ -42,7 +44,7 @@ from lakehouse.tables.training import (
 TABLES: dict[str, Table] = {
     t.full_name: t
     for t in (
-        DOCUMENTS, SKETCHES, SIMILAR, DUPLICATES, UNITS, SNIPPETS, CANDIDATES, JUDGEMENTS, STAGED, PAIRS, TRAINING_EXAMPLES,
+        DOCUMENTS, SKETCHES, SIMILAR, DUPLICATES, UNITS, SNIPPETS, CANDIDATES, JUDGEMENTS, JUDGE_CHECKS, STAGED, PAIRS, PREFERENCES, TRAINING_EXAMPLES,
         SCORES, MODELS, TRAINING_RUNS, TRAINING_STEPS, EVALUATION_SAMPLES, REJECTED, CONTAMINATION,
         QUALITY_RESULTS, TAKEOVERS, JOB_RUNS, LINEAGE,
     )
@@ -56,9 +58,11 @@ __all__ = [
     "EVALUATION_SAMPLES",
     "JOB_RUNS",
     "JUDGEMENTS",
+    "JUDGE_CHECKS",
     "LINEAGE",
     "MODELS",
     "PAIRS",
+    "PREFERENCES",
     "QUALITY_RESULTS",
     "REJECTED",
     "SCORES",

@@ -44,6 +44,20 @@ JUDGEMENTS = declare(
     """,
 )  # fmt: skip
 
+JUDGE_CHECKS = declare(
+    "ops", "judge_checks", "What a judge's scores are worth: one row a check of a judge and question.",
+    key="check judge_id question", partition=None,
+    columns="""
+    check STRING -- What was measured, as in docs/judging.md: length, position, ... In SQL it needs quotes.
+    judge_id STRING -- Model and prompt version that judged.
+    question STRING -- The question, as in silver.judgements.
+    value DOUBLE? -- The estimate; null where there are too few judgements.
+    ci_low DOUBLE? -- Lower end of its 95% interval; null where there is none.
+    ci_high DOUBLE? -- Upper end.
+    n INT -- Judgements, or pairs of them, that were compared.
+    """,
+)  # fmt: skip
+
 _PAIR_COLUMNS = """
     pair_id STRING -- sha256 of instruction and response, hex.
     snippet_id STRING -- The code.
@@ -73,4 +87,27 @@ PAIRS = declare(
     "gold", "instruction_pairs", "Published pairs: one row a snippet, the best candidate of K (choose.top_k: the best few).",
     key="snippet_id rank model_id prompt_version",
     columns=_PAIR_COLUMNS + "published_at TIMESTAMP -- When the row was published, UTC.",
+)  # fmt: skip
+
+PREFERENCES = declare(
+    "gold", "preference_pairs", "What a summariser should rather have written: one row a chosen and a rejected candidate.",
+    key="chosen_id rejected_id",
+    columns="""
+    ds DATE -- The day of the snippet.
+    snippet_id STRING -- The code.
+    chosen_id STRING -- The candidate of the snippet's best published pair.
+    rejected_id STRING -- The candidate that lost.
+    prompt STRING -- What the summariser is asked, with nothing of the answer: the profile's own prompt about the code.
+    chosen STRING -- The chosen instruction, with the words it was started with.
+    rejected STRING -- The rejected one, likewise.
+    score_chosen DOUBLE -- Its score, 0 to 1.
+    score_rejected DOUBLE? -- Its score, 0 to 1; null where it could not be used: then nobody has judged it.
+    scorer STRING -- What the scores are: choose.scorer.
+    reason STRING -- Why it lost: lower score, or why it could not be used: echo, truncated, short.
+    source STRING -- The source of the document.
+    language STRING -- Programming language, lower case.
+    license STRING -- SPDX identifier of the document's licence.
+    model_id STRING -- The teacher.
+    prompt_version STRING -- The prompt profile's version.
+    """,
 )  # fmt: skip

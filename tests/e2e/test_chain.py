@@ -23,6 +23,7 @@ from lakehouse.delta import Lake
 from lakehouse.stages import STAGES
 from lakehouse.tables import (
     JOB_RUNS,
+    JUDGE_CHECKS,
     LINEAGE,
     MODELS,
     PAIRS,
@@ -104,7 +105,7 @@ def test_every_stage_does_its_work_and_the_books_balance(by_hand: Path) -> None:
     assert {stage for stage, _ in held} == {part for s in STAGES for part in (s.parts or (s.name,))}
     assert all(n == kept + rejected for n, kept, rejected in held.values())
     empty = [name for name, table in TABLES.items() if lake.read(table).num_rows == 0]
-    assert empty == [TAKEOVERS.full_name]  # the days came in order
+    assert empty == [JUDGE_CHECKS.full_name, TAKEOVERS.full_name]  # the days came in order
     pairs = lake.read(PAIRS).to_pylist()
     assert len({r["pair_id"] for r in pairs}) == len(pairs)
     assert {r["ds"].isoformat() for r in pairs} == set(DAYS)
@@ -137,6 +138,7 @@ def test_every_written_version_has_its_lineage(by_hand: Path) -> None:
     assert ("gold.instruction_pairs", "staging.instruction_pairs") in edges
     assert ("silver.candidates", "silver.snippets") in edges
     assert ("gold.training_examples", "gold.instruction_pairs") in edges
+    assert ("gold.preference_pairs", "gold.instruction_pairs") in edges
 
 
 def test_twice_is_once(by_hand: Path) -> None:

@@ -1,0 +1,77 @@
+"""Estimates against what is known of them: closed forms, other libraries' values, coverage."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from jobs.estimates import Estimate, auc, mean_difference, reliability, spearman
+
+
+def test_rank_correlation_is_of_ranks_and_its_interval_holds_it() -> None:
+    draw = np.random.default_rng(3)
+    a = draw.normal(size=400)
+    b = a + draw.normal(size=400)
+    found = spearman(a.tolist(), b.tolist())
+    assert found.value == pytest.approx(stats.spearmanr(a, b).statistic)
+    assert spearman(np.exp(a).tolist(), b.tolist()) == found
+    assert found.low < found.value < found.high
+    assert found.high - found.low == pytest.approx(0.12, abs=0.03)
+    assert spearman([1, 2, 3, 4], [2, 4, 6, 9]) == Estimate(1.0, 1.0, 1.0, 4)
+
+
+@pytest.mark.parametrize("data", [([1.0, 1, 1, 1], [1.0, 2, 3, 4]), ([1.0, 2], [2.0, 1]), ([], [])])
+def test_what_has_no_rank_correlation_has_no_number(data: tuple[list[float], list[float]]) -> None:
+    found = spearman(*data)
+    assert math.isnan(found.value) and found.n == len(data[0])
+
+
+def test_the_intervals_cover_the_truth_as_often_as_they_say() -> None:
+    draw = np.random.default_rng(7)
+    inside = {"correlation": 0, "difference": 0}
+    for _ in range(300):
+        a, b = draw.multivariate_normal([0.3, 0.0], [[1, 0.5], [0.5, 1]], 60).T
+        rank = spearman(a.tolist(), b.tolist())
+        shift = mean_difference(a.tolist(), b.tolist())
+        inside["correlation"] += rank.low <= 6 / math.pi * math.asin(0.25) <= rank.high
+        inside["difference"] += shift.low <= 0.3 <= shift.high
+    assert all(270 <= n <= 298 for n in inside.values()), inside
+
+
+def test_a_difference_is_paired_and_one_pair_has_no_interval() -> None:
+    found = mean_difference([0.5, 0.7, 0.9], [0.4, 0.5, 0.6])
+    want = stats.ttest_rel([0.5, 0.7, 0.9], [0.4, 0.5, 0.6]).confidence_interval()
+    assert (found.value, found.n) == (pytest.approx(0.2), 3)
+    assert (found.low, found.high) == (pytest.approx(want.low), pytest.approx(want.high))
+    assert math.isnan(mean_difference([0.5], [0.25]).low)
+    assert mean_difference([0.5], [0.25]).value == 0.25
+
+
+def test_auc_counts_the_pairs_that_are_in_order() -> None:
+    draw = random.Random(2)
+    scores = [draw.choice([0.1, 0.2, 0.3, 0.4]) for _ in range(60)]
+    labels = [draw.random() < s * 2 for s in scores]
+    right = [s for s, ok in zip(scores, labels, strict=True) if ok]
+    wrong = [s for s, ok in zip(scores, labels, strict=True) if not ok]
+    won = sum((a > b) + (a == b) / 2 for a in right for b in wrong)
+    found = auc(scores, labels)
+    assert found.value == pytest.approx(won / len(right) / len(wrong))
+    assert found.low < found.value < found.high
+    assert auc(scores, labels) == found  # drawn by a seed
+    assert auc([0.1, 0.2, 0.8, 0.9], [False, False, True, True]).value == 1.0
+    assert math.isnan(auc([0.1, 0.2], [True, True]).value)
+
+
+def test_bins_hold_every_score_once_and_say_how_many_are_right() -> None:
+    scores = [0.0, 0.05, 0.1, 0.55, 0.99, 1.0]
+    labels = [False, True, False, True, True, True]
+    found = reliability(scores, labels, 10)
+    assert [(b.low, b.right.n, b.right.value) for b in found] == [
+        (0.0, 2, 0.5), (0.1, 1, 0.0), (0.5, 1, 1.0), (0.9, 2, 1.0)]  # fmt: skip
+    assert found[0].mean_score == pytest.approx(0.025)
+    assert found[1].right.low == 0.0 and 0 < found[1].right.high < 1
+    assert sum(b.right.n for b in found) == len(scores)

@@ -21,8 +21,8 @@ from itertools import islice
 from typing import Any
 
 from jobs import report
-from jobs.estimates import Estimate, mean_difference, spearman
 from jobs.judge import judge, judge_id, judgements, unanswered, usable
+from jobs.measures import Estimate, mean_difference, spearman
 from jobs.scope import Scope
 from jobs.summarize import batched_list
 from lakehouse.command import configure_logging

@@ -140,7 +140,7 @@ def main(run: Run) -> Counts:
     """Make the preference pairs of the day's published snippets."""
     scope = Scope(run.settings, run.lake, run.partition)
     held: dict[str, Row] = {}
-    for pair in run.lake.read(PAIRS, scope.of_pairs).to_pylist():
+    for pair in run.lake.read(PAIRS, scope.batch).to_pylist():
         held[pair["snippet_id"]] = min(held.get(pair["snippet_id"], pair), pair,
                                        key=lambda p: p["rank"])  # fmt: skip
     answers = run.lake.read(JUDGEMENTS, {"ds": run.partition, "judge_id": judge_id(scope)})
@@ -149,7 +149,7 @@ def main(run: Run) -> Counts:
     scores = {c["candidate_id"]: c["score"] for c in judged}
     rows, dropped = compare(scope, list(held.values()), scope.candidates(), scores)
     kept, dirty = clean(rows, held, run.settings)
-    run.lake.sync(PREFERENCES, kept, scope.of_pairs, run.run_id)
+    run.lake.sync(PREFERENCES, kept, scope.batch, run.run_id)
     run.reject([*dropped, *dirty])
     left_out = len(dropped) + len(dirty)
     return Counts(len(kept) + left_out, len(kept), left_out)

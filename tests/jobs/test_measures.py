@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from jobs.estimates import Estimate, auc, mean_difference, reliability, spearman
+from jobs.measures import Estimate, auc, mean_difference, reliability, spearman
 
 
 def test_rank_correlation_is_of_ranks_and_its_interval_holds_it() -> None:

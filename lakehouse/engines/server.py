@@ -76,7 +76,7 @@ class Server(Tokenized):
         ]  # fmt: skip
         return [
             Output(text="", finish_reason=UNSENT, prompt_tokens=0) if done is None else
-            Output(text=done.choices[0].text, finish_reason=str(done.choices[0].finish_reason),
+            Output(text=done.choices[0].text, finish_reason=_finish(done),
                    **self._took(done, prompt))
             for prompt, done in zip(prompts, self._all(requests), strict=True)
         ]  # fmt: skip
@@ -216,6 +216,11 @@ class Server(Tokenized):
                 ) from None
             raise ServiceError(f"{url} does not answer, {RETRIES} times again: {said}. See that it "
                                "is up, and run again: what is done is kept") from None  # fmt: skip
+
+
+def _finish(done: Completion) -> str:
+    """stop or length; what an endpoint's filter has cut is no whole answer either."""
+    return "stop" if done.choices[0].finish_reason == "stop" else "length"
 
 
 def _top(done: Completion | None) -> Mapping[str, float]:

@@ -119,6 +119,12 @@ def test_what_is_asked_is_sent_and_what_is_said_is_kept(endpoint: Endpoint) -> N
     assert (engine.name.split()[2:], engine.repeatable) == (["x"], False)
 
 
+def test_what_a_filter_cut_is_no_whole_answer(endpoint: Endpoint) -> None:
+    endpoint.reply = lambda _body: (200, completion("a b", finish_reason="content_filter"))
+    (answer,) = endpoint.engine().generate(["a"], [Sampling()])
+    assert answer.finish_reason == "length"
+
+
 def test_no_extension_is_sent_that_nobody_asked_for(endpoint: Endpoint) -> None:
     texts(endpoint.engine(), "a")
     assert endpoint.asked[0].keys() == {"model", "prompt", "temperature", "top_p", "max_tokens"}

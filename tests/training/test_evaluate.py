@@ -87,6 +87,24 @@ def test_a_second_run_asks_nothing_and_commits_nothing(run: Run) -> None:
     assert [run.lake.version(t) for t in (EVALUATION_SAMPLES, SCORES)] == versions
 
 
+def test_models_are_asked_in_this_process_wherever_the_teacher_is(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kinds = []
+
+    def shared(_folder: str, chosen: Any) -> StandIn:
+        kinds.append(chosen.kind)
+        return StandIn()
+
+    monkeypatch.setattr(engines, "shared", shared)
+    here = evaluate.harness(run.settings)
+    run.settings = load("tiny", [f"lake.root={run.lake.root}", "engine.kind=server",
+                                 "engine.url=http://h/v1", "model.teacher=endpoint:x"])  # fmt: skip
+    evaluate.main(run)
+    assert kinds == ["vllm", "vllm"]
+    assert evaluate.harness(run.settings) == here  # the same asking: no answer is asked for again
+
+
 def test_only_missing_tasks_are_asked(run: Run, settings: Settings) -> None:
     run.settings = load("tiny", [f"lake.root={run.lake.root}", "evaluation.tasks=1"])
     evaluate.main(run)

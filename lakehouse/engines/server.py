@@ -201,7 +201,8 @@ class Server(Tokenized):
         try:
             yield
         except openai.APIError as error:
-            said = (str(error).replace(self._key, "***") if self._key else str(error))[:500]
+            whole = str(error).replace(self._key, "***") if self._key else str(error)
+            said = whole[:500].rstrip(".")
             status = error.status_code if isinstance(error, openai.APIStatusError) else 0
             if status in (401, 403):
                 raise UserError(f"{url} refuses the API key, or the lack of one, in the variable "

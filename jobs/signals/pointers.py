@@ -149,4 +149,5 @@ def resolved(path: str, look: Callable[[str], Said | None]) -> set[str]:
 def candidates(path: str, file: str) -> list[str]:
     """Where a file that the one at `path` names may lie: from its folder on, or from the root."""
     places = (posixpath.normpath(posixpath.join(f, file)) for f in (posixpath.dirname(path), ""))
-    return [p for p in dict.fromkeys(places) if p != path and not p.startswith(("..", "/", "."))]
+    none = (path, ".", "..")
+    return [p for p in dict.fromkeys(places) if p not in none and not p.startswith(("../", "/"))]

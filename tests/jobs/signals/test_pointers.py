@@ -77,6 +77,7 @@ def test_the_files_that_hold_the_licence(text: str, files: list[str]) -> None:
         "Copyright 2020 Foo. You owe us a beer. Licensed under the MIT license.",
         "Licensed under BSD.",
         "Licensed under the same terms as Perl itself.",
+        "SPDX-License-Identifier: Acme\n\nMIT License",
         "Each file has a line such as SPDX-License-Identifier: MIT.",
         "Licensed under the MIT license. " + "See LICENSE. " * 200,
     ],
@@ -112,6 +113,7 @@ def test_no_place_lies_outside_of_the_tree() -> None:
     assert candidates("a/LICENSE", "../../x") == []
     assert candidates("a/LICENSE", "LICENSE") == ["LICENSE"]
     assert candidates("a/b/LICENSE", "./../x") == ["a/x"]
+    assert candidates("LICENSE", ".reuse/MIT") == [".reuse/MIT"]
 
 
 @given(st.lists(st.sampled_from([

@@ -39,6 +39,10 @@ def test_a_changed_word_makes_new_candidates_beside_the_old(
     )
     judged = dicts(lake, "SELECT judge_id FROM silver.judgements WHERE question = 'correct'")
     assert {r["judge_id"] for r in judged} == {f"t/{version}" for version in versions}
+    scores = dicts(lake, "SELECT c.prompt_version, avg(j.score) AS score FROM silver.candidates c "
+                         "JOIN silver.judgements j USING (candidate_id) "
+                         "WHERE j.question = 'correct' GROUP BY 1")  # fmt: skip
+    assert {r["prompt_version"] for r in scores} == set(versions)
     asked.clear()
     mine.write_text(text)  # the old words again: what they wrote is still there
     generate(lake, DAY, f"model.prompts={mine}")

@@ -13,7 +13,7 @@ import pytest
 from jobs.queries import dicts
 from lakehouse import prompts, tiny_tokenizer
 from lakehouse.delta import Lake
-from lakehouse.tables import CANDIDATES, MODELS
+from lakehouse.tables import CANDIDATES, JUDGEMENTS, MODELS
 from tests.jobs.test_generation import DAY, asked, filled, generate, place
 from tests.lakehouse.test_chat_template import CHATML, MARKS
 
@@ -62,7 +62,9 @@ def test_an_opening_is_stored_and_the_judge_does_not_see_it(lake: Lake, asked: l
 
 
 @pytest.mark.model
-def test_a_real_engine_writes_in_the_teachers_own_turns(lake: Lake, tmp_path: Path) -> None:
+def test_a_real_engine_writes_and_judges_in_the_teachers_own_turns(
+    lake: Lake, tmp_path: Path
+) -> None:
     from transformers import AutoTokenizer
 
     folder = teacher(tmp_path / "teacher")
@@ -70,24 +72,33 @@ def test_a_real_engine_writes_in_the_teachers_own_turns(lake: Lake, tmp_path: Pa
                           str(folder), "training_run_id": "", "path": str(folder), "sha256": "0",
                           "promoted": False}], "run")  # fmt: skip
     place(lake, DAY, "old")
+    mine = tmp_path / "mine.toml"  # a random model writes on and on: a line is enough
+    text = (prompts.FOLDER / "chat.toml").read_text()
+    mine.write_text(text.replace('stop = ["```"]', 'stop = ["\\n"]'))
     done = subprocess.run(
         [sys.executable, "-m", "jobs.generate", "--partition", str(DAY), "--profile", "tiny",
-         "--set", f"lake.root={lake.root}", f"model.teacher={folder}", "model.prompts=chat",
-         "engine.max_model_len=1024", "summarize.samples=2", "summarize.max_tokens=12"],
+         "--set", f"lake.root={lake.root}", f"model.teacher={folder}", f"model.prompts={mine}",
+         "engine.max_model_len=1024", "summarize.samples=6", "summarize.max_tokens=40",
+         "summarize.min_words=1"],
         env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     assert json.loads(done.stdout.splitlines()[-1])["status"] == "done"
     rows = lake.read(CANDIDATES).to_pylist()
-    assert len(rows) == 2
-    found = prompts.load("chat", str(folder))
+    assert len(rows) == 6
+    found = prompts.load(str(mine), str(folder))
     words = AutoTokenizer.from_pretrained(folder)
     for row in rows:
         assert row["prompt_version"] == found.version
         assert row["instruction"].startswith(row["prefix"])
         sent = found.summarize("def old(x):\n    return x + 1", "python", row["prefix"])
         assert row["prompt_tokens"] == len(words.encode(sent, add_special_tokens=False))
+    judged = [r for r in lake.read(JUDGEMENTS).to_pylist() if r["question"] == "correct"]
+    assert {r["candidate_id"] for r in judged} == {
+        r["candidate_id"] for r in rows if r["status"] == "ok"}  # fmt: skip
+    assert {r["judge_id"] for r in judged} == {f"t/{found.version}"}
+    assert all(0 < r["score"] < 1 for r in judged)
 
 
 def teacher(folder: Path) -> Path:

@@ -49,10 +49,10 @@ def losers(
 
     The worst usable one (ties: the highest sample index) and all unusable ones.
     """
-    rows = sorted(candidates, key=lambda c: c["sample_index"])
-    usable = [c for c in rows if c["status"] == "ok" and c["candidate_id"] in scores
-              and c["instruction"] != best["instruction"]]  # fmt: skip
-    worst = sorted(usable, key=lambda c: (scores[c["candidate_id"]], -c["sample_index"]))[:1]
+    others = [c for c in candidates if c["instruction"] != best["instruction"]]
+    rows = sorted(others, key=lambda c: c["sample_index"])
+    compared = [c for c in rows if c["status"] == "ok" and c["candidate_id"] in scores]
+    worst = sorted(compared, key=lambda c: (scores[c["candidate_id"]], -c["sample_index"]))[:1]
     found = {c["instruction"]: (c, LOWER) for c in worst}
     for candidate in rows:
         if candidate["status"] in UNUSABLE:

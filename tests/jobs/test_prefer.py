@@ -92,7 +92,8 @@ def test_ties_for_the_worst_go_to_the_last_and_no_text_counts_twice() -> None:
         {"candidate_id": f"c{k}", "sample_index": k, "status": status, "instruction": text}
         for k, (status, text) in enumerate([
             ("ok", "best"), ("ok", "x"), ("ok", "y"), ("short", "a"), ("short", "a"),
-            ("truncated", "y"), ("too_long_prompt", ""), ("ok", "not scored")])
+            ("truncated", "y"), ("too_long_prompt", ""), ("ok", "not scored"),
+            ("truncated", "best")])
     ]  # fmt: skip
     scores = {"c0": 0.1, "c1": 0.2, "c2": 0.2}
     found = [(c["candidate_id"], why) for c, why in losers(best, reversed(rows), scores)]

@@ -33,6 +33,7 @@ from lakehouse.settings import Settings, load
 from lakehouse.tables import CANDIDATES, JUDGE_CHECKS, JUDGEMENTS
 
 Row = dict[str, Any]
+COMPARED = ("score", "completion_tokens")
 NAMES = ("check", "judge_id", "question", "value", "ci_low", "ci_high", "n")
 
 
@@ -44,21 +45,22 @@ def check(name: str, of_judge: str, question: str, found: Estimate) -> Row:
 
 def length(rows: Sequence[Row]) -> dict[str, Estimate]:
     """Correlation of `score` and `completion_tokens`: over all, and within `snippet_id`s."""
-    scores = [r["score"] for r in rows]
-    tokens = [float(r["completion_tokens"]) for r in rows]
-    snippets = [r["snippet_id"] for r in rows]
-    return {"length": spearman(scores, tokens),
-            "length within a snippet": spearman(centred(scores, snippets),
-                                                centred(tokens, snippets))}  # fmt: skip
+    by_snippet: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        by_snippet[row["snippet_id"]].append(row)
+    several = [group for group in by_snippet.values() if len(group) > 1]
+    score, tokens = ([r[column] for r in rows] for column in COMPARED)
+    score_in, tokens_in = (
+        [x for group in several for x in centred(group, column)] for column in COMPARED
+    )
+    return {"length": spearman(score, tokens),
+            "length within a snippet": spearman(score_in, tokens_in, len(several))}  # fmt: skip
 
 
-def centred(values: Sequence[float], groups: Sequence[str]) -> list[float]:
-    """The values less the mean of their group."""
-    held: dict[str, list[float]] = defaultdict(list)
-    for value, group in zip(values, groups, strict=True):
-        held[group].append(value)
-    means = {group: sum(found) / len(found) for group, found in held.items()}
-    return [value - means[group] for value, group in zip(values, groups, strict=True)]
+def centred(rows: Sequence[Row], column: str) -> list[float]:
+    """The column's values less their mean."""
+    mean = sum(r[column] for r in rows) / len(rows)
+    return [r[column] - mean for r in rows]
 
 
 def days(settings: Settings, lake: Lake) -> Iterator[tuple[Scope, list[Row]]]:

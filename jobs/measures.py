@@ -30,15 +30,18 @@ class Estimate:
     n: int
 
 
-def spearman(a: Sequence[float], b: Sequence[float]) -> Estimate:
-    """Rank correlation, -1 to 1; not a number where one of them is constant or n is below 4."""
+def spearman(a: Sequence[float], b: Sequence[float], means: int = 0) -> Estimate:
+    """Rank correlation, -1 to 1, of values from which so many groups' means were taken away.
+
+    Not a number where one of them is constant, or fewer than four values are free.
+    """
     n = len(a)
-    if n < 4 or len(set(a)) == 1 or len(set(b)) == 1:
+    if n - means < 4 or len(set(a)) == 1 or len(set(b)) == 1:
         return Estimate(math.nan, math.nan, math.nan, n)
     value = float(stats.spearmanr(a, b).statistic)
     if abs(value) >= 1:
         return Estimate(value, value, value, n)
-    half = float(stats.norm.ppf((1 + LEVEL) / 2)) * math.sqrt((1 + value**2 / 2) / (n - 3))
+    half = float(stats.norm.ppf((1 + LEVEL) / 2)) * math.sqrt((1 + value**2 / 2) / (n - means - 3))
     z = math.atanh(value)
     return Estimate(value, math.tanh(z - half), math.tanh(z + half), n)
 

@@ -42,6 +42,17 @@ def test_the_intervals_cover_the_truth_as_often_as_they_say() -> None:
     assert all(270 <= n <= 298 for n in inside.values()), inside
 
 
+def test_what_means_took_away_is_not_counted_as_known() -> None:
+    """Two values a group, less their mean, say the same thing twice."""
+    draw, inside = np.random.default_rng(5), 0
+    for _ in range(300):
+        a, b = draw.normal(size=(2, 40, 2))
+        a, b = ((x - x.mean(axis=1, keepdims=True)).ravel() for x in (a, b))
+        found = spearman(a.tolist(), b.tolist(), means=40)
+        inside += found.low <= 0 <= found.high
+    assert 270 <= inside <= 298, inside  # 253 where nothing is taken off
+
+
 def test_a_difference_is_paired_and_one_pair_has_no_interval() -> None:
     found = mean_difference([0.5, 0.7, 0.9], [0.4, 0.5, 0.6])
     want = stats.ttest_rel([0.5, 0.7, 0.9], [0.4, 0.5, 0.6]).confidence_interval()

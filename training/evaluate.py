@@ -21,11 +21,11 @@ from lakehouse.command import entry
 from lakehouse.fingerprints import files_hash
 from lakehouse.prompts import Prompts
 from lakehouse.run import Counts, Run, Stage
+from lakehouse.sandbox import SOURCE, Sandbox
 from lakehouse.settings import Settings
 from lakehouse.tables import EVALUATION_SAMPLES, MODELS, SCORES, TRAINING_RUNS
 from training.contenders import NARROWED, tested
 from training.intervals import wilson
-from training.sandbox import Sandbox
 
 _FENCE = re.compile(r"```\w*\n(.*?)(?:```|\Z)", re.DOTALL)
 
@@ -55,8 +55,7 @@ def harness(settings: Settings) -> str:
         "evaluation": settings.evaluation.model_dump(include={"max_tokens", "timeout"}),
         "engine": settings.engine.local.model_dump(include={"kind", "dtype", "max_model_len"}),
     }
-    here = Path(__file__)
-    code = files_hash([here, *sorted((here.parent / "sandbox").rglob("*.py"))])
+    code = files_hash([Path(__file__), *SOURCE])
     text = json.dumps([asking, code], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 

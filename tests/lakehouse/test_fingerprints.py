@@ -25,7 +25,7 @@ REACHED = {
     "jobs.choose": ("jobs/scope.py", "jobs/judge.py", "lakehouse/models.py"),
     "jobs.summarize": ("lakehouse/engines/offline.py", "lakehouse/prompts/__init__.py"),
     "training.finetune": ("training/loop.py", "training/dataset.py"),
-    "training.evaluate": ("training/sandbox/launcher.py", "training/intervals.py"),
+    "training.evaluate": ("lakehouse/sandbox/launcher.py", "training/intervals.py"),
 }
 
 

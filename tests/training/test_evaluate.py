@@ -13,10 +13,10 @@ from lakehouse import benchmarks, engines, prompts
 from lakehouse.benchmarks import Benchmark, Task
 from lakehouse.delta import Lake
 from lakehouse.run import Run
+from lakehouse.sandbox import Sandbox
 from lakehouse.settings import Settings, load
 from lakehouse.tables import EVALUATION_SAMPLES, SCORES
 from training import evaluate
-from training.sandbox import Sandbox
 
 MODELS = [{"model_id": "one", "arm": "inverse"}, {"model_id": "two", "arm": "control"}]
 real_benchmark = benchmarks.load

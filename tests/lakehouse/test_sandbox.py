@@ -22,8 +22,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lakehouse.errors import UserError
-from training.sandbox import Sandbox, launcher
-from training.sandbox.jail import codec
+from lakehouse.sandbox import Sandbox, launcher
+from lakehouse.sandbox.jail import codec
 
 REPOSITORY = Path(__file__).parents[2]
 ADD = "def add(a, b):\n    return a + b\n"
@@ -61,6 +61,20 @@ def test_verdicts_name_what_happened(box: Sandbox) -> None:
         False, "refused", "a value of type object",
     )  # fmt: skip
     assert verdict("x = 1")[2] == "the code defines no 'add'"
+
+
+def test_what_the_tests_answer_comes_with_the_verdict_and_nothing_else_does(box: Sandbox) -> None:
+    def answer(code: str, test: str) -> object:
+        return box.run(code=code, test=test, names=["add"]).answer
+
+    assert answer(ADD, "answer = [add(1, 2), {'a': (1.5, b'x')}]") == [3, {"a": (1.5, b"x")}]
+    assert answer(ADD, "pass") is None
+    assert answer(ADD, "answer = add(1, 2)\nassert False") is None
+    forged = "answer = 4\ndef add(a, b):\n    globals()['answer'] = 5\n    return a + b"
+    assert answer(forged, "add(1, 2)") is None
+    endless = box.run(code=ADD, test="answer = 'x' * (2 << 20)", names=["add"])
+    assert (endless.verdict, endless.answer) == ("error: ValueError", None)
+    assert box.run(code=ADD, test="answer = object()", names=["add"]).verdict == "error: Opaque"
 
 
 def test_arguments_changed_in_place_are_seen(box: Sandbox) -> None:
@@ -181,8 +195,8 @@ def test_codec_refuses_other_types(value: object) -> None:
 def test_it_refuses_where_namespaces_are_forbidden() -> None:
     script = """
 from lakehouse.errors import UserError
-from training.sandbox import Sandbox
-from training.sandbox.jail import seccomp
+from lakehouse.sandbox import Sandbox
+from lakehouse.sandbox.jail import seccomp
 seccomp.install(seccomp.denying(["unshare"]))
 try:
     with Sandbox(): raise SystemExit("it ran")
@@ -239,7 +253,7 @@ def test_it_outlives_the_thread_that_started_it() -> None:
 
 def test_killing_the_evaluator_leaves_no_process(tmp_path: Path) -> None:
     script = """
-from training.sandbox import Sandbox
+from lakehouse.sandbox import Sandbox
 with Sandbox(timeout=60) as box:
     print(box._zygote.process_id, flush=True)
     box.run(code="def f():\\n    while True: pass", test="f()", names=["f"])
@@ -291,7 +305,7 @@ def test_it_works_for_an_ordinary_user() -> None:
 import sys
 if sys.version_info < (3, 11): sys.exit(77)
 sys.path.insert(0, {str(REPOSITORY)!r})
-try: from training.sandbox import Sandbox
+try: from lakehouse.sandbox import Sandbox
 except ImportError: sys.exit(77)
 with Sandbox() as box:
     print(box.run(code={ADD!r}, test={CHECK_ADD!r}, names=["add"]).verdict)

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any
 
 from lakehouse.errors import UserError
+from lakehouse.sandbox.jail.codec import decode
 
 ISOLATION = "namespaces+seccomp"
 _BOOT = (
@@ -26,7 +27,7 @@ _ENVIRONMENT = {
     "PATH": "/nowhere", "HOME": "/tmp", "LANG": "C.UTF-8", "PYTHONHASHSEED": "0",
 }  # fmt: skip
 _GRACE = 10.0  # seconds beyond a program's own time after which the zygote counts as dead
-_LONGEST = 70_000  # bytes of a verdict
+_LONGEST = (1 << 20) + 70_000  # bytes of a verdict with its answer
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom")
 _REMEDY = (
     "untrusted code is only run where user, mount, network and pid namespaces and seccomp work. "
@@ -69,12 +70,14 @@ class Verdict:
     """What the tests said of one program.
 
     `verdict` is `passed`, `failed: AssertionError`, `error: NAME` of what was raised, `timeout`,
-    or `refused` (an answer that is not made of builtin values); `detail` is the error's text.
+    or `refused` (an answer that is not made of builtin values); `detail` is the error's text;
+    `answer` what the tests of a program that passed assigned to that name, of builtin values.
     """
 
     passed: bool
     verdict: str
     detail: str
+    answer: Any = None
 
 
 class _Lost(Exception):
@@ -113,7 +116,8 @@ class Sandbox:
         """Run `test` on the functions `names` of `code`.
 
         The test's process holds a stand-in for each of the names, and whatever trusted source
-        `setup` defines. Arguments and results are builtin values. A zygote that died is started
+        `setup` defines, and may assign an `answer` that the verdict bears. Arguments, results and
+        the answer are builtin values. A zygote that died is started
         anew, and the program tried once more; if that one dies too, the verdict is an error.
         """
         for _attempt in range(2):
@@ -274,7 +278,8 @@ def _judge(word: bytes, *, timed_out: bool) -> Verdict:
     if len(word) < 4 or len(word) != 4 + size:
         return Verdict(False, "error: NoVerdict", "the tests' process ended without a verdict")
     said = json.loads(word[4:])
-    return Verdict(said["verdict"] == "passed", said["verdict"], said["detail"])
+    answer = decode(said.get("answer"))
+    return Verdict(said["verdict"] == "passed", said["verdict"], said["detail"], answer)
 
 
 def visible_paths() -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from training.sandbox import Sandbox
+from lakehouse.sandbox import Sandbox
 
 HONEST = "def answer(x):\n    return x + 1\n"
 TEST = "assert answer(2) == 3\nassert answer([1]) == [1, 1]"

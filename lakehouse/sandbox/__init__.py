@@ -9,6 +9,11 @@ only T holds the descriptor that the verdict is read from. Where the isolation c
 `jail/` holds what runs inside; it imports the standard library only.
 """
 
-from training.sandbox.launcher import Sandbox, Verdict
+from pathlib import Path
 
-__all__ = ["Sandbox", "Verdict"]
+from lakehouse.sandbox.launcher import Sandbox, Verdict
+
+SOURCE = tuple(sorted(Path(__file__).parent.rglob("*.py")))
+"""Its files: what they say decides verdicts, those inside the jail are imported by nobody."""
+
+__all__ = ["SOURCE", "Sandbox", "Verdict"]

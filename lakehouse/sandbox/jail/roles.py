@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import json
 import os
 import sys
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from typing import Any, NoReturn
 from .codec import Malformed, Opaque, decode, encode, receive, send
 
 _TEXT = 300
+_ANSWER = 1 << 20
 
 
 class Refused(BaseException):
@@ -63,20 +65,28 @@ def tester(source: int, peer: int) -> NoReturn:
     try:
         hello = _hear(peer)
         if "raised" in hello:
-            verdict = _failure(str(hello["raised"]), str(hello.get("text", "")))
+            verdict: dict[str, Any] = _failure(str(hello["raised"]), str(hello.get("text", "")))
         else:
             namespace: dict[str, Any] = {"__name__": "tester"}
             exec(compile(order["setup"], "<setup>", "exec"), namespace)
             for name in order["names"]:
                 namespace[name] = _proxy(name, peer)
             exec(compile(order["test"], "<test>", "exec"), namespace)
-            verdict = {"verdict": "passed", "detail": ""}
+            verdict = {"verdict": "passed", "detail": "", "answer": _answered(namespace)}
     except Refused as error:
         verdict = {"verdict": "refused", "detail": _text(error)}
     except BaseException as error:
         verdict = _failure(type(error).__name__, _text(error))
     send(source, verdict)
     os._exit(0)
+
+
+def _answered(namespace: dict[str, Any]) -> Any:
+    """What the tests assigned to `answer`, to be told to the launcher."""
+    answer = encode(namespace.get("answer"))
+    if (size := len(json.dumps(answer))) > _ANSWER:
+        raise ValueError(f"an answer of {size} bytes, more than {_ANSWER}")
+    return answer
 
 
 def _failure(name: str, text: str) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """The warm parent of all runs: it jails itself once, then forks a candidate and a tester a run.
 
-Started by `training.sandbox.launcher` with one argument, the descriptor of a control socket.
+Started by `lakehouse.sandbox.launcher` with one argument, the descriptor of a control socket.
 """
 
 from __future__ import annotations

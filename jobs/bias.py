@@ -12,7 +12,6 @@ about the same pairs. Its answers are asked for and kept in silver.judgements, a
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 import uuid
 from collections import defaultdict
@@ -22,7 +21,7 @@ from typing import Any
 
 from jobs import report
 from jobs.judge import judge, judge_id, judgements, unanswered, usable
-from jobs.measures import Estimate, mean_difference, spearman
+from jobs.measures import NAMES, Estimate, check, mean_difference, spearman
 from jobs.scope import Scope
 from jobs.summarize import batched_list
 from lakehouse.command import configure_logging
@@ -34,13 +33,6 @@ from lakehouse.tables import CANDIDATES, JUDGE_CHECKS, JUDGEMENTS
 
 Row = dict[str, Any]
 COMPARED = ("score", "completion_tokens")
-NAMES = ("check", "judge_id", "question", "value", "ci_low", "ci_high", "n")
-
-
-def check(name: str, of_judge: str, question: str, found: Estimate) -> Row:
-    """A row of ops.judge_checks; null where there is no number."""
-    numbers = [None if math.isnan(x) else x for x in (found.value, found.low, found.high)]
-    return dict(zip(NAMES, (name, of_judge, question, *numbers, found.n), strict=True))
 
 
 def length(rows: Sequence[Row]) -> dict[str, Estimate]:

@@ -2,11 +2,13 @@
 
     python -m jobs.choose --partition 2026-11-01 --profile tiny
 
-Grain: one row a snippet and rank. The highest score wins, ties go to the lowest sample index
-(paper: section 3, step 2); `choose.top_k` takes more than the best one. Pairs with benchmark
-material and below `choose.min_score` are left out, then repeats (`choose.distinct`) and what the
-day's budget does not pay for (`choose.pairs_per_day`, `choose.diversity`). The books count pairs,
-and a snippet without one as one row; what is left out is a rejected row with the reason.
+Grain: one row a snippet and rank. The highest score wins, ties go to what execution and then the
+judge say, then to the lowest sample index (paper: section 3, step 2); `choose.top_k` takes more
+than the best one. What execution speaks against (`choose.min_agreement`) is not compared. Pairs
+with benchmark material and below `choose.min_score` are left out, then repeats (`choose.distinct`)
+and what the day's budget does not pay for (`choose.pairs_per_day`, `choose.diversity`). The books
+count pairs, and a snippet without one as one row; what is left out is a rejected row with the
+reason.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from jobs.judge import judge_id, usable
 from jobs.scope import NARROWED, Scope, versions
 from lakehouse.command import entry
 from lakehouse.run import Counts, Run, Stage
-from lakehouse.scorers import SCORERS, YES_NO
+from lakehouse.scorers import EXECUTION, SCORERS, YES_NO
 from lakehouse.sections import Choose
 from lakehouse.settings import Settings
 from lakehouse.tables import CANDIDATES, CONTAMINATION, JUDGEMENTS, MODELS, SNIPPETS, STAGED
@@ -38,7 +40,7 @@ OF_CANDIDATE = ("snippet_id", "candidate_id", "instruction", "model_id", "prompt
 def scored(
     candidates: Iterable[Row], judgements: Iterable[Row], scorer: str, questions: Sequence[str]
 ) -> list[Row]:
-    """The candidates that the scorer has a score for, with it and that of `correct`.
+    """The candidates that the scorer has a score for, with it and those of `correct` and execution.
 
     `judgements`: rows of silver.judgements of one judge; `questions`: judge.questions.
     """
@@ -51,9 +53,23 @@ def scored(
         answers = held[candidate["candidate_id"]]
         score = SCORERS[scorer].score(answers, questions)
         if score is not None:
-            yes_no_score = answers[YES_NO[0]]["score"] if YES_NO[0] in answers else None
-            found.append({**candidate, "score": score, "yes_no_score": yes_no_score})
+            yes_no_score, agreement = (
+                answers[q]["score"] if q in answers else None for q in (YES_NO[0], EXECUTION)
+            )
+            found.append({**candidate, "score": score, "yes_no_score": yes_no_score,
+                          "agreement": agreement})  # fmt: skip
     return found
+
+
+def agreeing(candidates: Iterable[Row], least: float) -> list[Row]:
+    """Those that execution does not speak against: it agrees at least so far, or was not done."""
+    return [c for c in candidates if c["agreement"] is None or c["agreement"] >= least]
+
+
+def merit(candidate: Row) -> tuple[float, ...]:
+    """What candidates of a snippet are ordered by, the best one least."""
+    known = (candidate["score"], candidate["agreement"], candidate["yes_no_score"])
+    return (*(1.0 if value is None else -value for value in known), candidate["sample_index"])
 
 
 def ranked(candidates: Iterable[Row]) -> list[Row]:
@@ -64,8 +80,7 @@ def ranked(candidates: Iterable[Row]) -> list[Row]:
     return [
         {**candidate, "rank": rank, "n_candidates": len(group)}
         for _, group in sorted(by_snippet.items())
-        for rank, candidate in enumerate(
-            sorted(group, key=lambda r: (-r["score"], r["sample_index"])))
+        for rank, candidate in enumerate(sorted(group, key=merit))
     ]  # fmt: skip
 
 
@@ -153,9 +168,10 @@ def main(run: Run) -> Counts:
     scope, chosen = Scope(run.settings, run.lake, run.partition), run.settings.choose
     candidates, snippets = usable(scope), {s["snippet_id"]: s for s in scope.snippets}
     judgements = run.lake.read(JUDGEMENTS, {"ds": run.partition, "judge_id": judge_id(scope)})
-    compared = ranked(scored(candidates, judgements.to_pylist(), chosen.scorer,
-                             run.settings.judge.questions))  # fmt: skip
-    found = pairs(compared, snippets, chosen.scorer, chosen.top_k)
+    with_score = scored(candidates, judgements.to_pylist(), chosen.scorer,
+                        run.settings.judge.questions)  # fmt: skip
+    compared = agreeing(with_score, chosen.min_agreement)
+    found = pairs(ranked(compared), snippets, chosen.scorer, chosen.top_k)
     hits = contamination.hits(
         ({**{c: p[c] for c in ("ds", "snippet_id", "language", "instruction")},
           "row_id": p["pair_id"], "row_kind": "pair", "code": p["response"]} for p in found),
@@ -170,22 +186,26 @@ def main(run: Run) -> Counts:
         {**rejected(p, "benchmark material in the pair", ""), **dirty[p["pair_id"]]}
         for p in found if p["pair_id"] in dirty
     ]  # fmt: skip
-    dropped += without_pair(scope, candidates, {p["snippet_id"] for p in found}, chosen.scorer)
+    paired, judged = ({r["snippet_id"] for r in rows} for rows in (found, with_score))
+    dropped += without_pair(scope, candidates, paired, judged)
     run.reject(dropped)
     return Counts(len(kept) + len(dropped), len(kept), len(dropped))
 
 
 def without_pair(
-    scope: Scope, candidates: Iterable[Row], with_pair: set[str], scorer: str
+    scope: Scope, candidates: Iterable[Row], with_pair: set[str], with_score: set[str]
 ) -> list[Row]:
-    """Rejected rows of the day's snippets of which no candidate has a score."""
-    written, needs = {c["snippet_id"] for c in candidates}, SCORERS[scorer].needs
+    """Rejected rows of the day's snippets of which no candidate is chosen."""
+    written = {c["snippet_id"] for c in candidates}
+    needs = SCORERS[scope.settings.choose.scorer].needs
     rows = []
     for snippet in scope.snippets:
         if snippet["snippet_id"] in with_pair:
             continue
         reason, remedy = "no usable candidate", "raise summarize.samples"
-        if snippet["snippet_id"] in written:
+        if snippet["snippet_id"] in with_score:
+            reason, remedy = "no candidate agrees with execution", "lower choose.min_agreement"
+        elif snippet["snippet_id"] in written:
             reason = "no candidate with a score"
             remedy = f"see that silver.judgements answers {needs!r}, or set choose.scorer"
         rows.append({

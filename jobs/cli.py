@@ -41,9 +41,9 @@ from lakehouse.settings import Settings, load
 from lakehouse.stages import STAGES, StageRef
 from lakehouse.tables import TABLES
 
-JUDGES = (
-    StageRef("summarize", "jobs.summarize", "instructions", "gpu", (), ()),
-    StageRef("judge", "jobs.judge", "instructions", "gpu", (), ()),
+JUDGES = tuple(
+    StageRef(name, f"jobs.{name}", "instructions", "gpu", (), ())
+    for name in ("summarize", "judge", "roundtrip", "calibrate")
 )
 """Parts of `generate` that can be asked for by themselves."""
 TRIES = 3

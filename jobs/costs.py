@@ -28,7 +28,7 @@ WITH spent AS (
     SELECT ds, stage, sum(seconds) AS seconds, sum(cost) AS usd,
         sum(prompt_tokens) AS prompt, sum(completion_tokens) AS completion,
         sum(cached_tokens) AS cached
-    FROM ops.job_runs WHERE stage IN ('summarize', 'judge') GROUP BY ALL
+    FROM ops.job_runs WHERE stage IN ('summarize', 'judge', 'roundtrip') GROUP BY ALL
 ), work AS ({work}), dealt AS (
     SELECT ds, stage, language, model, tokens / sum(tokens) OVER (PARTITION BY ds, stage) AS share
     FROM (SELECT ds, stage, language, model, sum(prompt + completion) AS tokens FROM work

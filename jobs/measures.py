@@ -2,7 +2,6 @@
 
 - Spearman's rank correlation, with Fisher's z and the standard error of Bonett and Wright (2000).
 - The mean of paired differences, with Student's interval.
-- AUC, the chance that a right one scores above a wrong one, with a stratified bootstrap.
 - Reliability: the share that is right in each bin of scores, with Wilson's interval.
 """
 
@@ -17,7 +16,7 @@ import numpy as np
 from scipy import stats
 
 LEVEL = 0.95
-RESAMPLES = 2000
+NAMES = ("check", "judge_id", "question", "value", "ci_low", "ci_high", "n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,30 +55,9 @@ def mean_difference(a: Sequence[float], b: Sequence[float]) -> Estimate:
     return Estimate(float(differences.mean()), float(found.low), float(found.high), n)
 
 
-def auc(scores: Sequence[float], labels: Sequence[bool], seed: int = 0) -> Estimate:
-    """Chance that a right one scores above a wrong one, ties half; not a number without either.
-
-    The interval is by percentiles of a bootstrap that resamples the right and the wrong apart.
-    """
-    values, right = np.array(scores, float), np.array(labels, bool)
-    if right.all() or not right.any():
-        return Estimate(math.nan, math.nan, math.nan, len(values))
-    groups = (values[right], values[~right])
-    found = stats.bootstrap(
-        groups, _auc, n_resamples=RESAMPLES, batch=100, method="percentile", vectorized=True,
-        confidence_level=LEVEL, rng=np.random.default_rng(seed),
-    ).confidence_interval  # fmt: skip
-    return Estimate(float(_auc(*groups)), float(found.low), float(found.high), len(values))
-
-
-def _auc(right: Any, wrong: Any, axis: int = -1) -> Any:
-    pairs = right.shape[axis] * wrong.shape[axis]
-    return stats.mannwhitneyu(right, wrong, axis=axis, method="asymptotic").statistic / pairs
-
-
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """Scores from `low` to below `high`: their mean, and the share of them that is right."""
+    """Scores from `low` to `high`: their mean, and the share of them that is right."""
 
     low: float
     high: float
@@ -88,15 +66,19 @@ class Bin:
 
 
 def reliability(scores: Sequence[float], labels: Sequence[bool], bins: int = 10) -> list[Bin]:
-    """Bins of equal width over 0 to 1, the empty ones left out; a score of 1 is in the last."""
+    """Bins of equally many scores, one more in the first ones; lowest first, none empty."""
     values, right = np.array(scores, float), np.array(labels, bool)
-    places = np.minimum((values * bins).astype(int), bins - 1)
     found = []
-    for place in sorted(set(places.tolist())):
-        inside = places == place
-        k, n = int(right[inside].sum()), int(inside.sum())
+    for inside in np.array_split(np.argsort(values, kind="stable"), min(bins, len(values))):
+        k, n = int(right[inside].sum()), len(inside)
         ends = stats.binomtest(k, n).proportion_ci(LEVEL, method="wilson")
         share = Estimate(k / n, float(ends.low), float(ends.high), n)
-        mean = float(values[inside].mean())
-        found.append(Bin(place / bins, (place + 1) / bins, mean, share))
+        held = values[inside]
+        found.append(Bin(float(held[0]), float(held[-1]), float(held.mean()), share))
     return found
+
+
+def check(name: str, of_judge: str, question: str, found: Estimate) -> dict[str, Any]:
+    """A row of ops.judge_checks; null where there is no number."""
+    numbers = [None if math.isnan(x) else x for x in (found.value, found.low, found.high)]
+    return dict(zip(NAMES, (name, of_judge, question, *numbers, found.n), strict=True))

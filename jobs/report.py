@@ -6,12 +6,14 @@ import base64
 import html
 import io
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 from typing import Any
 
+from jobs import calibrate
+from jobs.measures import reliability
 from jobs.queries import dicts, rows
 from lakehouse.delta import Lake
 from lakehouse.settings import Settings
@@ -49,8 +51,12 @@ SECTIONS: tuple[tuple[str, str], ...] = (
     ("Published pairs", """SELECT ds, source, count(*) AS pairs, round(avg(score), 3) AS mean_score,
         round(avg(yes_no_score), 3) AS mean_yes_no FROM gold.instruction_pairs
         GROUP BY ALL ORDER BY ALL"""),
+    ("Calibration against execution", """SELECT judge_id, question, "check",
+        round(value, 3) AS value, round(ci_low, 3) AS low_95, round(ci_high, 3) AS high_95, n
+        FROM ops.judge_checks
+        WHERE "check" LIKE 'execution%' ORDER BY judge_id, question, "check" """),
     ("Cost", """WITH spent AS (SELECT sum(cost) AS usd, sum(prompt_tokens + completion_tokens)
-        AS tokens FROM ops.job_runs WHERE stage IN ('summarize', 'judge')),
+        AS tokens FROM ops.job_runs WHERE stage IN ('summarize', 'judge', 'roundtrip')),
         made AS (SELECT count(*) AS pairs FROM gold.instruction_pairs)
         SELECT pairs, tokens, round(tokens / greatest(pairs, 1), 1) AS tokens_per_pair,
         usd, usd / greatest(pairs, 1) AS usd_per_pair FROM spent, made"""),
@@ -86,9 +92,23 @@ def sections(lake: Lake, settings: Settings) -> list[Section]:
     found = []
     for title, query in SECTIONS:
         names, held = rows(lake, query)
-        tiny = title == "Scores" and "tiny_world" in settings.evaluation.benchmarks
-        found.append(Section(title, names, held, ASYMMETRY if tiny else ""))
+        remark = ""
+        if title == "Scores" and "tiny_world" in settings.evaluation.benchmarks:
+            remark = ASYMMETRY
+        elif title == "Calibration against execution":
+            remark = _signals([dict(zip(names, row, strict=True)) for row in held])
+        found.append(Section(title, names, held, remark))
     return found
+
+
+def _signals(checked: Sequence[dict[str, Any]]) -> str:
+    """In words, what each judge's score says of execution."""
+    return " ".join(
+        f"{r['question']} by {r['judge_id']}: {calibrate.signal(r['low_95'], r['high_95'])} about "
+        f"{what} (AUC {r['value']}, 95% {r['low_95']} to {r['high_95']}, chance is 0.5)."
+        for name, what in calibrate.AUCS.items()
+        for r in checked if r["check"] == name
+    )  # fmt: skip
 
 
 def as_text(section: Section) -> str:
@@ -124,7 +144,7 @@ def as_html(lake: Lake, found: Sequence[Section]) -> str:
 
 
 def figures(lake: Lake) -> list[tuple[str, str]]:
-    """(title, PNG as a data URI): scores with intervals, candidates against chosen, loss."""
+    """(title, PNG as a data URI): scores, candidates against chosen, loss, reliability."""
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -143,10 +163,12 @@ def figures(lake: Lake) -> list[tuple[str, str]]:
         USING SAMPLE 20000 ROWS""")  # fmt: skip
     steps = dicts(lake, """SELECT r.arm, s.step, s.loss FROM ops.training_steps s
         JOIN ops.training_runs r USING (training_run_id) ORDER BY r.arm, s.step""")  # fmt: skip
+    executed = calibrate.judged_by_execution(lake)
     for title, draw in (
         ("pass@1 with 95% intervals", lambda ax: _draw_scores(ax, scores)),
         ("Scores of all candidates and of the chosen", lambda ax: _draw_judged(ax, judged)),
         ("Training loss, nats a token", lambda ax: _draw_loss(ax, steps)),
+        ("Score against execution", lambda ax: draw_reliability(ax, executed)),
     ):
         figure, axes = pyplot.subplots(figsize=(5, 3.2), dpi=110)
         draw(axes)
@@ -186,6 +208,23 @@ def _draw_loss(axes: Any, steps: Sequence[dict[str, Any]]) -> None:
         axes.plot([s["step"] for s in mine], [s["loss"] for s in mine], lw=0.8, label=arm)
     if steps:
         axes.legend(frameon=False)
+
+
+def draw_reliability(
+    axes: Any, executed: Mapping[tuple[str, str], Sequence[Mapping[str, Any]]]
+) -> None:
+    """Share of candidates that execution finds right, by score, with 95% intervals."""
+    for (judge_id, question), scored in sorted(executed.items()):
+        bins = reliability([r["score"] for r in scored], [r["solved"] for r in scored])
+        shares = [100 * b.right.value for b in bins]
+        ends = [[100 * (b.right.value - b.right.low) for b in bins],
+                [100 * (b.right.high - b.right.value) for b in bins]]  # fmt: skip
+        axes.errorbar([b.mean_score for b in bins], shares, yerr=ends, fmt="o-", lw=0.8,
+                      capsize=3, label=f"{question} ({judge_id.partition('/')[0]})")  # fmt: skip
+    if executed:
+        axes.legend(frameon=False, fontsize=7)
+    axes.set_xlabel("score")
+    axes.set_ylabel("% that do the same on all calls")
 
 
 def _cell(value: Any) -> str:

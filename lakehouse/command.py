@@ -26,6 +26,7 @@ def entry(stage: Stage, *more: Stage, argv: Sequence[str] | None = None) -> NoRe
 
     Several stages run one after the other in one process, where they share a model's engine; the
     JSON object is then the last one's with the sums of all, and each by itself under `stages`.
+    Of those that follow the first, the ones that the settings do not ask for are left out.
     """
     configure_logging()
     out = os.dup(1)
@@ -38,7 +39,7 @@ def entry(stage: Stage, *more: Stage, argv: Sequence[str] | None = None) -> NoRe
         args = _parse(stage, argv)
         result["partition"] = str(args.partition)
         chosen = settings_module.load(args.profile, args.set)
-        for each in (stage, *more):
+        for each in (stage, *(s for s in more if s.enabled(chosen))):
             reports.append({})
             execute(each, args.partition, chosen, option=args.option, force=args.force,
                     report=reports[-1])  # fmt: skip

@@ -79,6 +79,8 @@ class Stage:
     """Anything else that changes the result, as text: prompt, benchmark and model versions."""
     refreshes_all: bool = False
     """Whether changed settings, versions or code, too, make days stale that are done already."""
+    enabled: Callable[[Settings], bool] = lambda _settings: True
+    """Whether a process of several stages runs it; run by itself it is whatever this says."""
     option: tuple[str, tuple[str, ...]] | None = None
     """An extra required argument and its choices, such as ("arm", ("inverse", "control"))."""
 

@@ -13,6 +13,8 @@ from typing import Any
 YES_NO = ("correct", "sufficient")
 """Questions that are answered by yes or no: is the code right, and does the instruction alone
 suffice to write it again?"""
+EXECUTION = "execution"
+"""The question that running code answers, not the judge."""
 
 Judgements = Mapping[str, Mapping[str, Any]]
 """A candidate's rows of silver.judgements that have a score, by question."""
@@ -53,7 +55,7 @@ SCORERS: dict[str, Scorer] = {
     "yes_no": Scorer("correct", scored("correct")),
     "yes_no_mean": Scorer("correct", mean_log_odds),
     "conditional_likelihood": Scorer("likelihood", scored("likelihood")),
-    "execution": Scorer("execution", scored("execution"), asked=False),
+    "execution": Scorer(EXECUTION, scored(EXECUTION), asked=False),
 }
 """By the name that choose.scorer gives: yes/no of one question or of all (mean log-odds), the
 code's probability given the instruction, and how far a program written from the instruction

@@ -248,6 +248,21 @@ class Judge(Section):
     enough to write the code again? likelihood: how probable is the code, given the instruction?"""
 
 
+class Roundtrip(Section):
+    """Code is written anew from each instruction, and run beside the original."""
+
+    enabled: bool = False
+    """Whether `generate` does it, after judging: an answer a candidate is written for it."""
+    inputs: Annotated[int, Field(ge=3, le=100)] = 16
+    """Calls on which the two are compared."""
+    max_tokens: Positive = 256
+    """Of the code that is written."""
+    timeout: Annotated[float, Field(gt=0, le=60)] = 1.0
+    """Seconds a call may take."""
+    batch: Positive = 64
+    """Candidates a micro-batch: what a crash can cost."""
+
+
 class Choose(Section):
     """Which candidates become pairs."""
 
@@ -255,6 +270,8 @@ class Choose(Section):
     """What a candidate's score is made of (lakehouse/scorers.py)."""
     min_score: Fraction = 0.0
     """Pairs below it are dropped."""
+    min_agreement: Fraction = 0.0
+    """Candidates whose code was run and agreed on a smaller share of calls are not compared."""
     top_k: Positive = 1
     """Pairs a snippet, at most (paper: 1; more of them did worse)."""
     distinct: bool = False

@@ -34,6 +34,7 @@ from lakehouse.sections import (
     Local,
     Model,
     Prefer,
+    Roundtrip,
     Section,
     Spark,
     Stdlib,
@@ -76,6 +77,7 @@ class Settings(Section):
     engine: Engine = Engine()
     summarize: Summarize
     judge: Judge = Judge()
+    roundtrip: Roundtrip = Roundtrip()
     choose: Choose = Choose()
     prefer: Prefer = Prefer()
     training: Training
@@ -93,6 +95,11 @@ class Settings(Section):
                 f"choose.scorer = {self.choose.scorer!r} goes by the question {scorer.needs!r}, "
                 f"which judge.questions = {list(self.judge.questions)} does not ask; add it there"
             )
+        if self.choose.min_agreement and not self.roundtrip.enabled:
+            faults.append(
+                f"choose.min_agreement = {self.choose.min_agreement} goes by code that is run; set "
+                "roundtrip.enabled = true"
+            )
         if self.choose.diversity and not self.choose.pairs_per_day:
             faults.append(
                 f"choose.diversity = {self.choose.diversity} decides which pairs a day's budget "
@@ -103,7 +110,7 @@ class Settings(Section):
                 f"extract.min_tokens = {self.extract.min_tokens} is above extract.max_tokens = "
                 f"{self.extract.max_tokens}: no code would be kept"
             )
-        for name in ("summarize", "evaluation"):
+        for name in ("summarize", "evaluation", *["roundtrip"] * self.roundtrip.enabled):
             if (answer := getattr(self, name).max_tokens) >= room:
                 faults.append(f"{name}.max_tokens = {answer} leaves no room for a prompt in "
                               f"engine.max_model_len = {room}")  # fmt: skip

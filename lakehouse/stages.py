@@ -35,7 +35,8 @@ class StageRef:
     writes: tuple[Table, ...]
     args: tuple[str, ...] = ()
     parts: tuple[str, ...] = ()
-    """Stages that a task runs in one process, where they share an engine."""
+    """Stages that a task runs in one process, where they share an engine; of those that follow the
+    first, the ones that the settings ask for (`Stage.enabled`)."""
 
 
 STAGES: tuple[StageRef, ...] = (
@@ -61,7 +62,8 @@ STAGES: tuple[StageRef, ...] = (
     ),
     StageRef(
         "generate", "jobs.generate", "instructions", "gpu", (t.SNIPPETS, t.CONTAMINATION, t.MODELS),
-        (t.CANDIDATES, t.JUDGEMENTS), parts=("summarize", "judge"),
+        (t.CANDIDATES, t.JUDGEMENTS, t.REGENERATIONS, t.JUDGE_CHECKS),
+        parts=("summarize", "judge", "roundtrip", "calibrate"),
     ),
     StageRef(
         "choose", "jobs.choose", "instructions", "light",

@@ -126,6 +126,12 @@ class Prompts:
         """The prompt a model is trained and evaluated with; its answer is the response."""
         return slots.fill(self._written.instruct, self.control, instruction=instruction)
 
+    def begun(self, instruction: str, code: str, language: str) -> str:
+        """The same with the answer begun: where the profile fences code, a fence and this code."""
+        begin = f"```{language}\n{{code}}" if self.fenced else ""
+        template = self._written.instruct + begin
+        return slots.fill(template, self.control, instruction=instruction, code=code)
+
     def summarize(self, code: str, language: str, prefix: str) -> str:
         """The prompt for an instruction that `code` answers, begun with `prefix`."""
         shown = self._shown(code, language)

@@ -44,11 +44,36 @@ JUDGEMENTS = declare(
     """,
 )  # fmt: skip
 
+REGENERATIONS = declare(
+    "silver", "regenerations", "Code that the teacher wrote from a candidate's instruction, and whether it does what the original does: one row a candidate whose code can be run. A cache.",
+    key="candidate_id model_id prompt_version",
+    columns="""
+    ds DATE -- The day of the snippet.
+    candidate_id STRING -- The candidate whose instruction it was written from.
+    snippet_id STRING -- The original code.
+    model_id STRING -- The model that wrote it, greedily.
+    prompt_version STRING -- sha256 of the prompt profile and of how it is asked, first 12 hex digits.
+    max_tokens INT -- The most tokens it might have: not part of its identity, what was cut is written anew under a higher one.
+    code STRING -- What was written, the signature that it was begun with included.
+    finish_reason STRING -- stop, length, or none when the prompt was too long to be sent.
+    prompt_tokens INT -- Tokens of the prompt, sent or too long to be.
+    completion_tokens INT -- Tokens generated.
+    engine STRING -- Name, version, device and data type of the engine that wrote it; empty when the prompt was not sent.
+    harness STRING -- sha256 of how it was run (calls, limits, sandbox), first 12 hex digits; under another one it is run again.
+    isolation STRING -- The tier of the sandbox that ran it; empty when the prompt was not sent.
+    n_inputs INT -- Calls on which the two were compared.
+    n_agree INT -- Those of them that came to the same.
+    agreement DOUBLE? -- n_agree / n_inputs, 0 to 1; null if the prompt was too long to be sent.
+    verdict STRING -- agrees (on all calls), differs, or what every call came to: raised NAME, timeout, died, opaque, large; or why it was not run.
+    difficulty DOUBLE? -- Share of the snippet's candidates whose code does not agree on all calls, 0 to 1; null until all have been run.
+    """,
+)  # fmt: skip
+
 JUDGE_CHECKS = declare(
     "ops", "judge_checks", "What a judge's scores are worth: one row a check of a judge and question.",
     key="check judge_id question", partition=None,
     columns="""
-    check STRING -- What was measured, as in docs/judging.md: length, position, ... In SQL it needs quotes.
+    check STRING -- What was measured, as in docs/judging.md and docs/roundtrip.md: length, position, execution_auc, ... In SQL it needs quotes.
     judge_id STRING -- Model and prompt version that judged.
     question STRING -- The question, as in silver.judgements.
     value DOUBLE? -- The estimate; null where there are too few judgements.

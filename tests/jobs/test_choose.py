@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from jobs import choose, judge
-from jobs.choose import distinct, pair_id, pairs, ranked, scored
+from jobs.choose import agreeing, distinct, pair_id, pairs, ranked, scored
 from jobs.diversity import diverse, grams, normalised
 from jobs.scope import Scope
 from lakehouse.delta import Lake
@@ -58,6 +58,24 @@ def test_the_best_wins_ties_go_to_the_first_and_no_score_is_no_score() -> None:
         assert best == expected
 
 
+def test_execution_decides_between_equal_scores_and_shuts_out_what_disagrees() -> None:
+    said = {"correct": (0.5, 0.5, 0.9, 0.4), "execution": (0.25, 0.75, 0.0, None)}
+    candidates = [{"candidate_id": c, "snippet_id": "s", "sample_index": k}
+                  for k, c in enumerate("abcd")]  # fmt: skip
+    judgements = [answer(c, question, score) for question, scores in said.items()
+                  for c, score in zip("abcd", scores, strict=True)]  # fmt: skip
+
+    def wins(scorer: str, least: float) -> tuple[str, int]:
+        found = agreeing(scored(candidates, judgements, scorer, ["correct"]), least)
+        best = ranked(found)[0]
+        return best["candidate_id"], best["n_candidates"]
+
+    assert wins("yes_no", 0.0) == ("c", 4)
+    assert wins("yes_no", 0.2) == ("b", 3)  # a tie, decided by execution
+    assert wins("yes_no", 0.8) == ("d", 1)  # it could not be run: nothing speaks against it
+    assert wins("execution", 0.0) == ("b", 3)
+
+
 def test_each_scorer_goes_by_its_question() -> None:
     answers = [answer("c", "correct", 0.6), answer("c", "likelihood", 0.2),
                answer("c", "execution", 0.9)]  # fmt: skip
@@ -86,7 +104,8 @@ def test_of_each_snippet_the_best_few_are_taken_and_no_instruction_twice() -> No
     texts = ["add", "add", "sum up", "plus"]
     compared = ranked(
         {"candidate_id": f"c{k}", "snippet_id": "s", "sample_index": k, "instruction": text,
-         "model_id": "m", "prompt_version": "v", "score": 0.9 - k / 10, "yes_no_score": None}
+         "model_id": "m", "prompt_version": "v", "score": 0.9 - k / 10, "yes_no_score": None,
+             "agreement": None}
         for k, text in enumerate(texts)
     )  # fmt: skip
     snippets = {"s": row(SNIPPETS, snippet_id="s", code="x = 1")}

@@ -144,7 +144,7 @@ def test_the_report_is_one_page_that_loads_nothing_and_runs_nothing(
     assert SCRIPT not in text
     assert "&lt;script&gt;" in text
     assert not any(mark in text for mark in ('src="http', 'href="http', "@import", "url(http"))
-    assert text.count("data:image/png;base64,") == 3
+    assert text.count("data:image/png;base64,") == 4
 
 
 def commands() -> list[tuple[str, list[str]]]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import random
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from jobs.measures import Estimate, auc, mean_difference, reliability, spearman
+from jobs.measures import Estimate, mean_difference, reliability, spearman
 
 
 def test_rank_correlation_is_of_ranks_and_its_interval_holds_it() -> None:
@@ -62,27 +61,12 @@ def test_a_difference_is_paired_and_one_pair_has_no_interval() -> None:
     assert mean_difference([0.5], [0.25]).value == 0.25
 
 
-def test_auc_counts_the_pairs_that_are_in_order() -> None:
-    draw = random.Random(2)
-    scores = [draw.choice([0.1, 0.2, 0.3, 0.4]) for _ in range(60)]
-    labels = [draw.random() < s * 2 for s in scores]
-    right = [s for s, ok in zip(scores, labels, strict=True) if ok]
-    wrong = [s for s, ok in zip(scores, labels, strict=True) if not ok]
-    won = sum((a > b) + (a == b) / 2 for a in right for b in wrong)
-    found = auc(scores, labels)
-    assert found.value == pytest.approx(won / len(right) / len(wrong))
-    assert found.low < found.value < found.high
-    assert auc(scores, labels) == found  # drawn by a seed
-    assert auc([0.1, 0.2, 0.8, 0.9], [False, False, True, True]).value == 1.0
-    assert math.isnan(auc([0.1, 0.2], [True, True]).value)
-
-
-def test_bins_hold_every_score_once_and_say_how_many_are_right() -> None:
-    scores = [0.0, 0.05, 0.1, 0.55, 0.99, 1.0]
-    labels = [False, True, False, True, True, True]
-    found = reliability(scores, labels, 10)
-    assert [(b.low, b.right.n, b.right.value) for b in found] == [
-        (0.0, 2, 0.5), (0.1, 1, 0.0), (0.5, 1, 1.0), (0.9, 2, 1.0)]  # fmt: skip
-    assert found[0].mean_score == pytest.approx(0.025)
-    assert found[1].right.low == 0.0 and 0 < found[1].right.high < 1
-    assert sum(b.right.n for b in found) == len(scores)
+def test_bins_are_of_one_size_hold_every_score_once_and_say_how_many_are_right() -> None:
+    scores = [0.55, 0.05, 0.1, 0.0, 0.99, 1.0, 0.2]
+    labels = [True, True, False, False, True, True, False]
+    found = reliability(scores, labels, 3)
+    assert [(b.low, b.high, b.right.n, b.right.value) for b in found] == [
+        (0.0, 0.1, 3, pytest.approx(1 / 3)), (0.2, 0.55, 2, 0.5), (0.99, 1.0, 2, 1.0)]  # fmt: skip
+    assert found[0].mean_score == pytest.approx(0.05)
+    assert found[2].right.high == 1.0 and 0 < found[2].right.low < 1
+    assert [b.right.n for b in reliability([0.1, 0.2], [True, False], 10)] == [1, 1]

@@ -91,7 +91,8 @@ def _needing(tree: ast.Module) -> tuple[str, list[str]]:
     kept = ast.Module([node for node in tree.body if isinstance(node, _KEPT)], [])
     try:
         text = ast.unparse(kept)
-        code = compile(_FUTURE + text, "<snippet>", "exec", dont_inherit=True)
+        with warnings.catch_warnings(action="ignore"):
+            code = compile(_FUTURE + text, "<snippet>", "exec", dont_inherit=True)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise NotRunnable("does not compile") from None
     return text, sorted(_missing(code))
@@ -104,12 +105,11 @@ def _made(text: str, missing: list[str], name: str) -> str:
 
 
 def _parsed(code: str) -> ast.Module:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # odd escapes in other people's code are not our news
-        try:
+    try:
+        with warnings.catch_warnings(action="ignore"):  # other people's code is not our news
             return ast.parse(code)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            raise NotRunnable("does not parse") from None
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        raise NotRunnable("does not parse") from None
 
 
 def _parameters(function: ast.FunctionDef) -> tuple[Parameter, ...]:

@@ -290,7 +290,7 @@ def test_each_yes_no_question_is_asked_in_its_own_words(
 ) -> None:
     profile = tmp_path / "two.toml"
     profile.write_text((prompts.FOLDER / "tiny.toml").read_text().replace(
-        "\nprefixes", '\nsufficient = "enough to write {code} : {instruction} ?"\nprefixes', 1
+        "[questions]\n", '[questions]\nsufficient = "enough to write {code} : {instruction} ?"\n', 1
     ))  # fmt: skip
     both = (f"model.prompts={profile}", "judge.questions=correct,sufficient",
             "choose.scorer=yes_no_mean")  # fmt: skip

@@ -84,7 +84,7 @@ def test_a_question_that_the_prompts_do_not_have_is_refused_with_those_that_do(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     text = (prompts.FOLDER / "tiny.toml").read_text()
-    two = text.replace("\nprefixes", '\nsufficient = "{instruction} {code}"\nprefixes', 1)
+    two = text.replace("[questions]\n", '[questions]\nsufficient = "{instruction} {code}"\n', 1)
     monkeypatch.setattr(prompts, "FOLDER", tmp_path)
     for name, content in (("one", text), ("two", two)):
         (tmp_path / f"{name}.toml").write_text(content)

@@ -190,5 +190,8 @@ def profile_of(name: str) -> Profile:
 
 
 def of(settings: Settings) -> Prompts:
-    """The profile that the settings name, as asked of their teacher."""
-    return load(settings.model.prompts, settings.model.teacher)
+    """The profile that the settings name, as asked of their teacher.
+
+    A chat template comes with the tokenizer: of a teacher behind an endpoint with the one named.
+    """
+    return load(settings.model.prompts, settings.engine.tokenizer or settings.model.teacher)

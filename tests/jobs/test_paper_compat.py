@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from jobs import extract, jsons, paper_compat, summarize
-from jobs.choose import best
+from jobs.choose import ranked, scored
 from jobs.judge import yes_no
 from jobs.records import Unusable
 from jobs.scope import Scope
@@ -126,8 +126,7 @@ def test_published_picks(case: dict[str, Any]) -> None:
     differs_only_by_a_defect(case, case["published"], case["ours"])
 
 
-@pytest.mark.spark
-def test_our_picks(spark: Any) -> None:
+def test_our_picks() -> None:
     """All cases at once, by the rule of `choose` and the statuses of `summarize`."""
     candidates, judgements = [], []
     for n, case in enumerate(FIXTURE["picks"]):
@@ -136,16 +135,13 @@ def test_our_picks(spark: Any) -> None:
                 if c is None or status(c, snippet["code"]) != "ok":
                     continue
                 name = f"{n}/{s}/{k}"
-                candidates.append((name, f"{n}/{s}", k, c["instruction"], "m", "v"))
-                judgements.append((name, "correct", c["score"]))
-    columns = ("candidate_id STRING, snippet_id STRING, sample_index INT, instruction STRING, "
-               "model_id STRING, prompt_version STRING")  # fmt: skip
-    chosen = best(
-        spark.createDataFrame(candidates, columns),
-        spark.createDataFrame(judgements, "candidate_id STRING, question STRING, score DOUBLE"),
-        SETTINGS.choose.scorer,
-    )
-    found = {r["snippet_id"]: r["instruction"] for r in chosen.collect()}
+                candidates.append({"candidate_id": name, "snippet_id": f"{n}/{s}",
+                                   "sample_index": k, "instruction": c["instruction"]})  # fmt: skip
+                judgements.append({"candidate_id": name, "question": "correct",
+                                   "score": c["score"]})  # fmt: skip
+    choice = SETTINGS.choose.scorer
+    order = ranked(scored(candidates, judgements, choice, SETTINGS.judge.questions))
+    found = {c["snippet_id"]: c["instruction"] for c in order if c["rank"] == 0}
     assert found == {
         f"{n}/{s}": case["ours"][snippet["code"]]
         for n, case in enumerate(FIXTURE["picks"])

@@ -164,7 +164,7 @@ def _ratio(part: float, whole: float) -> float:
 
 
 def judged_by_execution(lake: Lake) -> dict[tuple[str, str], list[dict[str, Any]]]:
-    """By judge and question the scored candidates whose code was run."""
+    """By judge and question the scored candidates whose code was run, lowest id first."""
     ran = {
         r["candidate_id"]: {"snippet_id": r["snippet_id"], "agreement": r["agreement"],
                             "solved": r["n_agree"] == r["n_inputs"]}
@@ -172,7 +172,8 @@ def judged_by_execution(lake: Lake) -> dict[tuple[str, str], list[dict[str, Any]
     }  # fmt: skip
     found: dict[tuple[str, str], list[dict[str, Any]]] = {}
     columns = ["candidate_id", "judge_id", "question", "score"]
-    for row in lake.read(JUDGEMENTS, {"candidate_id": list(ran)}, columns).to_pylist():
+    judgements = lake.read(JUDGEMENTS, {"candidate_id": list(ran)}, columns)
+    for row in judgements.sort_by("candidate_id").to_pylist():
         if row["question"] != EXECUTION and row["score"] is not None:
             key = (row["judge_id"], row["question"])
             found.setdefault(key, []).append({**ran[row["candidate_id"]], **row})

@@ -38,7 +38,7 @@ def observed(
     seen: list[Outcome] = []
     for _ in range(HANGS):
         rest = list(calls[len(seen) :])
-        test = f"answer = outcomes({ENTRY}, {rest!r}, {seconds!r}, {MOST})"
+        test = f"__answer__ = outcomes({ENTRY}, {rest!r}, {seconds!r}, {MOST})"
         verdict = box.run(code=code, test=test, names=[ENTRY], setup=_OBSERVE)
         if not verdict.passed:
             kind = verdict.verdict.partition(": ")

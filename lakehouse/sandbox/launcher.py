@@ -71,7 +71,7 @@ class Verdict:
 
     `verdict` is `passed`, `failed: AssertionError`, `error: NAME` of what was raised, `timeout`,
     or `refused` (an answer that is not made of builtin values); `detail` is the error's text;
-    `answer` what the tests of a program that passed assigned to that name, of builtin values.
+    `answer` what the tests of a program that passed assigned to `__answer__`, of builtin values.
     """
 
     passed: bool
@@ -116,7 +116,7 @@ class Sandbox:
         """Run `test` on the functions `names` of `code`.
 
         The test's process holds a stand-in for each of the names, and whatever trusted source
-        `setup` defines, and may assign an `answer` that the verdict bears. Arguments, results and
+        `setup` defines, and may assign an `__answer__` that the verdict bears. Arguments, results and
         the answer are builtin values. A zygote that died is started
         anew, and the program tried once more; if that one dies too, the verdict is an error.
         """

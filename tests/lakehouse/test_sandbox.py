@@ -67,14 +67,14 @@ def test_what_the_tests_answer_comes_with_the_verdict_and_nothing_else_does(box:
     def answer(code: str, test: str) -> object:
         return box.run(code=code, test=test, names=["add"]).answer
 
-    assert answer(ADD, "answer = [add(1, 2), {'a': (1.5, b'x')}]") == [3, {"a": (1.5, b"x")}]
+    assert answer(ADD, "__answer__ = [add(1, 2), {'a': (1.5, b'x')}]") == [3, {"a": (1.5, b"x")}]
     assert answer(ADD, "pass") is None
-    assert answer(ADD, "answer = add(1, 2)\nassert False") is None
-    forged = "answer = 4\ndef add(a, b):\n    globals()['answer'] = 5\n    return a + b"
+    assert answer(ADD, "__answer__ = add(1, 2)\nassert False") is None
+    forged = "__answer__ = 4\ndef add(a, b):\n    globals()['__answer__'] = 5\n    return a + b"
     assert answer(forged, "add(1, 2)") is None
-    endless = box.run(code=ADD, test="answer = 'x' * (2 << 20)", names=["add"])
+    endless = box.run(code=ADD, test="__answer__ = 'x' * (2 << 20)", names=["add"])
     assert (endless.verdict, endless.answer) == ("error: ValueError", None)
-    assert box.run(code=ADD, test="answer = object()", names=["add"]).verdict == "error: Opaque"
+    assert box.run(code=ADD, test="__answer__ = object()", names=["add"]).verdict == "error: Opaque"
 
 
 def test_arguments_changed_in_place_are_seen(box: Sandbox) -> None:

@@ -82,8 +82,8 @@ def tester(source: int, peer: int) -> NoReturn:
 
 
 def _answered(namespace: dict[str, Any]) -> Any:
-    """What the tests assigned to `answer`, to be told to the launcher."""
-    answer = encode(namespace.get("answer"))
+    """What the tests assigned to `__answer__`, to be told to the launcher."""
+    answer = encode(namespace.get("__answer__"))
     if (size := len(json.dumps(answer))) > _ANSWER:
         raise ValueError(f"an answer of {size} bytes, more than {_ANSWER}")
     return answer

@@ -116,9 +116,9 @@ class Sandbox:
         """Run `test` on the functions `names` of `code`.
 
         The test's process holds a stand-in for each of the names, and whatever trusted source
-        `setup` defines, and may assign an `__answer__` that the verdict bears. Arguments, results and
-        the answer are builtin values. A zygote that died is started
-        anew, and the program tried once more; if that one dies too, the verdict is an error.
+        `setup` defines, and may assign an `__answer__` that the verdict bears. Arguments, results
+        and the answer are builtin values. A zygote that died is started anew, and the program tried
+        once more; if that one dies too, the verdict is an error.
         """
         for _attempt in range(2):
             if self._zygote is None:

@@ -113,9 +113,16 @@ def _said(name: str, raw: IO[bytes], size: int, wanted: Callable[[str], bool]) -
             inner = "" if isinstance(each, tuple) else named(each.name).removeprefix(f"{name}!")
             if isinstance(each, Member) and wanted(inner):
                 with suppress(*FAULTS):
+                    if is_script(each.stream):
+                        continue
                     text = each.stream.read(licence.LONGEST_FILE)
                     found[inner] = found.get(inner, Said()) | pointers.said(text)
     return found
+
+
+def is_script(stream: IO[bytes]) -> bool:
+    """Whether the bytes to come name an interpreter."""
+    return stream.peek(2).startswith(b"#!")  # type: ignore[attr-defined, no-any-return]
 
 
 def named(place: str) -> str:
@@ -146,6 +153,10 @@ def members(
     for inner, found in inside:
         place = f"{name}!{_apart(inner, places)}"
         is_license = covered and licence.is_file(inner)
+        if is_license and not isinstance(found, Unusable):
+            script = _is_program(found)
+            found = script if isinstance(script, Unusable) else found
+            is_license = script is not True
         is_empty = is_empty and is_license
         if isinstance(found, Unusable):
             yield place, found
@@ -168,6 +179,14 @@ def _apart(inner: str, places: dict[str, int]) -> str:
         place = f"{inner}~{places[inner]}"
     places[place] = 1
     return place
+
+
+def _is_program(stream: IO[bytes]) -> bool | Unusable:
+    """Whether what bears a LICENSE's name is a script; or why it cannot be read."""
+    try:
+        return is_script(stream)
+    except FAULTS as error:
+        return damaged(error)
 
 
 def _unread(stream: IO[bytes]) -> Unusable | None:

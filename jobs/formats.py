@@ -64,11 +64,6 @@ def may_be_script(name: str, source: Source) -> bool:
     return source.format == "auto" and form(name, source) is None and not archives.ending(name)
 
 
-def is_script(stream: IO[bytes]) -> bool:
-    """Whether the bytes to come name an interpreter."""
-    return stream.peek(2).startswith(b"#!")  # type: ignore[attr-defined, no-any-return]
-
-
 def endings(source: Source) -> list[str]:
     """The endings that tell a format, those of compression and archives aside."""
     return [*_ENDINGS, *source.endings]
@@ -107,7 +102,7 @@ def _whole(member: Member, source: Source, part: Part | None) -> Iterator[Found]
 def _records(member: Member, source: Source, part: Part | None) -> Iterator[Found]:
     name = archives.named(member.name).rpartition("!")[2]
     chosen = form(name, source)
-    if chosen is None and may_be_script(name, source) and is_script(member.stream):
+    if chosen is None and may_be_script(name, source) and archives.is_script(member.stream):
         chosen = "source"
     if chosen is None:
         remedy = "name its language or the format in the source's TOML, or ignore it there"

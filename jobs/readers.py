@@ -105,9 +105,7 @@ def file_items(source: Source, _settings: Settings, _day: dt.date) -> list[str]:
         key = "set local.path to" if source.name == "local" else "write in its TOML `where`, as"
         raise UserError(f"source {source.name}: {key} a file, a folder, a glob or a URI")
     found = places.listing(source.where, source.ignore, source.holds_code)
-    records = [
-        f for f in found if f.fault or not (source.holds_code and licence.is_file(f.name))
-    ] or found
+    records = [f for f in found if f.fault or not (source.holds_code and _is_license(f))] or found
     whole = [file for file in records if not file.fault]
     if not whole and (fault := records[0].fault):
         raise UserError(f"source {source.name}: {source.where}: {fault[0]}: {fault[1]}")
@@ -131,7 +129,7 @@ def _licenses(found: Sequence[places.File]) -> dict[PurePosixPath, list[dict[str
     """The LICENSE files among these, as an item bears them, by their folder."""
     by_folder: dict[PurePosixPath, list[dict[str, Any]]] = {}
     for file in found:
-        if licence.is_file(file.name) and not file.fault:
+        if not file.fault and _is_license(file):
             by_folder.setdefault(licence.covered(file.name), []).append(asdict(file))
     return by_folder
 
@@ -141,12 +139,19 @@ def _nearest(name: str, by_folder: Mapping[PurePosixPath, _Said], otherwise: _Sa
     return next((by_folder[f] for f in PurePosixPath(name).parents if f in by_folder), otherwise)
 
 
+def _is_license(file: places.File) -> bool:
+    """Whether a file says what covers those around it: by its name, unless it is a script."""
+    return licence.is_file(file.name) and not _names_interpreter(file)
+
+
 def _is_script(file: places.File, source: Source) -> bool:
-    if not formats.may_be_script(file.name, source):
-        return False
+    return formats.may_be_script(file.name, source) and _names_interpreter(file)
+
+
+def _names_interpreter(file: places.File) -> bool:
     try:
         with places.opened(file) as raw:
-            return formats.is_script(raw)
+            return archives.is_script(raw)
     except Unusable:
         return False
 

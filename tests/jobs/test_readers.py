@@ -1,5 +1,6 @@
 import datetime as dt
 import json
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -79,3 +80,25 @@ def test_the_standard_library_is_dealt_once_over_the_days() -> None:
     assert sum(map(len, dealt[:3])) > 300
     (record,) = reader(dealt[0][0], source, settings, DAY)
     assert record.origin.startswith("stdlib/")
+
+
+SCRIPT = "#!/usr/bin/env python3\nprint('checked')\n"
+FILES = {"a.py": "x = 1\n", "bin/license-checker": SCRIPT, "LICENSES/fetch": SCRIPT + "# 2\n"}
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_script_that_bears_a_licenses_name_is_a_document_and_covers_nothing(
+    tmp_path: Path, packed: bool
+) -> None:
+    if packed:
+        with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+            for name, text in FILES.items():
+                archive.writestr(name, text)
+    else:
+        for name, text in FILES.items():
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).write_text(text)
+    found = rows(tmp_path)
+    assert {name.removeprefix("all.zip!") for name in found} == set(FILES)
+    assert {r["content"] for r in found.values()} == set(FILES.values())
+    assert {r["license"] for r in found.values()} == {"unknown"}

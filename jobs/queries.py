@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from lakehouse.delta import Lake, arrow_schema
+from lakehouse.delta import Lake
 from lakehouse.errors import UserError
+from lakehouse.schemas import arrow_schema
 from lakehouse.tables import TABLES
 
 if TYPE_CHECKING:

@@ -12,8 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from lakehouse.delta import Lake, Scope, among, arrow_schema, predicate
+from lakehouse.delta import Lake, Scope, among, predicate
 from lakehouse.errors import LakeError
+from lakehouse.schemas import arrow_schema
 from lakehouse.stores import is_simple, store
 from lakehouse.tables import Table
 

@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.errors import LakeError, ServiceError, UserError
-from lakehouse.tables import Column, Table
+from lakehouse.schemas import arrow_schema, delta_fields, lacking
+from lakehouse.tables import Table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -29,11 +30,6 @@ if TYPE_CHECKING:
 
 Rows = Iterable[Mapping[str, Any]]
 Scope = Mapping[str, Any]
-
-_DELTA_TYPES = {
-    "STRING": "string", "DATE": "date", "TIMESTAMP": "timestamp", "INT": "integer",
-    "BIGINT": "long", "DOUBLE": "double", "BOOLEAN": "boolean", "BINARY": "binary",
-}  # fmt: skip
 
 # Lineage may point at any past version: neither the log nor replaced files expire by default.
 _PROPERTIES = {
@@ -90,7 +86,7 @@ class Lake:
         A column that is added is null in the rows that were there.
         """
         found = self.open(table)
-        if found is None or _lacking(found, table):
+        if found is None or lacking(found, table):
             with self.lock(table):
                 self._create(table)
 
@@ -263,37 +259,31 @@ class Lake:
 
     def _create(self, table: Table) -> None:
         """Create the table, or what it lacks. Call with the lock held."""
-        from deltalake import DeltaTable, Field, Schema
-        from deltalake.schema import PrimitiveType
+        from deltalake import DeltaTable, Schema
 
         found = self.open(table)
-        new = found is None
-        fields = [
-            Field(c.name, PrimitiveType(_DELTA_TYPES[c.type]), nullable=c.nullable or not new,
-                  metadata={"comment": c.comment})
-            for c in (table.columns if found is None else _lacking(found, table))
-        ]  # fmt: skip
         if found is not None:
-            if fields:
-                found.alter.add_columns(fields)
+            if new := lacking(found, table):
+                found.alter.add_columns(delta_fields(new, added=True))
             return
         DeltaTable.create(
-            self.rs_uri(table), Schema(fields), mode="ignore",
+            self.rs_uri(table), Schema(delta_fields(table.columns)), mode="ignore",
             partition_by=[table.partition] if table.partition else None,
             name=table.full_name, description=table.comment, configuration=_PROPERTIES,
         )  # fmt: skip
 
     def _write(
         self, table: Table, rows: Sequence[Mapping[str, Any]], run_id: str, *, mode: str,
-        predicate: str | None = None,
+        predicate: str | None = None, stay: Sequence[Mapping[str, Any]] = (),
     ) -> None:  # fmt: skip
+        """One commit of these rows, and of those that stay as they were."""
         from deltalake import CommitProperties, write_deltalake
 
         options: dict[str, Any] = {"mode": mode}
         if predicate:
             options["predicate"] = predicate
         write_deltalake(
-            self.open(table) or self.rs_uri(table), self._stamped(table, rows, run_id),
+            self.open(table) or self.rs_uri(table), self._stamped(table, rows, run_id, stay),
             commit_properties=CommitProperties(custom_metadata={"run_id": run_id}), **options,
         )  # fmt: skip
 
@@ -312,10 +302,16 @@ class Lake:
         held = _keyed(self.read(table, {part: places} if part else None), table)
         stay = [r for key, r in held.items() if key not in gone]
         where = " OR ".join(f"{part} = '{p}'" for p in sorted(map(str, places))) or None
-        self._write(table, [*stay, *rows], run_id, mode="overwrite", predicate=where)
+        self._write(table, rows, run_id, mode="overwrite", predicate=where, stay=stay)
 
-    def _stamped(self, table: Table, rows: Sequence[Mapping[str, Any]], run_id: str) -> pa.Table:
-        """Rows with run id and timestamp, in the table's schema; a null cell is a defect."""
+    def _stamped(
+        self, table: Table, rows: Sequence[Mapping[str, Any]], run_id: str,
+        stay: Sequence[Mapping[str, Any]],
+    ) -> pa.Table:  # fmt: skip
+        """Rows with run id and timestamp, in the table's schema; a null cell is a defect.
+
+        Of rows that stay it is none: they may be older than a column.
+        """
         import pyarrow as pa
 
         stamp = {"run_id": run_id, table.stamp: dt.datetime.now(dt.UTC)}
@@ -327,25 +323,13 @@ class Lake:
             ):
                 raise LakeError(f"{table.full_name}: null {missing}" if missing
                                 else f"{table.full_name}: unknown columns {extra}")  # fmt: skip
-        return pa.Table.from_pylist(full, schema=arrow_schema(table))
-
-
-def _lacking(found: DeltaTable, table: Table) -> list[Column]:
-    """The declared columns that a Delta table does not have."""
-    held = {field.name for field in found.schema().fields}
-    return [c for c in table.columns if c.name not in held]
-
-
-def arrow_schema(table: Table) -> pa.Schema:
-    """The table's columns as Arrow types; timestamps are microseconds in UTC."""
-    import pyarrow as pa
-
-    types = {
-        "STRING": pa.string(), "DATE": pa.date32(), "TIMESTAMP": pa.timestamp("us", tz="UTC"),
-        "INT": pa.int32(), "BIGINT": pa.int64(), "DOUBLE": pa.float64(), "BOOLEAN": pa.bool_(),
-        "BINARY": pa.binary(),
-    }  # fmt: skip
-    return pa.schema([pa.field(c.name, types[c.type], nullable=c.nullable) for c in table.columns])
+        schema = pa.schema(
+            [
+                f.with_nullable(f.nullable or any(row[f.name] is None for row in stay))
+                for f in arrow_schema(table)
+            ]
+        )
+        return pa.Table.from_pylist([*stay, *full], schema=schema)
 
 
 def _keyed(rows: pa.Table, table: Table) -> dict[tuple[Any, ...], dict[str, Any]]:

@@ -27,7 +27,8 @@ import background
 import measure
 from jobs.ingest import document_id
 from lakehouse import services
-from lakehouse.delta import Lake, arrow_schema
+from lakehouse.delta import Lake
+from lakehouse.schemas import arrow_schema
 from lakehouse.settings import load
 from lakehouse.tables import DOCUMENTS, DUPLICATES, Column
 from near_duplicates.score import Result

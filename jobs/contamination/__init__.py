@@ -181,7 +181,7 @@ def reasons(found: Iterable[dict[str, Any]]) -> dict[str, dict[str, str]]:
 def _on_worker(batches: Iterator[pa.RecordBatch], search: Search) -> Iterator[pa.RecordBatch]:
     import pyarrow as pa
 
-    from lakehouse.delta import arrow_schema
+    from lakehouse.schemas import arrow_schema
 
     full = arrow_schema(CONTAMINATION)
     schema = pa.schema([full.field(name).with_nullable(True) for name in CONTAMINATION.content])

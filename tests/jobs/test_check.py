@@ -17,8 +17,8 @@ import pytest
 from expectations import scratch
 from expectations.check import check
 from expectations.structural import of_table
-from lakehouse.delta import arrow_schema
 from lakehouse.errors import ServiceError
+from lakehouse.schemas import arrow_schema
 from lakehouse.tables import SIMILAR
 
 KEY = [{"type": "expect_column_values_to_be_unique", "severity": "critical",

@@ -20,8 +20,9 @@ import pytest
 from deltalake import write_deltalake
 
 from jobs import deduplicate, ingest, minhash
-from lakehouse.delta import Lake, _content, arrow_schema
+from lakehouse.delta import Lake, _content
 from lakehouse.run import execute
+from lakehouse.schemas import arrow_schema
 from lakehouse.settings import load
 from lakehouse.tables import DOCUMENTS, DUPLICATES, REJECTED, SIMILAR, SKETCHES, TAKEOVERS
 from tests.rows import document

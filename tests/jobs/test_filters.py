@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from jobs import filters
 from jobs.signals import Signals
-from lakehouse.delta import arrow_schema
+from lakehouse.schemas import arrow_schema
 from lakehouse.sections import Filters
 from lakehouse.tables import DOCUMENTS
 

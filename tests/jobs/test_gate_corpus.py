@@ -16,9 +16,10 @@ from expectations.structural import of_table
 from jobs import deduplicate, gate_corpus
 from jobs.gate_corpus import BANDS, CHECKED, MEASURES, bands, compare
 from lakehouse import bulk
-from lakehouse.delta import Lake, arrow_schema
+from lakehouse.delta import Lake
 from lakehouse.errors import GateError
 from lakehouse.run import execute
+from lakehouse.schemas import arrow_schema
 from lakehouse.settings import load
 from lakehouse.stages import of_flow
 from lakehouse.tables import (

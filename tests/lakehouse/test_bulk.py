@@ -9,8 +9,9 @@ import pyarrow as pa
 import pytest
 
 from lakehouse import bulk
-from lakehouse.delta import Lake, arrow_schema
+from lakehouse.delta import Lake
 from lakehouse.errors import LakeError
+from lakehouse.schemas import arrow_schema
 from lakehouse.tables import SIMILAR, SNIPPETS
 from tests.jobs import s3
 from tests.rows import row

@@ -168,6 +168,10 @@ def test_a_table_of_an_older_version_gets_the_columns_that_it_lacks(lake: Lake) 
     version = lake.version(now)
     lake.create(now)
     assert lake.version(now) == version
+    newer = row(now, candidate_id="b", ds=DAY, repeatable=True, status="ok")
+    assert lake.upsert(now, [newer], "r") == 1  # the older row beside it is written anew as it was
+    held = {r["candidate_id"]: (r["repeatable"], r["status"]) for r in lake.read(now).to_pylist()}
+    assert held == {"a": (None, ""), "b": (True, "ok")}
 
 
 def test_a_lake_sees_what_others_commit(lake: Lake) -> None:

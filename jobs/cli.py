@@ -18,14 +18,12 @@ import sys
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
 from jobs import costs, queries, report, tainted
-from jobs.estimate import Estimate, estimates
-from jobs.stale import refresh, stale
 from lakehouse.command import configure_logging, parse_day
 from lakehouse.delta import Lake
 from lakehouse.errors import (
@@ -40,6 +38,9 @@ from lakehouse.run import execute
 from lakehouse.settings import Settings, load
 from lakehouse.stages import STAGES, StageRef
 from lakehouse.tables import TABLES
+
+if TYPE_CHECKING:
+    from jobs.estimate import Estimate
 
 JUDGES = tuple(
     StageRef(name, f"jobs.{name}", "instructions", "gpu", (), ())
@@ -96,6 +97,8 @@ def run(args: argparse.Namespace, settings: Settings) -> None:
         raise UserError(f"--to {last} is before --from {first}")
     days = [first + dt.timedelta(n) for n in range((last - first).days + 1)]
     if args.estimate:
+        from jobs.estimate import estimates
+
         sys.stdout.write(report.as_text(estimated(estimates(settings, days))) + "\n")
         return
     wanted = [w for w in args.stages.split(",") if w]
@@ -194,6 +197,8 @@ def bill(args: argparse.Namespace, settings: Settings) -> None:
 
 def out_of_date(args: argparse.Namespace, settings: Settings) -> None:
     """List what is out of date, and what a refresh would cost."""
+    from jobs.stale import refresh, stale
+
     found = refresh(settings, stale(settings))
     names = list(found[0]) if found else ["ds", "stage", "why"]
     _print(names, [list(row.values()) for row in found], args.format)

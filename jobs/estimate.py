@@ -9,21 +9,22 @@ are taken to be as long as they may be, and no time is named.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from statistics import fmean, median
 from typing import Any
 
-from jobs.judge import judge_id, prompt, was_asked
+from jobs.judge import prompt, unanswered, usable
 from jobs.scope import Scope
 from jobs.summarize import held, requests
 from lakehouse import tokenizer
 from lakehouse.bill import price
 from lakehouse.delta import Lake
 from lakehouse.settings import Settings
-from lakehouse.tables import CANDIDATES, JOB_RUNS, JUDGEMENTS
+from lakehouse.tables import CANDIDATES, JOB_RUNS
 
-STAGES = ("summarize", "judge")
+MODEL_STAGES = ("summarize", "judge")
+"""What is estimated: not the round trip, which is off unless asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +44,8 @@ class Estimate:
 def estimates(settings: Settings, days: Iterable[dt.date]) -> list[Estimate]:
     """Both model stages of each day."""
     lake = Lake(settings.lake.root)
-    rates = {stage: Rate.of(lake, stage) for stage in STAGES}
-    return [
-        row
-        for day in days
-        for row in _of_day(Scope(settings, lake, day), rates)
-    ]  # fmt: skip
+    rates = {stage: Rate.of(lake, stage) for stage in MODEL_STAGES}
+    return [row for day in days for row in _of_day(Scope(settings, lake, day), rates)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,33 +79,16 @@ def _of_day(scope: Scope, rates: dict[str, Rate | None]) -> list[Estimate]:
     cached = held(scope, [r["candidate_id"] for r in wanted])
     missing = [r for r in wanted if r["candidate_id"] not in cached]
     written = counter.answer_tokens(len(missing))
-    waiting = list(_unjudged(scope, [r for r in wanted if r["candidate_id"] in cached]))
-    coming = [(r, question) for r in missing for question in scope.settings.judge.questions]
-    read = round(
-        sum(counter.judged(*one) for one in waiting)
-        + counter.usable * sum(counter.judged(*one) for one in coming)
-    )
+    questions, rows = scope.settings.judge.questions, usable(scope)
+    waiting = [(r, q) for q in questions for r in unanswered(scope, q, rows)]
+    coming = [({**r["snippet"], "instruction": ""}, q) for q in questions for r in missing]
+    unwritten = sum(counter.judged(*one) + counter.mean for one in coming)
+    read = sum(counter.judged(*one) for one in waiting) + round(counter.usable * unwritten)
     asked = len(waiting) + round(counter.usable * len(coming))
     return [
         _priced(scope, "summarize", rates, len(missing), sum(map(counter.asked, missing)), written),
         _priced(scope, "judge", rates, asked, read, 0),
     ]  # fmt: skip
-
-
-def _unjudged(
-    scope: Scope, written: Sequence[dict[str, Any]]
-) -> Iterable[tuple[dict[str, Any], str]]:
-    """(request, question) of the usable candidates that are there and have not been asked it."""
-    ids = [r["candidate_id"] for r in written]
-    rows = scope.lake.read(CANDIDATES, {"candidate_id": ids}).to_pylist()
-    usable = {r["candidate_id"] for r in rows if r["status"] == "ok"}
-    held_ids = scope.lake.read(JUDGEMENTS, {"judge_id": judge_id(scope), "candidate_id": ids})
-    answered = {(r["candidate_id"], r["question"]) for r in held_ids.to_pylist() if was_asked(r)}
-    for question in scope.settings.judge.questions:
-        for row in written:
-            name = row["candidate_id"]
-            if name in usable and (name, question) not in answered:
-                yield row, question
 
 
 def _priced(
@@ -128,7 +108,7 @@ class _Counter:
 
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
-        self._json = tokenizer.text(scope.settings.model.teacher)
+        self._json = tokenizer.text(scope.settings.tokenizer)
         self._held: dict[str, int] = {}
         same = {"model_id": scope.teacher["model_id"], "prompt_version": scope.prompts.version}
         columns = ["completion_tokens", "status"]
@@ -148,14 +128,13 @@ class _Counter:
         """Tokens of the prompt for an instruction."""
         return self._of(request["prompt"])
 
-    def judged(self, request: Mapping[str, Any], question: str) -> float:
-        """Tokens of a question about the code and an instruction of usual length."""
-        words, row = self._scope.prompts, {**request["snippet"], "instruction": ""}
+    def judged(self, row: dict[str, Any], question: str) -> int:
+        """Tokens of a question about a row's instruction and code."""
+        words = self._scope.prompts
         if question == "likelihood":
-            asked = words.instruct("") + words.response(row["code"], row["language"])
-        else:
-            asked = prompt(self._scope, question, row)
-        return self._of(asked) + self.mean
+            shown = words.response(row["code"], row["language"])
+            return self._of(words.instruct(row["instruction"]) + shown)
+        return self._of(prompt(self._scope, question, row))
 
     def _of(self, prompt: str) -> int:
         if prompt not in self._held:

@@ -303,7 +303,7 @@ def _write(run: Run, days: Collection[dt.date] | None) -> None:
 
 def _measure(settings: Settings) -> str:
     """Whose tokens sizes are counted in."""
-    return settings.extract.tokenizer or settings.engine.tokenizer or settings.model.teacher
+    return settings.extract.tokenizer or settings.tokenizer
 
 
 def _depends(settings: Settings) -> str:

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 LEVEL = 0.95
 NAMES = ("check", "judge_id", "question", "value", "ci_low", "ci_high", "n")
@@ -34,6 +33,8 @@ def spearman(a: Sequence[float], b: Sequence[float], means: int = 0) -> Estimate
 
     Not a number where one of them is constant, or fewer than four values are free.
     """
+    from scipy import stats
+
     n = len(a)
     if n - means < 4 or len(set(a)) == 1 or len(set(b)) == 1:
         return Estimate(math.nan, math.nan, math.nan, n)
@@ -47,6 +48,8 @@ def spearman(a: Sequence[float], b: Sequence[float], means: int = 0) -> Estimate
 
 def mean_difference(a: Sequence[float], b: Sequence[float]) -> Estimate:
     """Mean of a - b over pairs in one order."""
+    from scipy import stats
+
     differences = np.array(a) - np.array(b)
     n = len(differences)
     if n < 2:
@@ -67,6 +70,8 @@ class Bin:
 
 def reliability(scores: Sequence[float], labels: Sequence[bool], bins: int = 10) -> list[Bin]:
     """Bins of equally many scores, one more in the first ones; lowest first, none empty."""
+    from scipy import stats
+
     values, right = np.array(scores, float), np.array(labels, bool)
     found = []
     for inside in np.array_split(np.argsort(values, kind="stable"), min(bins, len(values))):

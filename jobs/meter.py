@@ -36,7 +36,7 @@ class Meter:
             seconds_left=round((self._total - self.done) * seconds / self.done),
             usd=round(self.spent, 6),
         )  # fmt: skip
-        self._run.progress(self._counts(self.done, 0))
+        self._run.progress(self.counts(self.done, 0))
         self._check()
 
     @property
@@ -52,9 +52,6 @@ class Meter:
 
     def counts(self, rows_in: int, rejected: int) -> Counts:
         """The books of the stage, with the tokens that it took."""
-        return self._counts(rows_in, rejected)
-
-    def _counts(self, rows_in: int, rejected: int) -> Counts:
         return Counts(rows_in, rows_in - rejected, rejected, self.prompt_tokens,
                       self.completion_tokens, self.cached_tokens,
                       self.seconds if self.done else 0.0)  # fmt: skip

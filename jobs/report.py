@@ -12,8 +12,6 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from jobs import calibrate
-from jobs.measures import reliability
 from jobs.queries import dicts, rows
 from lakehouse.delta import Lake
 from lakehouse.settings import Settings
@@ -103,6 +101,8 @@ def sections(lake: Lake, settings: Settings) -> list[Section]:
 
 def _signals(checked: Sequence[dict[str, Any]]) -> str:
     """In words, what each judge's score says of execution."""
+    from jobs import calibrate  # numbers in bulk: `lake sql` need not wait for that
+
     return " ".join(
         f"{r['question']} by {r['judge_id']}: {calibrate.signal(r['low_95'], r['high_95'])} about "
         f"{what} (AUC {r['value']}, 95% {r['low_95']} to {r['high_95']}, chance is 0.5)."
@@ -150,6 +150,8 @@ def figures(lake: Lake) -> list[tuple[str, str]]:
     mpl.use("Agg")
     from matplotlib import pyplot
 
+    from jobs.calibrate import judged_by_execution
+
     made = []
     scores = dicts(lake, """SELECT arm, benchmark, value, ci_low, ci_high
         FROM gold.evaluation_scores WHERE metric = 'pass@1' QUALIFY row_number() OVER
@@ -163,7 +165,7 @@ def figures(lake: Lake) -> list[tuple[str, str]]:
         USING SAMPLE 20000 ROWS""")  # fmt: skip
     steps = dicts(lake, """SELECT r.arm, s.step, s.loss FROM ops.training_steps s
         JOIN ops.training_runs r USING (training_run_id) ORDER BY r.arm, s.step""")  # fmt: skip
-    executed = calibrate.judged_by_execution(lake)
+    executed = judged_by_execution(lake)
     for title, draw in (
         ("pass@1 with 95% intervals", lambda ax: _draw_scores(ax, scores)),
         ("Scores of all candidates and of the chosen", lambda ax: _draw_judged(ax, judged)),
@@ -214,6 +216,8 @@ def draw_reliability(
     axes: Any, executed: Mapping[tuple[str, str], Sequence[Mapping[str, Any]]]
 ) -> None:
     """Share of candidates that execution finds right, by score, with 95% intervals."""
+    from jobs.measures import reliability
+
     for (judge_id, question), scored in sorted(executed.items()):
         bins = reliability([r["score"] for r in scored], [r["solved"] for r in scored])
         shares = [100 * b.right.value for b in bins]

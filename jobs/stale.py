@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from jobs.estimate import Estimate, estimates
+from jobs.estimate import MODEL_STAGES, Estimate, estimates
 from lakehouse import models, prompts
 from lakehouse.books import History, history
 from lakehouse.delta import Lake
@@ -24,7 +24,6 @@ from lakehouse.settings import Settings
 from lakehouse.stages import STAGES, StageRef
 from lakehouse.tables import CANDIDATES, PAIRS
 
-GENERATING = ("summarize", "judge")
 Row = dict[str, Any]
 
 
@@ -85,12 +84,12 @@ def refresh(settings: Settings, found: list[Stale]) -> list[Row]:
 
     `rows_of_others` are pairs and candidates of that day by another teacher or prompt.
     """
-    days = sorted({s.ds for s in found if s.stage in GENERATING})
+    days = sorted({s.ds for s in found if s.stage in MODEL_STAGES})
     cost = {(e.ds, e.stage): e for e in estimates(settings, days)}
     others = _of_others(settings)
     return [
         {"ds": s.ds, "stage": s.stage, "why": s.why,
-         "rows_of_others": others.get(s.ds, 0) if s.stage in GENERATING else None,
+         "rows_of_others": others.get(s.ds, 0) if s.stage in MODEL_STAGES else None,
          **_costs(cost.get((s.ds, s.stage)))}
         for s in found
     ]  # fmt: skip

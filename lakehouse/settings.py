@@ -85,6 +85,11 @@ class Settings(Section):
     cost: Cost = Cost()
     spark: Spark = Spark()
 
+    @property
+    def tokenizer(self) -> str:
+        """Whose tokenizer the teacher's prompts are counted in, named as models are."""
+        return self.engine.tokenizer or self.model.teacher
+
     @model_validator(mode="after")
     def _agree(self) -> Self:
         """Refuse what would cost a day's work and leave it empty."""

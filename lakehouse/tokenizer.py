@@ -64,6 +64,7 @@ def estimated(text: str) -> int:
     return -(-len(text.encode()) // _BYTES)
 
 
+@cache
 def of_transformers(spec: str) -> Any:
     """The tokenizer of a folder or `package:smollm2`, as transformers and vLLM use it."""
     from transformers import AutoTokenizer

@@ -194,4 +194,4 @@ def of(settings: Settings) -> Prompts:
 
     A chat template comes with the tokenizer: of a teacher behind an endpoint with the one named.
     """
-    return load(settings.model.prompts, settings.engine.tokenizer or settings.model.teacher)
+    return load(settings.model.prompts, settings.tokenizer)

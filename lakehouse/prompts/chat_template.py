@@ -62,7 +62,7 @@ def written_out(profile: Profile, spec: str) -> Profile:
 
     UserError if the template refuses these turns, or marks them with words that anyone may write.
     """
-    words = _tokenizer(spec)
+    words = tokenizer.of_transformers(spec)
     special = [t.content for t in words.added_tokens_decoder.values() if t.special]
     control = tuple(dict.fromkeys([*profile.control, *(s for s in special if len(s) > 1)]))
 
@@ -96,13 +96,3 @@ def _rendered(words: Any, spec: str, system: str, said: str) -> str:
     except TemplateError as error:
         raise UserError(f"{spec}: its chat template refuses the prompt profile: {error}") from None
     return rendered
-
-
-@cache
-def _tokenizer(spec: str) -> Any:
-    from transformers import AutoTokenizer
-
-    if spec == PACKED:
-        packed = tokenizer.packed()
-        return AutoTokenizer.from_pretrained(packed.parent, gguf_file=packed.name)
-    return AutoTokenizer.from_pretrained(spec, local_files_only=True)

@@ -176,3 +176,10 @@ def test_the_chain_publishes_day_by_day_and_trains_once() -> None:
     parts = ["choose", "judge", "summarize"]
     assert [s.name for s, _ in chain(days[:1], parts)] == parts[::-1]
     assert [s.name for s, _ in chain(days[:1], ["judge", "generate"])] == ["generate"]
+
+
+def test_who_asks_a_question_waits_for_no_engine() -> None:
+    heavy = ("numpy", "scipy", "pyarrow", "pyspark", "torch", "transformers")
+    code = f"import sys, jobs.cli; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

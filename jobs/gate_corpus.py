@@ -26,6 +26,7 @@ from lakehouse import bulk
 from lakehouse.books import history
 from lakehouse.command import entry
 from lakehouse.run import Counts, Run, Stage
+from lakehouse.stages import of_flow
 from lakehouse.tables import (
     CONTAMINATION,
     DOCUMENTS,
@@ -63,10 +64,9 @@ It wakes no day either. It is checked while there is none of it, too, and how ma
 not told: a day's results do not depend on what came before it.
 """
 CHECKED = MEASURED | FOLLOWING | GATHERED
-OURS: dict[Table, dict[str, Collection[str]]] = {
-    CONTAMINATION: {"row_kind": ["snippet"]}, REJECTED: {"stage": STAGES},
-}  # fmt: skip
-"""Of tables of all flows, this flow's rows."""
+OTHERS = {part for flow in ("instructions", "training") for stage in of_flow(flow)
+          for part in (stage.parts or (stage.name,))}  # fmt: skip
+"""Stages of other flows: any other name in ops.rejected_rows is looked at here."""
 BANDS = "trailing_days"
 MEASURES: dict[str, tuple[str, str]] = {
     "documents": (DOCUMENTS.full_name, ""),
@@ -77,8 +77,7 @@ MEASURES: dict[str, tuple[str, str]] = {
 }
 """What is compared with the days before: a count of rows, or one over another."""
 _TEXTS = {"instruction", "content", "code", "docstring"}
-_ENOUGH_TEXT, _ENOUGH_BYTES = 100, 8
-"""Of texts characters; of bytes as many as expectations/silver.minhash_bands.json asks about."""
+_ENOUGH_TEXT = 100
 
 Figures = Mapping[str, int]
 """Rows by table, and ingest's records and rejected rows; of one day."""
@@ -87,7 +86,8 @@ Figures = Mapping[str, int]
 def main(run: Run) -> Counts:
     """Check the day's rows and figures; GateError names what failed and on which rows."""
     chosen, day = run.settings.deduplicate, [run.partition]
-    limits = {"threshold": chosen.threshold, "min_shingles": chosen.min_shingles}
+    limits = {"threshold": chosen.threshold, "min_shingles": chosen.min_shingles,
+              "bands": chosen.bands}  # fmt: skip
     found, total = [], 0
     for table, row_id in CHECKED.items():
         count = _counts(run, table, day).get(str(run.partition), 0)
@@ -106,38 +106,54 @@ def main(run: Run) -> Counts:
 def _counts(run: Run, table: Table, days: Collection[dt.date]) -> Mapping[str, int]:
     """How many rows the table has, by day: at least of these days."""
     version = run.versions[table.full_name]
-    if table not in OURS:
+    ours = _ours(run, table, days)
+    if not ours:
         return run.lake.counts(table, version)
-    held = run.lake.read(table, {"ds": [*days], **OURS[table]}, ["ds"], version)
+    held = run.lake.read(table, {"ds": [*days], **ours}, ["ds"], version)
     return {str(r["values"]): r["counts"] for r in held["ds"].value_counts().to_pylist()}
+
+
+def _ours(run: Run, table: Table, days: Collection[dt.date]) -> dict[str, list[str]]:
+    """Which rows of a table of all flows are this flow's; of its own tables all are."""
+    if table == CONTAMINATION:
+        return {"row_kind": ["snippet"]}
+    if table != REJECTED:
+        return {}
+    held = run.lake.read(table, {"ds": [*days]}, ["stage"], run.versions[table.full_name])
+    return {"stage": sorted({*held["stage"].unique().to_pylist()} - OTHERS)}
 
 
 def _rows(run: Run, table: Table) -> pa.RecordBatchReader:
     """The table's rows of the run's day, of one without days all; long values cut."""
-    import pyarrow as pa
-
-    where = {"ds": [run.partition]} if table.partition else {}
-    rows = bulk.batches(run.lake, table, where={**where, **OURS.get(table, {})},
+    day = [run.partition]
+    where = {"ds": day} if table.partition else {}
+    rows = bulk.batches(run.lake, table, where={**where, **_ours(run, table, day)},
                         version=run.versions[table.full_name])  # fmt: skip
-    return pa.RecordBatchReader.from_batches(rows.schema, map(_cut, rows))
+    return cut(rows)
 
 
-def _cut(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """The batch with no more than the beginning of texts and bytes.
+def cut(rows: pa.RecordBatchReader) -> pa.RecordBatchReader:
+    """The rows with no more than the beginning of texts, and of bytes how many there are.
 
     Rules ask whether they are there; no day's contents are held or written down in full.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    columns = []
-    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+    def enough(name: str, column: pa.Array) -> pa.Array:
         if pa.types.is_binary(column.type):
-            column = pc.binary_slice(column, 0, _ENOUGH_BYTES)
-        elif name in _TEXTS and pa.types.is_string(column.type):  # a sketch's content is a hash
-            column = pc.utf8_slice_codeunits(pc.utf8_trim(column, " "), 0, _ENOUGH_TEXT)
-        columns.append(column)
-    return pa.RecordBatch.from_arrays(columns, schema=batch.schema)
+            return pc.binary_length(column)
+        if name in _TEXTS and pa.types.is_string(column.type):  # a sketch's content is a hash
+            return pc.utf8_slice_codeunits(pc.utf8_trim(column, " "), 0, _ENOUGH_TEXT)
+        return column
+
+    schema = pa.schema(
+        [f.with_type(pa.int32()) if pa.types.is_binary(f.type) else f for f in rows.schema]
+    )
+    return pa.RecordBatchReader.from_batches(schema, (
+        pa.RecordBatch.from_arrays([*map(enough, schema.names, batch.columns)], schema=schema)
+        for batch in rows
+    ))  # fmt: skip
 
 
 # -- the days before -------------------------------------------------------------------------------

@@ -42,7 +42,7 @@ _MOST_FILES = 64
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What a LICENSE file says: licences, or else the files that hold them."""
+    """What a LICENSE file says: licences, and files that hold more of them."""
 
     licenses: frozenset[str] = frozenset()
     """SPDX expressions, which bind together; NOASSERTION where it says nothing that is known."""
@@ -73,7 +73,7 @@ def said(text: bytes) -> Said:
             if not taken:
                 return _NOTHING
             total, lines = total | found, lines[taken:]
-    return Said(total.licenses) if total.licenses else total if total.files else _NOTHING
+    return total if total.licenses or total.files else _NOTHING
 
 
 def _beginning(lines: Sequence[str]) -> tuple[int, Said]:
@@ -128,7 +128,7 @@ def resolved(path: str, look: Callable[[str], Said | None]) -> set[str]:
 
     `look` gives what the file at a path says, None where there is none; paths are relative to the
     root of the tree or archive. What is not there, only points back or leads to too many files says
-    NOASSERTION.
+    NOASSERTION; but one that names a licence may speak of a LICENSE file that is not there.
     """
     found: set[str] = set()
     seen, waiting = {path}, [path]
@@ -139,7 +139,8 @@ def resolved(path: str, look: Callable[[str], Said | None]) -> set[str]:
         for file in told.files:
             there = next((each for each in candidates(here, file) if look(each)), None)
             if there is None:
-                found.add(NOASSERTION)
+                if not (told.licenses and licence.is_file(file)):  # it may be this very one
+                    found.add(NOASSERTION)
             elif there not in seen:
                 seen.add(there)
                 waiting.append(there)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import pytest
 from expectations.check import Finding, check, suite
 from expectations.structural import of_table
 from jobs import deduplicate, gate_corpus
-from jobs.gate_corpus import BANDS, CHECKED, MEASURES, bands, compare
+from jobs.gate_corpus import CHECKED, cut
 from lakehouse import bulk
 from lakehouse.delta import Lake
 from lakehouse.errors import GateError
@@ -98,7 +97,7 @@ def rejection(n: int) -> Row:
 def sketch(n: int) -> Row:
     return {
         "ds": DAY, "source": "s", "document_id": sha(n), "content": n, "n_shingles": 2,
-        "bands": bytes(8), "shingles": bytes(8), "made_from": "0123456789abcdef",
+        "bands": bytes(160), "shingles": bytes(8), "made_from": "0123456789abcdef",
     }  # fmt: skip
 
 
@@ -170,8 +169,8 @@ FAULTS: dict[Table, dict[str, Row]] = {
     },
     SKETCHES: {
         "a sketch names its document and what it was made from": {"made_from": ""},
-        "every shingle has its hash": {"shingles": b""},
-        "bands are there from min_shingles on": {"bands": b""},
+        "every shingle has its hash": {"n_shingles": 50},
+        "bands are there from min_shingles on": {"bands": bytes(152)},
         "required columns are filled": {"bands": None},
     },
     SIMILAR: {
@@ -204,7 +203,8 @@ def checked(table: Table, rows: list[Row]) -> dict[str, Finding]:
     kinds = pa.schema([field.with_nullable(True) for field in arrow_schema(table)])
     reader = pa.Table.from_pylist(stamped, kinds).to_reader()
     rules = of_table(table) + suite(table.full_name)
-    found = check(reader, rules, CHECKED[table], {"threshold": 0.7, "min_shingles": 2})
+    limits = {"threshold": 0.7, "min_shingles": 2, "bands": 20}
+    found = check(cut(reader), rules, CHECKED[table], limits)
     return {
         f.column if f.expectation.startswith("unexpected_rows") else f"{f.expectation} on "
         f"{f.column}": f
@@ -276,12 +276,23 @@ def test_long_values_are_cut_to_what_rules_ask_about() -> None:
         {"content": f" {'é' * 200}", "origin": "o" * 200, "bands": bytes(range(20)), "code": "  "},
         {"content": None, "origin": "o", "bands": b"", "code": f"x{' ' * 200}y"},
     ])  # fmt: skip
-    assert gate_corpus._cut(rows).to_pylist() == [
-        {"content": "é" * 100, "origin": "o" * 200, "bands": bytes(range(8)), "code": ""},
-        {"content": None, "origin": "o", "bands": b"", "code": f"x{' ' * 99}"},
+    assert seen(rows) == [
+        {"content": "é" * 100, "origin": "o" * 200, "bands": 20, "code": ""},
+        {"content": None, "origin": "o", "bands": 0, "code": f"x{' ' * 99}"},
     ]
-    hashes = pa.RecordBatch.from_pylist([{"content": 2**62}])  # a sketch's
-    assert gate_corpus._cut(hashes) == hashes
+    assert seen(pa.RecordBatch.from_pylist([{"content": 2**62}])) == [{"content": 2**62}]
+
+
+def seen(rows: pa.RecordBatch) -> list[Row]:
+    found: list[Row] = cut(pa.Table.from_batches([rows]).to_reader()).read_all().to_pylist()
+    return found
+
+
+def test_a_stage_that_nobody_knows_does_not_hide_its_rows(lake: Lake) -> None:
+    lake.sync(DOCUMENTS, [document(1)], {"ds": DAY}, "r")
+    lake.sync(REJECTED, [{**rejection(2), "stage": "ingset"}], {"ds": DAY}, "r")
+    with pytest.raises(GateError, match=f"on stage.*{sha(2)}"):
+        execute(gate_corpus.STAGE, DAY, load("tiny", [f"lake.root={lake.root}"]))
 
 
 def test_state_in_the_lake_stops_the_day_and_leaves_no_file(
@@ -363,86 +374,3 @@ def test_a_days_results_do_not_depend_on_the_order_of_days(tmp_path: Path) -> No
 
 def lake_rows(lake: Lake, table: Table) -> int:
     return int(lake.read(table).num_rows)
-
-
-# -- the days before -------------------------------------------------------------------------------
-
-
-def day_of(documents: int, duplicates: int = 0, snippets: int = 0) -> Mapping[str, int]:
-    return {
-        DOCUMENTS.full_name: documents, DUPLICATES.full_name: duplicates,
-        SNIPPETS.full_name: snippets, CONTAMINATION.full_name: 0,
-        "records": documents, "rejected": 0,
-    }  # fmt: skip
-
-
-def test_measures_are_set_beside_the_range_of_the_days_before() -> None:
-    before = [day_of(n, duplicates=n // 10, snippets=2 * n) for n in (100, 300, 200)]
-    rows = {r["measure"]: r for r in compare(day_of(400, duplicates=100), before, 3)}
-    assert rows["documents"] == {"measure": "documents", "today": 400.0, "days": 3,
-                                 "lowest": 100.0, "median": 200.0, "highest": 300.0}  # fmt: skip
-    assert rows["duplicate_rate"]["today"] == 0.25
-    assert rows["duplicate_rate"]["highest"] == 0.1
-    assert rows["snippets_a_document"]["lowest"] == 2.0
-
-
-def test_too_few_days_and_rates_of_nothing_leave_no_band() -> None:
-    few = compare(day_of(400), [day_of(1)] * 2, 3)
-    assert all(r["lowest"] is r["median"] is r["highest"] is None for r in few)
-    empty = {r["measure"]: r["today"] for r in compare(day_of(0), [day_of(100)] * 3, 3)}
-    assert empty == {**dict.fromkeys(MEASURES), "documents": 0.0}
-
-
-def test_bands_refuse_a_leap_and_let_a_quiet_or_empty_day_pass() -> None:
-    cases = {  # name: (measure, today, lowest, median, highest, which bands fail)
-        "twenty times": ("documents", 20000.0, 900.0, 1000.0, 1100.0, {"critical", "warning"}),
-        "almost nothing": ("documents", 50.0, 900.0, 1000.0, 1100.0, {"critical", "warning"}),
-        "quiet": ("documents", 300.0, 900.0, 1000.0, 1100.0, {"warning"}),
-        "empty": ("documents", 0.0, 900.0, 1000.0, 1100.0, {"warning"}),
-        "usual": ("documents", 800.0, 900.0, 1000.0, 1100.0, set()),
-        "small lake": ("documents", 90.0, 2.0, 3.0, 4.0, {"warning"}),
-        "first days": ("documents", 20000.0, None, None, None, set()),
-        "first of rejects": ("rejected_rate", 0.9, None, None, None, set()),
-        "unreadable": ("rejected_rate", 0.9, 0.0, 0.01, 0.1, {"critical", "warning"}),
-        "some unreadable": ("rejected_rate", 0.05, 0.0, 0.01, 0.1, set()),
-        "sent again": ("duplicate_rate", 0.99, 0.1, 0.2, 0.3, {"critical", "warning"}),
-        "always so": ("duplicate_rate", 0.95, 0.94, 0.95, 0.96, set()),
-        "nothing found": ("snippets_a_document", 0.0, 2.0, 3.0, 4.0, {"critical", "warning"}),
-        "no rate": ("hits_a_snippet", None, 0.0, 0.0, 0.0, set()),
-    }  # fmt: skip
-    names = ("measure", "today", "lowest", "median", "highest")
-    columns = zip(*(values[:5] for values in cases.values()), strict=True)
-    rows = pa.table({"name": [*cases], **dict(zip(names, map(list, columns), strict=True))})
-    left: dict[str, set[str]] = {case: set() for case in cases}
-    for finding in check(rows.to_reader(), bands(accepted=False), "name"):
-        for row in json.loads(finding.observed).get("examples", []):
-            left[row["name"]].add(finding.severity)
-    assert left == {case: values[5] for case, values in cases.items()}
-
-
-def test_a_leap_stops_the_day_until_a_person_accepts_it(lake: Lake) -> None:
-    chosen = [f"lake.root={lake.root}", "gate_corpus.enough_days=1"]
-    settings = load("tiny", chosen)
-    before, after = DAY - dt.timedelta(1), DAY + dt.timedelta(1)
-    for day, count in ((before, 6), (DAY, 120), (after, 0)):
-        lake.sync(DOCUMENTS, [document(n, day) for n in range(count)], {"ds": day}, "r")
-    lake.sync(SNIPPETS, [snippet(1)], {"ds": DAY}, "r")
-    lake.sync(CONTAMINATION, [{**hit(1), "score": 7.0}], {"ds": DAY}, "r")
-    assert execute(gate_corpus.STAGE, before, settings)["status"] == "done"  # nothing lies before
-    with pytest.raises(GateError, match="documents between a tenth") as failure:
-        execute(gate_corpus.STAGE, DAY, settings)
-    for said in ('"today": 120.0', '"highest": 6.0', "on score", sha(1)):
-        assert said in str(failure.value)
-    assert execute(gate_corpus.STAGE, after, settings)["rows_in"] == 0  # beside `before` alone
-    lake.sync(CONTAMINATION, [hit(1)], {"ds": DAY}, "r")
-    accepting = load("tiny", [*chosen, f"gate_corpus.accepted={DAY}"])
-    assert execute(gate_corpus.STAGE, DAY, accepting)["rows_in"] == 122
-    lake.append_missing(CONTAMINATION, [hit(5, "pair")], "choose")  # a later stage's
-    lake.append_missing(TAKEOVERS, [takeover(1)], "r")  # state: it comes with what is measured
-    for table, row in ((SKETCHES, sketch(1)), (UNITS, unit(1)), (SIMILAR, pair(1))):
-        lake.sync(table, [row], {"ds": DAY} if table.partition else {}, "r")
-    assert execute(gate_corpus.STAGE, DAY, settings)["status"] == "unchanged"
-    held = lake.read(QUALITY_RESULTS, {"suite": BANDS}).to_pylist()
-    assert {r["table_name"] for r in held} == {DOCUMENTS.full_name}
-    assert {r["ds"] for r in held if not r["success"] and r["severity"] == "critical"} == {DAY}
-    assert {r["ds"] for r in held} == {before, DAY, after}

@@ -38,7 +38,7 @@ from jobs.signals.pointers import Said, candidates, resolved, said
     ],
 )  # fmt: skip
 def test_a_licence_by_its_name(text: str, licence: str) -> None:
-    assert said(text.encode()) == Said(frozenset({licence}))
+    assert said(text.encode()).licenses == {licence}
     assert said(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode()) == said(text.encode())
 
 
@@ -80,6 +80,9 @@ def test_the_files_that_hold_the_licence(text: str, files: list[str]) -> None:
         "SPDX-License-Identifier: Acme\n\nMIT License",
         "Each file has a line such as SPDX-License-Identifier: MIT.",
         "Licensed under the MIT license. " + "See LICENSE. " * 200,
+        "MIT License\n\nSee ADDENDUM.md for further conditions.",
+        "MIT License\n\nCopyright 2020 Foo, use by companies is prohibited",
+        "Frontend is licensed under the MIT license.",
     ],
 )
 def test_what_says_more_or_less_is_not_believed(text: str) -> None:
@@ -107,6 +110,24 @@ def test_pointers_are_followed(
         for name, said in files.items()
     }
     assert resolved(path, told.get) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "beside", "found"),
+    [
+        ("Licensed under the MIT license, see LICENSE.md.", {}, {"MIT"}),  # itself, perhaps
+        ("Licensed under the MIT license, see LICENSES/GPL.txt.", {"LICENSES/GPL.txt": "GPL-3.0"},
+         {"MIT", "GPL-3.0"}),
+        ("Licensed under the MIT license.\n\nSee TERMS.md.", {}, {"MIT", NOASSERTION}),
+        ("Licensed under the MIT license.\n\nSee COPYING.terms for our terms.",
+         {"COPYING.terms": NOASSERTION}, {"MIT", NOASSERTION}),
+    ],
+)  # fmt: skip
+def test_files_beside_a_named_licence_bind_too(
+    text: str, beside: dict[str, str], found: set[str]
+) -> None:
+    told = {name: Said(frozenset({licence})) for name, licence in beside.items()}
+    assert resolved("LICENSE", {**told, "LICENSE": said(text.encode())}.get) == found
 
 
 def test_no_place_lies_outside_of_the_tree() -> None:

@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from lakehouse.intervals import wilson
+
 LEVEL = 0.95
 NAMES = ("check", "judge_id", "question", "value", "ci_low", "ci_high", "n")
 
@@ -70,14 +72,12 @@ class Bin:
 
 def reliability(scores: Sequence[float], labels: Sequence[bool], bins: int = 10) -> list[Bin]:
     """Bins of equally many scores, one more in the first ones; lowest first, none empty."""
-    from scipy import stats
-
     values, right = np.array(scores, float), np.array(labels, bool)
     found = []
     for inside in np.array_split(np.argsort(values, kind="stable"), min(bins, len(values))):
         k, n = int(right[inside].sum()), len(inside)
-        ends = stats.binomtest(k, n).proportion_ci(LEVEL, method="wilson")
-        share = Estimate(k / n, float(ends.low), float(ends.high), n)
+        right_share = wilson(k, n)
+        share = Estimate(right_share.value, right_share.low, right_share.high, n)
         held = values[inside]
         found.append(Bin(float(held[0]), float(held[-1]), float(held.mean()), share))
     return found

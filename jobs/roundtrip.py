@@ -23,7 +23,7 @@ from jobs.execution.agreement import Original, agrees, observed, tried, verdict
 from jobs.execution.program import NotRunnable, of_answer, of_snippet
 from jobs.judge import judge_id, usable
 from jobs.meter import Meter
-from jobs.scope import NARROWED, Scope, versions
+from jobs.scope import NARROWED, Scope, stands, versions
 from jobs.summarize import batched_list
 from lakehouse import engines, models, sandbox
 from lakehouse.command import entry
@@ -149,19 +149,13 @@ def written(
 
 
 def held(run: Run, scope: Scope, ids: Sequence[str]) -> dict[str, Row]:
-    """The cache's rows of these candidates, by candidate, that hold under the settings of now.
-
-    Not a prompt that was too long and may fit now, nor code that was cut and may be longer now.
-    """
-    most = run.settings.roundtrip.max_tokens
-    room = run.settings.engine.max_model_len - most
+    """The cache's rows of these candidates, by candidate, that hold under the settings of now."""
+    most, context = run.settings.roundtrip.max_tokens, run.settings.engine.max_model_len
     where = {"candidate_id": ids, "model_id": scope.teacher["model_id"],
              "prompt_version": prompt_version(scope.prompts)}  # fmt: skip
     return {
         r["candidate_id"]: {c: r[c] for c in REGENERATIONS.content}
-        for r in run.lake.read(REGENERATIONS, where).to_pylist()
-        if (r["prompt_tokens"] > room if r["finish_reason"] == UNSENT
-            else r["finish_reason"] != "length" or r["max_tokens"] >= most)
+        for r in run.lake.read(REGENERATIONS, where).to_pylist() if stands(r, most, context)
     }  # fmt: skip
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from lakehouse import models, prompts
 from lakehouse.delta import Lake
+from lakehouse.engines import UNSENT
 from lakehouse.settings import Settings
 from lakehouse.tables import CANDIDATES, CONTAMINATION, MODELS, SNIPPETS
 
@@ -110,6 +112,16 @@ class Scope:
             if r["candidate_id"] in wanted
         ]
         return sorted(rows, key=lambda r: (r["snippet_id"], r["sample_index"]))
+
+
+def stands(row: Mapping[str, Any], most: int, context: int) -> bool:
+    """Whether a cached answer holds where answers may have `most` tokens of the model's context.
+
+    Not a prompt that was too long and fits now, nor an answer that was cut and may be longer now.
+    """
+    if row["finish_reason"] == UNSENT:
+        return bool(row["prompt_tokens"] > context - most)
+    return bool(row["finish_reason"] != "length" or row["max_tokens"] >= most)
 
 
 def versions(settings: Settings) -> str:

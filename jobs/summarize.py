@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from jobs.meter import Meter
-from jobs.scope import NARROWED, Scope, versions
+from jobs.scope import NARROWED, Scope, stands, versions
 from lakehouse import engines, models
 from lakehouse.command import entry
 from lakehouse.engines import UNSENT
@@ -116,18 +116,10 @@ def candidate(
 
 
 def held(scope: Scope, ids: Sequence[str]) -> set[str]:
-    """Which of these candidates the cache answers under the settings of now.
-
-    Not a prompt that was too long and fits now, nor an answer that was cut and may be longer now.
-    """
-    most = scope.settings.summarize.max_tokens
-    room = scope.settings.engine.max_model_len - most
+    """Which of these candidates the cache answers under the settings of now."""
+    most, context = scope.settings.summarize.max_tokens, scope.settings.engine.max_model_len
     rows = scope.lake.read(CANDIDATES, {"candidate_id": ids}).to_pylist()
-    return {
-        r["candidate_id"] for r in rows
-        if (r["prompt_tokens"] > room if r["finish_reason"] == UNSENT
-            else r["finish_reason"] != "length" or r["max_tokens"] >= most)
-    }  # fmt: skip
+    return {r["candidate_id"] for r in rows if stands(r, most, context)}
 
 
 def brought_home(run: Run, scope: Scope, ids: Sequence[str]) -> list[dict[str, Any]]:

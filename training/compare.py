@@ -15,11 +15,11 @@ from lakehouse import benchmarks
 from lakehouse.benchmarks import Benchmark
 from lakehouse.command import entry
 from lakehouse.errors import UserError
+from lakehouse.intervals import Interval, mcnemar, paired_gain
 from lakehouse.run import Counts, Run, Stage
 from lakehouse.tables import EVALUATION_SAMPLES, MODELS, SCORES, TRAINING_RUNS
 from training.contenders import NARROWED, of_arm
 from training.evaluate import depends, held
-from training.intervals import Interval, mcnemar, paired_gain
 
 METRIC = "pass@1_gain_over_control"
 

@@ -19,13 +19,13 @@ from lakehouse import benchmarks, engines, models, prompts
 from lakehouse.benchmarks import Benchmark, Task
 from lakehouse.command import entry
 from lakehouse.fingerprints import files_hash
+from lakehouse.intervals import wilson
 from lakehouse.prompts import Prompts
 from lakehouse.run import Counts, Run, Stage
 from lakehouse.sandbox import SOURCE, Sandbox
 from lakehouse.settings import Settings
 from lakehouse.tables import EVALUATION_SAMPLES, MODELS, SCORES, TRAINING_RUNS
 from training.contenders import NARROWED, tested
-from training.intervals import wilson
 
 _FENCE = re.compile(r"```\w*\n(.*?)(?:```|\Z)", re.DOTALL)
 

@@ -7,6 +7,7 @@ vLLM's server behind its URL, transformers. What they should find is told by tra
 from __future__ import annotations
 
 import datetime as dt
+import fcntl
 import json
 import math
 import os
@@ -160,14 +161,20 @@ def wait_for(server: subprocess.Popen[bytes], health: str, log: Path) -> None:
 def all_found(
     folder: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> Any:
-    """What an engine found, by its kind; each is run once."""
-    held: dict[str, dict[str, Any]] = {}
+    """What an engine found, by its kind; each is run once, whichever process's tests need it."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
     def of(kind: str) -> dict[str, Any]:
-        if kind not in held:
-            url = request.getfixturevalue("endpoint") if kind == "server" else ""
-            held[kind] = run(folder, kind, url, tmp_path_factory.mktemp(kind))
-        return held[kind]
+        held = shared / f"{kind}.json"
+        with (shared / f"{kind}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not held.is_file():
+                url = request.getfixturevalue("endpoint") if kind == "server" else ""
+                found = run(folder, kind, url, tmp_path_factory.mktemp(kind))
+                held.write_text(json.dumps(found))
+        result: dict[str, Any] = json.loads(held.read_text())
+        return result
 
     return of
 

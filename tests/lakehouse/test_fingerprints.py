@@ -26,7 +26,7 @@ REACHED = {
     "jobs.summarize": ("lakehouse/engines/offline.py", "lakehouse/prompts/__init__.py"),
     "jobs.roundtrip": ("lakehouse/sandbox/launcher.py", "jobs/execution/inputs.py"),
     "training.finetune": ("training/loop.py", "training/dataset.py"),
-    "training.evaluate": ("lakehouse/sandbox/launcher.py", "training/intervals.py"),
+    "training.evaluate": ("lakehouse/sandbox/launcher.py", "lakehouse/intervals.py"),
 }
 
 

@@ -13,12 +13,12 @@ from lakehouse import benchmarks
 from lakehouse.benchmarks import Benchmark, Task
 from lakehouse.delta import Lake
 from lakehouse.errors import UserError
+from lakehouse.intervals import Interval, paired_gain
 from lakehouse.run import Run
 from lakehouse.settings import Settings, load
 from lakehouse.tables import EVALUATION_SAMPLES, MODELS, SCORES
 from training import compare
 from training.evaluate import harness
-from training.intervals import Interval, paired_gain
 
 N = 40
 TASKS = tuple(Task(f"t/{k}", "", "f", "", "", ()) for k in range(N))

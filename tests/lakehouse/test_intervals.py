@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.intervals import mcnemar, paired_gain, wilson
+from lakehouse.intervals import mcnemar, paired_gain, wilson
 
 pairs = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=200)
 

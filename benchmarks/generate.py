@@ -25,8 +25,9 @@ from typing import Any
 import background
 import material
 import measure
+from jobs.answers import status
 from jobs.scope import Scope
-from jobs.summarize import requests, status
+from jobs.summarize import requests
 from lakehouse import models, services, tokenizer
 from lakehouse.delta import Lake
 from lakehouse.settings import Settings, load
@@ -112,7 +113,7 @@ class Benchmark:
             json.loads((folder / "summarize.json").read_text())
             if status({"finish_reason": reason, "instruction": (prefix + text).strip(),
                        "prefix": prefix, "completion_tokens": n},
-                      code[snippet], settings.summarize) == "ok"
+                      code[snippet], scope.prompts.request, settings.summarize) == "ok"
         }  # fmt: skip
         parts = [json.loads(run.answer) for run in runs]
         return self._row("published", runs, len(good), [p["start"] for p in parts],
@@ -123,8 +124,13 @@ class Benchmark:
         sets, stages = STEPS[name]
         root = self.work / "ours"
         shutil.rmtree(root, ignore_errors=True)
-        shutil.copytree(self.lake, root, ignore=shutil.ignore_patterns("models"))
-        (root / "models").symlink_to(self.lake / "models")
+        weights = self.lake / "models"  # ops.models, too, is a folder of that name
+
+        def ignored(folder: str, _names: Sequence[str]) -> set[str]:
+            return {weights.name} if Path(folder) == self.lake else set()
+
+        shutil.copytree(self.lake, root, ignore=ignored)
+        (root / weights.name).symlink_to(weights)
         argv = [sys.executable, str(HERE / "timed.py")]
         tail = ["--partition", str(DAY), "--profile", "smollm2", "--set", *self.sets, *sets]
         runs = [self._run("ours", [*argv, part, *tail], root) for part in stages]

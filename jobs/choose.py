@@ -165,7 +165,7 @@ def rejected(pair: Row, reason: str, remedy: str, **evidence: Any) -> Row:
 
 def main(run: Run) -> Counts:
     """Stage the best pairs of each of the day's snippets."""
-    scope, chosen = Scope(run.settings, run.lake, run.partition), run.settings.choose
+    scope, chosen = Scope.of(run), run.settings.choose
     candidates, snippets = usable(scope), {s["snippet_id"]: s for s in scope.snippets}
     judgements = run.lake.read(JUDGEMENTS, {"ds": run.partition, "judge_id": judge_id(scope)})
     with_score = scored(candidates, judgements.to_pylist(), chosen.scorer,

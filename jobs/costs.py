@@ -1,8 +1,8 @@
 """`lake cost`: what the models' work cost, by day, stage, language or model, and per accepted pair.
 
-The books hold a stage's cost by day, whatever became of the run; it is dealt over languages and
-models by the tokens of what was written and judged on that day. What the cache answered costs
-nothing and is in no share twice.
+The books hold a stage's cost by day, whatever became of the run, and that of its shares; it is
+dealt over languages and models by the tokens of what was written and judged on that day. What the
+cache answered costs nothing and is in no part twice.
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ _WORK = """
 """
 _QUERY = """
 WITH spent AS (
-    SELECT ds, stage, sum(seconds) AS seconds, sum(cost) AS usd,
+    SELECT ds, split_part(stage, '_', 1) AS stage, sum(seconds) AS seconds, sum(cost) AS usd,
         sum(prompt_tokens) AS prompt, sum(completion_tokens) AS completion,
         sum(cached_tokens) AS cached
-    FROM ops.job_runs WHERE stage IN ('summarize', 'judge', 'roundtrip') GROUP BY ALL
+    FROM ops.job_runs WHERE split_part(stage, '_', 1) IN ('summarize', 'judge', 'roundtrip')
+    GROUP BY ALL
 ), work AS ({work}), dealt AS (
     SELECT ds, stage, language, model, tokens / sum(tokens) OVER (PARTITION BY ds, stage) AS share
     FROM (SELECT ds, stage, language, model, sum(prompt + completion) AS tokens FROM work

@@ -26,7 +26,7 @@ from lakehouse.tables import JOB_RUNS, QUALITY_RESULTS, STAGED
 
 def main(run: Run) -> Counts:
     """Check the day's staged pairs; GateError names what failed and on which rows."""
-    scope = Scope(run.settings, run.lake, run.partition)
+    scope = Scope.of(run)
     version = run.versions[STAGED.full_name]
     total = run.lake.read(STAGED, scope.batch, ["pair_id"], version).num_rows
     found: list[Finding] = []

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from expectations.check import Finding, check, suite
 from expectations.structural import Expectation, of_table
-from jobs.balance import balanced
+from jobs.balance import Ends, balanced
 from jobs.decision import Checked, decide
 from lakehouse import bulk
 from lakehouse.books import history
@@ -48,8 +48,14 @@ if TYPE_CHECKING:
     from lakehouse.delta import Lake
     from lakehouse.settings import Settings
 
-STAGES = ("ingest", "deduplicate", "extract", "decontaminate")
-"""Those of this flow, whose books and rejected rows are checked."""
+STAGES: Ends = {
+    "ingest": (None, DOCUMENTS), "deduplicate": (DOCUMENTS, None), "extract": (UNITS, SNIPPETS),
+    "decontaminate": (SNIPPETS, None),
+}  # fmt: skip
+"""Those of this flow, whose books and rejected rows are checked.
+
+Each with the table whose rows of the day it reads, and the one whose rows are what it keeps.
+"""
 MEASURED = {
     DOCUMENTS: "document_id", DUPLICATES: "document_id", SNIPPETS: "snippet_id",
     CONTAMINATION: "row_id",
@@ -124,12 +130,19 @@ def _ours(run: Run, table: Table, days: Collection[dt.date]) -> dict[str, list[s
 
 
 def _rows(run: Run, table: Table) -> pa.RecordBatchReader:
-    """The table's rows of the run's day, of one without days all; long values cut."""
-    day = [run.partition]
-    where = {"ds": day} if table.partition else {}
-    rows = bulk.batches(run.lake, table, where={**where, **_ours(run, table, day)},
-                        version=run.versions[table.full_name])  # fmt: skip
-    return cut(rows)
+    """The table's rows of the run's day, of one without days all; long values cut.
+
+    Where a key is one of all days, other days' rows of the day's keys are with them.
+    """
+    day, version = [run.partition], run.versions[table.full_name]
+    where = {**({"ds": day} if table.partition else {}), **_ours(run, table, day)}
+    key = table.key[0]
+    if where and "ds" not in table.key:
+        held = run.lake.read(table, where, [key], version)[key].unique().to_pylist()
+        days = run.lake.read(table, {key: held}, ["ds"], version)["ds"].unique().to_pylist()
+        if len(days) > 1:
+            where = {**where, "ds": days, key: held}
+    return cut(bulk.batches(run.lake, table, where=where, version=version))
 
 
 def cut(rows: pa.RecordBatchReader) -> pa.RecordBatchReader:

@@ -1,6 +1,9 @@
 """Summarize, judge and, where it is asked for, the round trip: they share one loaded engine.
 
-python -m jobs.generate --partition 2026-11-01 --profile tiny
+python -m jobs.generate --partition 2026-11-01 --profile tiny [--share 0-of-4]
+
+With a share, only that of summarizing and judging: several at a time fill the cache, from which the
+run without one then takes all.
 """
 
 from __future__ import annotations

@@ -141,7 +141,7 @@ def judge_id(scope: Scope) -> str:
 
 def main(run: Run) -> Counts:
     """Judge each of the day's usable candidates."""
-    scope = Scope(run.settings, run.lake, run.partition)
+    scope = Scope.of(run)
     rows = usable(scope)
     ids = [r["candidate_id"] for r in rows]
     wanted = {q: unanswered(scope, q, rows) for q in run.settings.judge.questions}
@@ -155,6 +155,8 @@ def main(run: Run) -> Counts:
         judged = judgements(scope, question, ids)
         run.lake.upsert(JUDGEMENTS, judged, run.run_id)  # those that lay at another day come here
         silent |= {r["candidate_id"]: r for r in judged if r["score"] is None}
+    if run.option:
+        return meter.counts(len(rows), 0)
     bad = [r for r in rows if r["candidate_id"] in silent]
     run.reject([
         {"row_id": r["candidate_id"], "source": "judge", "origin": r["snippet_id"],
@@ -195,6 +197,7 @@ def judgements(scope: Scope, question: str, ids: Sequence[str]) -> list[Judged]:
 STAGE = Stage(
     "judge", main, reads=(SNIPPETS, CONTAMINATION, MODELS, CANDIDATES), narrowed=NARROWED,
     writes=(JUDGEMENTS,), settings=("summarize", "judge", "model", "engine"), depends=versions,
+    shares=True,
 )  # fmt: skip
 
 if __name__ == "__main__":

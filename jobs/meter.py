@@ -20,6 +20,7 @@ class Meter:
         if total:  # the engine's start is no part of its rate
             engines.shared(models.folder(run.lake, scope.teacher), run.settings.engine)
         self._run, self._total, self._clock = run, total, time.monotonic()
+        self._budget = run.settings.cost.budget_usd / scope.share.of
         self.done = self.prompt_tokens = self.completion_tokens = self.cached_tokens = 0
 
     def count(self, rows: int, answers: Iterable[Metered]) -> None:
@@ -57,10 +58,10 @@ class Meter:
                       self.seconds if self.done else 0.0)  # fmt: skip
 
     def _check(self) -> None:
-        budget = self._run.settings.cost.budget_usd
+        budget = self._budget
         if budget and self.done < self._total and self.spent >= budget:
             raise BudgetError(
                 f"{self._run.label} {self._run.partition}: {self.spent:.4f} US dollars are spent, "
-                f"cost.budget_usd = {budget} allows no more in one run. {self.done} of "
+                f"cost.budget_usd allows no more than {budget} in this run. {self.done} of "
                 f"{self._total} rows are kept; run it again, or raise the budget, to go on there"
             )

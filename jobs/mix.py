@@ -48,7 +48,7 @@ def fingerprint(examples: DataFrame) -> str:
 
 def main(run: Run) -> Counts:
     """Make the training set of everything published up to the partition's day."""
-    scope = Scope(run.settings, run.lake, run.partition)
+    scope = Scope.of(run)
     until = f"ds <= DATE '{run.partition}'"
     published = run.table(PAIRS).where(
         f"{until} AND model_id = '{scope.teacher['model_id']}' "

@@ -138,7 +138,7 @@ def clean(
 
 def main(run: Run) -> Counts:
     """Make the preference pairs of the day's published snippets."""
-    scope = Scope(run.settings, run.lake, run.partition)
+    scope = Scope.of(run)
     held: dict[str, Row] = {}
     for pair in run.lake.read(PAIRS, scope.batch).to_pylist():
         held[pair["snippet_id"]] = min(held.get(pair["snippet_id"], pair), pair,

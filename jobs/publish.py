@@ -39,7 +39,7 @@ def require_gate(run: Run, scope: Scope) -> None:
 
 def main(run: Run) -> Counts:
     """Publish the day's staged pairs of the profile's teacher and prompts."""
-    scope = Scope(run.settings, run.lake, run.partition)
+    scope = Scope.of(run)
     require_gate(run, scope)
     staged = run.table(STAGED).where(scope.pairs)
     run.write(PAIRS, staged, scope.pairs)

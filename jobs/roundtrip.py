@@ -170,7 +170,7 @@ def difficulties(rows: Iterable[Row]) -> dict[str, float]:
 
 def main(run: Run) -> Counts:
     """Write code from each of the day's usable instructions, and run it beside the original."""
-    scope = Scope(run.settings, run.lake, run.partition)
+    scope = Scope.of(run)
     rows = usable(scope)
     wanted = {r["snippet_id"] for r in rows}
     chosen, under = run.settings.roundtrip, harness(run.settings)

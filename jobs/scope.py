@@ -13,7 +13,9 @@ from typing import Any
 from lakehouse import models, prompts
 from lakehouse.delta import Lake
 from lakehouse.engines import UNSENT
+from lakehouse.run import Run
 from lakehouse.settings import Settings
+from lakehouse.shares import ALL, Share
 from lakehouse.tables import CANDIDATES, CONTAMINATION, MODELS, SNIPPETS
 
 
@@ -24,6 +26,13 @@ class Scope:
     settings: Settings
     lake: Lake
     day: dt.date
+    share: Share = ALL
+    """Which of the day's snippets: by default all of them."""
+
+    @classmethod
+    def of(cls, run: Run) -> Scope:
+        """What a run is about."""
+        return cls(run.settings, run.lake, run.partition, Share.parse(run.option))
 
     @cached_property
     def teacher(self) -> dict[str, Any]:
@@ -75,7 +84,8 @@ class Scope:
         wanted = self.settings.summarize
         rows = [r["snippet_id"] for r in self._all if r["source"] in wanted.sources]
         drawn = set(rows[: wanted.snippets_per_day or None])
-        return [r for r in self.clean if r["snippet_id"] in drawn]
+        return [r for r in self.clean
+                if r["snippet_id"] in drawn and self.share.holds(r["snippet_id"])]  # fmt: skip
 
     @cached_property
     def _all(self) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ each micro-batch is one commit, so a kill costs at most one batch (paper: sectio
 the cache holds is kept true: a row lies at the day that its snippet lies at now, its status goes by
 the settings of now, a prompt that was too long is sent once it fits, and an answer that was cut is
 written anew once it may be longer. The books count samples, and a snippet that none is asked for as
-one row.
+one row. A share of the day (`--share 0-of-4`) fills the cache; the run without one closes the day.
 """
 
 from __future__ import annotations
@@ -16,23 +16,16 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from jobs.answers import REMEDY, status
 from jobs.meter import Meter
 from jobs.scope import NARROWED, Scope, stands, versions
 from lakehouse import engines, models
 from lakehouse.command import entry
 from lakehouse.engines import UNSENT
 from lakehouse.run import Counts, Run, Stage
-from lakehouse.sections import Summarize
 from lakehouse.tables import CANDIDATES, CONTAMINATION, MODELS, SNIPPETS
 
-RULES = "summarize/1"
-REMEDY = {
-    "empty": "raise summarize.max_tokens or look at the prompt",
-    "truncated": "raise summarize.max_tokens",
-    "too_long_prompt": "raise engine.max_model_len or lower extract.max_tokens",
-    "echo": "the teacher repeats the code; look at the prompt",
-    "short": "lower summarize.min_words if such instructions are wanted",
-}
+RULES = "summarize/2"
 
 
 def requests(scope: Scope) -> Iterator[dict[str, Any]]:
@@ -50,23 +43,6 @@ def requests(scope: Scope) -> Iterator[dict[str, Any]]:
                 "prefix": prefix,
                 "prompt": scope.prompts.summarize(snippet["code"], snippet["language"], prefix),
             }
-
-
-def status(row: Mapping[str, Any], code: str, chosen: Summarize) -> str:
-    """ok, or the first reason why a candidate's instruction cannot be used."""
-    if row["finish_reason"] == UNSENT:
-        return "too_long_prompt"
-    instruction: str = row["instruction"]
-    written = instruction.removeprefix(row["prefix"])
-    if not written.strip():
-        return "empty"
-    if row["finish_reason"] == "length" or row["completion_tokens"] > chosen.max_tokens:
-        return "truncated"
-    if " ".join(code.split()) in " ".join(instruction.split()):
-        return "echo"
-    if len(written.split()) < chosen.min_words:
-        return "short"
-    return "ok"
 
 
 def generate(
@@ -112,7 +88,7 @@ def candidate(
         "completion_tokens": answer.completion_tokens, "engine": model.name if sent else "",
         "repeatable": model.repeatable,
     }  # fmt: skip
-    return {**row, "status": status(row, request["snippet"]["code"], chosen)}
+    return {**row, "status": status(row, request["snippet"]["code"], scope.prompts.request, chosen)}
 
 
 def held(scope: Scope, ids: Sequence[str]) -> set[str]:
@@ -124,10 +100,10 @@ def held(scope: Scope, ids: Sequence[str]) -> set[str]:
 
 def brought_home(run: Run, scope: Scope, ids: Sequence[str]) -> list[dict[str, Any]]:
     """The candidates of these ids, at this day and with the status that the settings give them."""
-    code = {s["snippet_id"]: s["code"] for s in scope.snippets}
+    code, request = {s["snippet_id"]: s["code"] for s in scope.snippets}, scope.prompts.request
     rows = [
         {**{c: r[c] for c in CANDIDATES.content}, "ds": scope.day,
-         "status": status(r, code[r["snippet_id"]], scope.settings.summarize)}
+         "status": status(r, code[r["snippet_id"]], request, scope.settings.summarize)}
         for r in run.lake.read(CANDIDATES, {"candidate_id": ids}).to_pylist()
     ]  # fmt: skip
     run.lake.upsert(CANDIDATES, rows, run.run_id)
@@ -136,7 +112,7 @@ def brought_home(run: Run, scope: Scope, ids: Sequence[str]) -> list[dict[str, A
 
 def main(run: Run) -> Counts:
     """Write K instructions for each of the day's snippets."""
-    scope = Scope(run.settings, run.lake, run.partition)
+    scope = Scope.of(run)
     wanted = list(requests(scope))
     ids = [r["candidate_id"] for r in wanted]
     cached = held(scope, ids)
@@ -147,6 +123,8 @@ def main(run: Run) -> Counts:
         run.lake.upsert(CANDIDATES, rows, run.run_id)
         meter.count(len(rows), answers)
     bad = [r for r in brought_home(run, scope, ids) if r["status"] != "ok"]
+    if run.option:
+        return meter.counts(len(wanted), 0)
     left_out = not_written_for(scope)
     run.reject(left_out + [
         {"row_id": r["candidate_id"], "source": "teacher", "origin": r["snippet_id"],
@@ -183,6 +161,7 @@ def batched_list(rows: Sequence[dict[str, Any]], size: int) -> Iterator[list[dic
 STAGE = Stage(
     "summarize", main, reads=(SNIPPETS, CONTAMINATION, MODELS), narrowed=NARROWED,
     writes=(CANDIDATES,), settings=("summarize", "model", "engine"), depends=versions,
+    shares=True,
 )  # fmt: skip
 
 if __name__ == "__main__":

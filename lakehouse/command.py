@@ -8,7 +8,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
 import structlog
@@ -16,6 +16,8 @@ import structlog
 from lakehouse import settings as settings_module
 from lakehouse.errors import LakeError, UserError
 from lakehouse.run import Stage, execute
+from lakehouse.settings import Settings
+from lakehouse.shares import Share
 
 TERMINATED = 143
 """Exit code of a job that was ended by SIGTERM."""
@@ -39,7 +41,7 @@ def entry(stage: Stage, *more: Stage, argv: Sequence[str] | None = None) -> NoRe
         args = _parse(stage, argv)
         result["partition"] = str(args.partition)
         chosen = settings_module.load(args.profile, args.set)
-        for each in (stage, *(s for s in more if s.enabled(chosen))):
+        for each in _wanted((stage, *more), chosen, args):
             reports.append({})
             execute(each, args.partition, chosen, option=args.option, force=args.force,
                     report=reports[-1])  # fmt: skip
@@ -61,6 +63,15 @@ def entry(stage: Stage, *more: Stage, argv: Sequence[str] | None = None) -> NoRe
     # Engines leave threads and servers' clients behind whose exit handlers can hang a finished job.
     sys.stderr.flush()
     os._exit(code)
+
+
+def _wanted(
+    stages: Sequence[Stage], settings: Settings, args: argparse.Namespace
+) -> Iterator[Stage]:
+    """The first, and of those that follow the ones that are asked for and can do that share."""
+    first, *more = stages
+    yield first
+    yield from (s for s in more if s.enabled(settings) and (s.shares or not args.option))
 
 
 def _terminated(*_: object) -> NoReturn:
@@ -100,9 +111,17 @@ def _parse(stage: Stage, argv: Sequence[str] | None) -> argparse.Namespace:
     if stage.option:
         name, choices = stage.option
         parser.add_argument(f"--{name}", dest="option", required=True, choices=choices)
+    elif stage.shares:
+        parser.add_argument("--share", dest="option", default="", type=_share, metavar="I-of-N",
+                            help="only this share of the day's work")  # fmt: skip
     else:
         parser.set_defaults(option="")
     return parser.parse_args(argv)
+
+
+def _share(text: str) -> str:
+    Share.parse(text)
+    return text
 
 
 def _module(stage: Stage) -> str:

@@ -20,7 +20,8 @@ from lakehouse import services
 from lakehouse.delta import Lake
 from lakehouse.errors import LakeError, ServiceError, UserError, of_exit_code
 from lakehouse.settings import Settings, load
-from lakehouse.stages import FAILURE, STAGES
+from lakehouse.shares import of_a_day
+from lakehouse.stages import FAILURE, OF_SHARES, STAGES
 from lakehouse.tables import JOB_RUNS
 
 POLL = 1.0
@@ -49,7 +50,11 @@ class Demo:
         self.running: dict[tuple[str, str], float] = {}
         self.spoke = time.monotonic()
         self.ended = 0
-        self.total = sum(days if s.flow != "training" else 1 for s in STAGES)
+        self.shares = of_a_day()
+        self.total = sum(
+            (1 + len(self.shares) * s.shares) * (days if s.flow != "training" else 1)
+            for s in STAGES
+        )
 
     def run(self) -> None:
         """Backfill the days, wait for their pairs, train on them."""
@@ -122,7 +127,7 @@ class Demo:
         if (dag, day, "all") in self.said:
             return
         for task in self._tasks(dag, run):
-            state, name = task["state"], task["task_id"]
+            state, name = task["state"], self._called(task)
             key = (name, day, str(state))
             if state not in {"running", *ENDED} or key in self.said:
                 continue
@@ -148,13 +153,21 @@ class Demo:
             for (name, day), since in self.running.items():
                 say(f"{day}  {name:17} … for {now - since:.0f} s now")
 
+    def _called(self, task: dict[str, Any]) -> str:
+        """The task's stage, and which share of it."""
+        name: str = task["task_id"]
+        if task["map_index"] < 0:
+            return name
+        return f"{name.removesuffix(OF_SHARES)} {self.shares[task['map_index']]}"
+
     def _counters(self, task: str, day: str) -> str:
         """Rows and tokens of the task's newest runs, from ops.job_runs."""
-        stage = next(s for s in STAGES if s.name == task)
-        parts = []
+        called, _, share = task.partition(" ")
+        stage = next(s for s in STAGES if s.name == called)
+        parts, ds = [], dt.date.fromisoformat(day)
         for name in stage.parts or (stage.name,):
-            where = {"stage": name, "ds": dt.date.fromisoformat(day)}
-            rows = self.lake.read(JOB_RUNS, where).to_pylist()
+            label = f"{name}_{share}" if share else name
+            rows = self.lake.read(JOB_RUNS, {"stage": label, "ds": ds}).to_pylist()
             if not rows:
                 continue
             r = max(rows, key=lambda row: row["started_at"])
@@ -169,17 +182,19 @@ class Demo:
     def _failure(self, dag: str, run: dict[str, Any]) -> LakeError:
         """The failure of a run, as the kind of error that the task's exit code stands for."""
         where = f"/dags/{dag}/dagRuns/{run['dag_run_id']}"
-        bad = [t["task_id"] for t in self._tasks(dag, run) if t["state"] == "failed"]
+        bad = [t for t in self._tasks(dag, run) if t["state"] == "failed"]
         left: dict[str, Any] = {
             "exit_code": ServiceError.exit_code,
             "error": "it ended without a word",
         }
         # nothing is left by a task that was killed, or by a run that was failed before its first
         with suppress(ServiceError, IndexError):
-            path = f"/api/v2{where}/taskInstances/{bad[0]}/xcomEntries/{FAILURE}"
+            first = f"{where}/taskInstances/{bad[0]['task_id']}/xcomEntries/{FAILURE}"
+            path = f"/api/v2{first}?map_index={bad[0]['map_index']}"
             left = services.call("GET", path)["value"]
+        names = ", ".join(map(self._called, bad)) or dag
         return of_exit_code(left["exit_code"])(
-            f"{', '.join(bad) or dag} of {run['partition_key']} failed: {left['error']}. Its log: "
+            f"{names} of {run['partition_key']} failed: {left['error']}. Its log: "
             f"{services.base_url()}{where.replace('dagRuns', 'runs')}"
         )
 

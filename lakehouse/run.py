@@ -83,6 +83,9 @@ class Stage:
     """Whether a process of several stages runs it; run by itself it is whatever this says."""
     option: tuple[str, tuple[str, ...]] | None = None
     """An extra required argument and its choices, such as ("arm", ("inverse", "control"))."""
+    shares: bool = False
+    """Whether several processes can divide a day's work (`--share 0-of-4`), which a run without a
+    share then closes: only that one rejects."""
 
 
 @dataclass

@@ -18,6 +18,8 @@ from lakehouse.tables import Table
 
 Flow = Literal["corpus", "instructions", "training"]
 
+OF_SHARES = "_shares"
+"""What the name of a stage's mapped task, one instance a share, ends in."""
 FAILURE = "failure"
 """XCom key under which a failed task of Airflow leaves its `exit_code` and `error`."""
 
@@ -35,8 +37,10 @@ class StageRef:
     writes: tuple[Table, ...]
     args: tuple[str, ...] = ()
     parts: tuple[str, ...] = ()
-    """Stages that a task runs in one process, where they share an engine; of those that follow the
+    """Stages that a task runs in one process, where they have one engine; of those that follow the
     first, the ones that the settings ask for (`Stage.enabled`)."""
+    shares: bool = False
+    """Whether its work can be divided over processes before it closes the day (`--share`)."""
 
 
 STAGES: tuple[StageRef, ...] = (
@@ -63,7 +67,7 @@ STAGES: tuple[StageRef, ...] = (
     StageRef(
         "generate", "jobs.generate", "instructions", "gpu", (t.SNIPPETS, t.CONTAMINATION, t.MODELS),
         (t.CANDIDATES, t.JUDGEMENTS, t.REGENERATIONS, t.JUDGE_CHECKS),
-        parts=("summarize", "judge", "roundtrip", "calibrate"),
+        parts=("summarize", "judge", "roundtrip", "calibrate"), shares=True,
     ),
     StageRef(
         "choose", "jobs.choose", "instructions", "light",

@@ -24,6 +24,8 @@ from lakehouse.settings import UNSET, Settings, data_file, explained, read_toml
 FOLDER = Path(__file__).parent
 CORRECT = "correct"
 """The question that every profile asks: does the code answer the instruction?"""
+LONG_LINE = 40
+"""Characters from which on a line of a prompt is nobody else's."""
 _FENCE = re.compile(r"(?:\A|[\r\n]) {0,3}(`{3,})")
 
 
@@ -116,6 +118,12 @@ class Prompts:
     def opening(self) -> str:
         """What every stored instruction begins with."""
         return self.profile.opening
+
+    @cached_property
+    def request(self) -> tuple[str, ...]:
+        """Its longer lines around the code: an answer that holds one repeats the prompt."""
+        lines = (line.strip() for line in self.profile.summarize.splitlines())
+        return tuple(n for n in lines if len(n) >= LONG_LINE and not slots.SLOT.search(n))
 
     @property
     def control(self) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ CANDIDATES = declare(
     prefix STRING -- What the instruction begins with: the profile's opening, and the words that the answer was started with.
     seed BIGINT -- The request's own seed, derived from candidate_id.
     instruction STRING -- Prefix and generated text.
-    status STRING -- ok, or why not usable: empty, truncated, too_long_prompt, echo, short.
+    status STRING -- ok, or why not usable: empty, truncated, too_long_prompt, echo, refusal, short.
     finish_reason STRING -- stop, length, or none when the prompt was not sent.
     prompt_tokens INT -- Tokens of the prompt, sent or too long to be.
     completion_tokens INT -- Tokens generated.

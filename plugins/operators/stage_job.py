@@ -18,12 +18,16 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset, BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from lakehouse.stages import FAILURE, StageRef
+from lakehouse.shares import of_a_day
+from lakehouse.stages import FAILURE, OF_SHARES, StageRef
+
+if TYPE_CHECKING:
+    from airflow.sdk.definitions.mappedoperator import MappedOperator
 
 PROJECT = Path(__file__).resolve().parents[2]
 SNIPPETS_READY = Asset(name="silver.snippets", uri="file:///lake/silver/snippets")
@@ -34,6 +38,8 @@ WEEK_END = (
     "{% else %}{{ macros.ds_add(partition_key, 6) }}{% endif %}"
 )
 """A roll-up's key is its Monday and its partition the Sunday; a day named by hand is that day."""
+SHARES = of_a_day()
+"""Shares of a day's generation, each with an engine; as many at a time as the pool lets."""
 RETRY_SECONDS = float(os.environ.get("LAKE_RETRY_SECONDS", "10"))
 DEFAULT_ARGS = {
     "retries": 2, "retry_delay": dt.timedelta(seconds=RETRY_SECONDS), "owner": "lake",
@@ -50,10 +56,12 @@ class StageJob(BaseOperator):
 
     template_fields: Sequence[str] = ("partition",)
 
-    def __init__(self, *, stage: StageRef, partition: str = DAY, **kwargs: Any) -> None:
-        super().__init__(task_id=stage.name, pool=stage.pool, **kwargs)
+    def __init__(
+        self, *, stage: StageRef, partition: str = DAY, share: str = "", **kwargs: Any
+    ) -> None:
+        super().__init__(**{"task_id": stage.name, "pool": stage.pool, **kwargs})
         self.module, self.args = stage.module, list(stage.args)
-        self.partition = partition
+        self.partition, self.share = partition, share
         self._process: subprocess.Popen[str] | None = None
 
     def argv(self) -> list[str]:
@@ -61,6 +69,8 @@ class StageJob(BaseOperator):
         profile = os.environ.get("LAKE_PROFILE", "tiny")
         sets = [s for s in os.environ.get("LAKE_SET", "").split() if s]
         flags = [part for s in sets for part in ("--set", s)]
+        if self.share:
+            flags += ["--share", self.share]
         return [sys.executable, "-m", self.module, "--partition", self.partition,
                 "--profile", profile, *self.args, *flags]  # fmt: skip
 
@@ -125,15 +135,22 @@ def chained(
     stages: Sequence[StageRef], inlet: Asset | None = None, outlet: Asset | None = None,
     partition: str = DAY,
 ) -> None:  # fmt: skip
-    """One task a stage, one after the other; the last one announces the asset."""
-    before: StageJob | None = None
+    """One task a stage, one after the other; the last one announces the asset.
+
+    Before a stage whose work can be divided there is one mapped task a share, if there are several.
+    """
+    before: StageJob | MappedOperator | None = None
     for stage in stages:
-        task = StageJob(
-            stage=stage,
-            partition=partition,
-            inlets=[inlet] if inlet and before is None else [],
+        tasks: list[StageJob | MappedOperator] = [StageJob(
+            stage=stage, partition=partition, inlets=[inlet] if inlet and before is None else [],
             outlets=[outlet] if outlet and stage is stages[-1] else [],
-        )
-        if before is not None:
-            before >> task
-        before = task
+        )]  # fmt: skip
+        if stage.shares and SHARES:
+            tasks.insert(0, StageJob.partial(
+                task_id=stage.name + OF_SHARES, pool=stage.pool, stage=stage, partition=partition,
+                map_index_template="{{ task.share }}",
+            ).expand(share=SHARES))  # fmt: skip
+        for task in tasks:
+            if before is not None:
+                before >> task
+            before = task

@@ -49,6 +49,20 @@ def test_every_stage_is_a_task_in_order_in_its_pool(flow: str) -> None:
     assert outlets == ([] if flow == "training" else [stages[-1].name])
 
 
+def test_a_days_generation_is_divided_into_mapped_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+    from operators import stage_job
+
+    monkeypatch.setattr(stage_job, "SHARES", ["0-of-2", "1-of-2"])
+    found = dag("instructions")
+    shares = found.get_task("generate_shares")
+    assert (shares.is_mapped, shares.pool, shares.retries) == (True, "gpu", 2)
+    assert shares.expand_input.value == {"share": ["0-of-2", "1-of-2"]}
+    assert (shares.upstream_task_ids, shares.downstream_task_ids) == ({"prepare"}, {"generate"})
+    job = shares.unmap({"share": "1-of-2"})
+    assert job.argv()[1:4] == ["-m", "jobs.generate", "--partition"]
+    assert job.argv()[-2:] == ["--share", "1-of-2"]
+
+
 def test_the_flows_hold_every_stage_once() -> None:
     assert [s for f in FLOWS for s in of_flow(f)] == list(STAGES)  # type: ignore[arg-type]
 

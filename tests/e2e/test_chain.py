@@ -1,4 +1,4 @@
-"""The whole loop with real parts, both ways: `lake run`, and Airflow's scheduler with kills."""
+"""The whole loop with real parts: `lake run`; Airflow's scheduler, with shares and kills."""
 
 from __future__ import annotations
 
@@ -85,8 +85,9 @@ def versions(root: Path) -> dict[str, int | None]:
 
 
 def books(root: Path) -> dict[tuple[str, dt.date], tuple[int, int, int]]:
-    """Rows in, kept, rejected of the newest finished run of each stage and day."""
-    done = [r for r in Lake(str(root)).read(JOB_RUNS).to_pylist() if r["status"] == "done"]
+    """Rows in, kept, rejected of the newest finished run of each stage and day; not of shares."""
+    held = Lake(str(root)).read(JOB_RUNS, {"status": "done"}).to_pylist()
+    done = [r for r in held if "-of-" not in r["stage"]]
     done.sort(key=lambda r: r["finished_at"])
     return {(r["stage"], r["ds"]): (r["rows_in"], r["rows_kept"], r["rows_rejected"]) for r in done}
 
@@ -218,7 +219,7 @@ def test_airflow_with_every_stage_killed_once_gives_the_same_tables(
     )
     env = {**environment(root), "LAKE_AIRFLOW_HOME": str(tmp_path / "airflow"), "KEEP": "1",
            "LAKE_AIRFLOW_PORT": str(free_port()), "LAKE_SPARK_PORT": str(free_port()),
-           "LAKE_RETRY_SECONDS": "1"}  # fmt: skip
+           "LAKE_RETRY_SECONDS": "1", "LAKE_SHARES": "2"}  # fmt: skip
     killer.start()
     try:
         done = subprocess.run(
@@ -249,6 +250,8 @@ def test_airflow_with_every_stage_killed_once_gives_the_same_tables(
         if table not in OWN_HISTORY:
             assert rows(root, table) == rows(by_hand, table), name
     assert books(root) == books(by_hand)
+    labels = {r["stage"] for r in Lake(str(root)).read(JOB_RUNS, {"status": "done"}).to_pylist()}
+    assert {"summarize_0-of-2", "judge_0-of-2", "summarize_1-of-2", "judge_1-of-2"} < labels
     assert left_behind(root) == []
     # and what Airflow made is up to date for the command line
     assert {words[2] for words in lake_run(root)} == {"unchanged"}

@@ -18,6 +18,7 @@ from lakehouse.errors import GateError, ServiceError
 from lakehouse.run import Run, execute
 from lakehouse.settings import Settings, load
 from lakehouse.tables import JOB_RUNS, MODELS, PAIRS, QUALITY_RESULTS, STAGED
+from tests.rows import finished
 
 DAY = dt.date(2026, 11, 1)
 Row = dict[str, Any]
@@ -58,14 +59,7 @@ def contents(lake: Lake, table: Any) -> Any:
 
 def ran(lake: Lake, counts: tuple[int, int, int]) -> None:
     """Enter a finished run of some earlier stage into the books."""
-    now = dt.datetime.now(dt.UTC)
-    rows_in, kept, rejected = counts
-    lake.append_missing(JOB_RUNS, [{
-        "stage": "extract", "ds": DAY, "status": "done", "fingerprint": "", "rows_in": rows_in,
-        "rows_kept": kept, "rows_rejected": rejected, "prompt_tokens": 0, "completion_tokens": 0,
-        "seconds": 0.0, "cost": 0.0, "message": "", "git_sha": "", "started_at": now,
-        "finished_at": now, "run_id": f"extracted {now}",
-    }], "extracted")  # fmt: skip
+    lake.append_missing(JOB_RUNS, [finished("extract", DAY, counts)], "extracted")
 
 
 @pytest.mark.spark

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,10 @@ from jobs import deduplicate, gate_corpus
 from jobs.gate_corpus import CHECKED, cut
 from lakehouse import bulk
 from lakehouse.delta import Lake
-from lakehouse.errors import GateError
+from lakehouse.errors import GateError, ServiceError
 from lakehouse.run import execute
 from lakehouse.schemas import arrow_schema
-from lakehouse.settings import load
+from lakehouse.settings import Settings, load
 from lakehouse.stages import of_flow
 from lakehouse.tables import (
     CONTAMINATION,
@@ -35,6 +36,7 @@ from lakehouse.tables import (
     UNITS,
     Table,
 )
+from tests.rows import enter, finished
 
 DAY = dt.date(2026, 11, 10)
 NOW = dt.datetime(2026, 11, 10, tzinfo=dt.UTC)
@@ -243,12 +245,9 @@ def test_books_and_rejected_rows_stop_the_day(lake: Lake) -> None:
     lake.sync(DOCUMENTS, [document(1)], {"ds": DAY}, "r")
     later = {**rejection(3), "stage": "choose", "remedy": ""}  # another flow's
     lake.sync(REJECTED, [{**rejection(2), "remedy": ""}, later], {"ds": DAY}, "r")
-    lake.upsert(JOB_RUNS, [{
-        "stage": stage, "ds": DAY, "status": "done", "fingerprint": "", "rows_in": rows_in,
-        "rows_kept": 1, "rows_rejected": 1, "prompt_tokens": 0, "completion_tokens": 0,
-        "seconds": 0.0, "cost": 0.0, "message": "", "git_sha": "", "started_at": NOW,
-        "finished_at": NOW, "run_id": "r"} for stage, rows_in in (("ingest", 3), ("choose", 4))
-    ], "r")  # fmt: skip
+    enter(lake, DAY)
+    lake.upsert(JOB_RUNS, [finished(stage, DAY, (rows_in, 1, 1))
+                           for stage, rows_in in (("ingest", 3), ("choose", 4))], "r")  # fmt: skip
     with pytest.raises(GateError, match=r"2 of .* failed") as failure:
         execute(gate_corpus.STAGE, DAY, settings)
     for said in ("says why and what to do", sha(2), "rows in = kept + rejected", '"rows_in": 3'):
@@ -291,6 +290,7 @@ def seen(rows: pa.RecordBatch) -> list[Row]:
 def test_a_stage_that_nobody_knows_does_not_hide_its_rows(lake: Lake) -> None:
     lake.sync(DOCUMENTS, [document(1)], {"ds": DAY}, "r")
     lake.sync(REJECTED, [{**rejection(2), "stage": "ingset"}], {"ds": DAY}, "r")
+    enter(lake, DAY)
     with pytest.raises(GateError, match=f"on stage.*{sha(2)}"):
         execute(gate_corpus.STAGE, DAY, load("tiny", [f"lake.root={lake.root}"]))
 
@@ -310,8 +310,10 @@ def test_state_in_the_lake_stops_the_day_and_leaves_no_file(
     lake.sync(SKETCHES, [{**sketch(3), "ds": other, "bands": b""}], {"ds": other}, "r")
     lake.sync(SIMILAR, [pair(1), {**pair(2), "similarity": 0.1}], {}, "r")
     lake.sync(UNITS, [unit(1), {**unit(2), "end_line": 0}], {"ds": DAY}, "r")
+    lake.sync(SNIPPETS, [snippet(1), snippet(2)], {"ds": DAY}, "r")
     late = {**takeover(2), "taken_over_ds": other}
     lake.append_missing(TAKEOVERS, [takeover(1), late], "r")
+    enter(lake, DAY)
     with pytest.raises(GateError, match=r"4 of .* failed") as failure:
         execute(gate_corpus.STAGE, DAY, settings)
     said = str(failure.value).split("; ")
@@ -328,6 +330,7 @@ def test_the_gate_is_about_the_versions_that_it_began_with(
     lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lake.sync(DOCUMENTS, [document(1)], {"ds": DAY}, "r")
+    enter(lake, DAY)
     real = bulk.batches
 
     def later(*args: Any, **named: Any) -> Any:
@@ -337,6 +340,7 @@ def test_the_gate_is_about_the_versions_that_it_began_with(
     monkeypatch.setattr(bulk, "batches", later)
     settings = load("tiny", [f"lake.root={lake.root}"])
     assert execute(gate_corpus.STAGE, DAY, settings)["rows_in"] == 1
+    enter(lake, DAY)
     with pytest.raises(GateError, match="on kind"):
         execute(gate_corpus.STAGE, DAY, settings)
 
@@ -360,8 +364,9 @@ def test_a_days_results_do_not_depend_on_the_order_of_days(tmp_path: Path) -> No
             day = DAY + dt.timedelta(n)
             row = {**document(n, day), "content": " ".join(texts[day])}
             lake.sync(DOCUMENTS, [row], {"ds": day}, "r")
-            for stage in (deduplicate.STAGE, gate_corpus.STAGE):
-                execute(stage, day, settings)
+            execute(deduplicate.STAGE, day, settings)
+            enter(lake, day)
+            execute(gate_corpus.STAGE, day, settings)
         lakes.append(lake)
     forward, backward = lakes
     assert lake_rows(forward, SIMILAR) == lake_rows(backward, SIMILAR) == 3
@@ -374,3 +379,83 @@ def test_a_days_results_do_not_depend_on_the_order_of_days(tmp_path: Path) -> No
 
 def lake_rows(lake: Lake, table: Table) -> int:
     return int(lake.read(table).num_rows)
+
+
+@pytest.mark.parametrize(
+    ("stage", "counts", "failed", "seen"),
+    [
+        ("ingest", (3, 3, 0), "what a stage kept is there", '"rows_kept": 3, "kept_there": 2'),
+        ("deduplicate", (1, 1, 0), "a stage has read all that is there",
+         '"rows_in": 1, "there_to_read": 2'),
+        ("extract", (1, 1, 0), "a stage has read all that is there", '"there_to_read": 2'),
+        ("extract", (2, 2, 0), "what a stage kept is there", '"rows_kept": 2, "kept_there": 1'),
+        ("decontaminate", (0, 0, 0), "a stage has read all that is there", '"there_to_read": 1'),
+        ("decontaminate", None, "every stage has finished", '"stage": "decontaminate"'),
+    ],
+)  # fmt: skip
+def test_what_is_lost_between_two_stages_stops_the_day(
+    lake: Lake, stage: str, counts: tuple[int, int, int] | None, failed: str, seen: str
+) -> None:
+    settings = load("tiny", [f"lake.root={lake.root}"])
+    lake.sync(DOCUMENTS, [document(1), document(2)], {"ds": DAY}, "r")
+    lake.sync(UNITS, [unit(1), {**unit(2), "reason": "too short", "remedy": "none", "code": ""}],
+              {"ds": DAY}, "r")  # fmt: skip
+    lake.sync(SNIPPETS, [snippet(1)], {"ds": DAY}, "r")
+    lake.sync(
+        REJECTED, [{**rejection(2), "stage": "extract"}], {"ds": DAY, "stage": "extract"}, "r"
+    )
+    books = {name: finished(name, DAY, told) for name, told in (
+        ("ingest", (2, 2, 0)), ("deduplicate", (2, 2, 0)), ("extract", (2, 1, 1)),
+        ("decontaminate", (1, 1, 0)))}  # fmt: skip
+    if stage != "decontaminate" or counts:
+        assert gated(lake, settings, books.values()) == ""
+    if counts is None:
+        del books[stage]
+    else:
+        books[stage] = finished(stage, DAY, counts)
+    found = gated(lake, settings, books.values())
+    assert failed in found
+    assert seen in found
+
+
+def gated(lake: Lake, settings: Settings, books: Iterable[Row]) -> str:
+    """What the gate says against a day with these books."""
+    lake.upsert(JOB_RUNS, [*books], "r")
+    try:
+        execute(gate_corpus.STAGE, DAY, settings, force=True)
+    except GateError as error:
+        return str(error)
+    return ""
+
+
+def test_rows_that_are_younger_than_the_books_are_waited_for(lake: Lake) -> None:
+    """A later day's extraction has moved this day's snippets; it is yet to be decontaminated."""
+    settings = load("tiny", [f"lake.root={lake.root}"])
+    lake.sync(DOCUMENTS, [document(1)], {"ds": DAY}, "r")
+    lake.sync(UNITS, [unit(1), unit(2)], {"ds": DAY}, "r")
+    lake.sync(SNIPPETS, [snippet(1), snippet(2)], {"ds": DAY}, "r")
+    enter(lake, DAY)
+    lake.sync(SNIPPETS, [snippet(2)], {"ds": DAY}, "r")
+    lake.upsert(JOB_RUNS, [finished("extract", DAY, (2, 1, 1))], "r")
+    lake.sync(
+        REJECTED, [{**rejection(1), "stage": "extract"}], {"ds": DAY, "stage": "extract"}, "r"
+    )
+    with pytest.raises(ServiceError, match=r"decontaminate .* has not finished"):
+        execute(gate_corpus.STAGE, DAY, settings)
+    lake.upsert(JOB_RUNS, [finished("decontaminate", DAY, (1, 1, 0))], "r")
+    assert execute(gate_corpus.STAGE, DAY, settings)["status"] == "done"
+
+
+def test_a_snippet_of_two_days_stops_them(lake: Lake) -> None:
+    settings = load("tiny", [f"lake.root={lake.root}"])
+    other = DAY + dt.timedelta(1)
+    for day, ids in ((DAY, (1, 2)), (other, (2, 3))):
+        lake.sync(DOCUMENTS, [document(n, day) for n in ids], {"ds": day}, "r")
+        lake.sync(UNITS, [{**unit(n), "ds": day} for n in ids], {"ds": day}, "r")
+        lake.sync(SNIPPETS, [{**snippet(n), "ds": day} for n in ids], {"ds": day}, "r")
+    enter(lake, DAY, other)
+    for day in (DAY, other):
+        with pytest.raises(GateError, match="unique") as failure:
+            execute(gate_corpus.STAGE, day, settings)
+        assert sha(2) in str(failure.value)
+        assert not {sha(1), sha(3)} & {*str(failure.value).split('"')}

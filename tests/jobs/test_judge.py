@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jobs.answers import status
 from jobs.judge import yes_no
-from jobs.summarize import status
 from lakehouse.engines import together
 from lakehouse.settings import load
 
@@ -46,10 +46,18 @@ def test_an_engine_that_does_not_tell_gives_neither_score_nor_mass() -> None:
         ("Write a it", "stop", 2, "short"),
         ("Write a thing like x  =  1 please do", "stop", 9, "echo"),
         ("", "none", 0, "too_long_prompt"),
+        ("Write a function. Say what  this code does for a reader.", "stop", 9, "echo"),
+        ("Write a I'm sorry, but I cannot help with that.", "stop", 10, "refusal"),
+        ("Write a . Unfortunately, I cannot provide a description", "length", 10, "refusal"),
+        ("Write a As an AI language model, I", "stop", 9, "refusal"),
+        ("I\N{RIGHT SINGLE QUOTATION MARK}m not able to describe this code.", "stop", 9, "refusal"),
+        ("Write a program that says sorry, I can't help with that", "stop", 9, "ok"),
+        ("Write a class as an AI engineer would", "stop", 9, "ok"),
     ],
 )
 def test_the_status_says_why(text: str, finish: str, tokens: int, want: str) -> None:
     row = {"instruction": text, "prefix": "Write a", "finish_reason": finish,
            "completion_tokens": tokens}  # fmt: skip
     chosen = load("tiny", ["summarize.max_tokens=10", "summarize.min_words=3"]).summarize
-    assert status(row, "x = 1", chosen) == want
+    request = ["Say what this code does for a reader."]
+    assert status(row, "x = 1", request, chosen) == want

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from jobs import extract, jsons, paper_compat, summarize
+from jobs import answers, extract, jsons, paper_compat, summarize
 from jobs.choose import ranked, scored
 from jobs.judge import yes_no
 from jobs.records import Unusable
@@ -151,7 +151,7 @@ def test_our_picks() -> None:
 
 def status(candidate: dict[str, Any], code: str) -> str:
     row = {**candidate, "finish_reason": candidate.get("finish", "stop"), "completion_tokens": 9}
-    return summarize.status(row, code, SETTINGS.summarize)
+    return answers.status(row, code, (), SETTINGS.summarize)
 
 
 def test_prefixes_hang_on_the_place_of_a_row_and_ours_on_the_candidate(lake: Lake) -> None:

@@ -60,8 +60,12 @@ def answer(path: str, left: Any) -> Any:
     """Airflow's, where `choose` went well and `gate` did not."""
     if path.endswith("/taskInstances"):
         states = {"choose": "success", "gate": "failed", "publish": "upstream_failed"}
-        return {"task_instances": [{"task_id": t, "state": s} for t, s in states.items()]}
-    assert path.endswith("/taskInstances/gate/xcomEntries/failure")
+        return {
+            "task_instances": [
+                {"task_id": t, "state": s, "map_index": -1} for t, s in states.items()
+            ]
+        }
+    assert path.endswith("/taskInstances/gate/xcomEntries/failure?map_index=-1")
     if left is None:
         raise ServiceError("Airflow: 404")
     return left

@@ -144,4 +144,6 @@ def test_no_place_lies_outside_of_the_tree() -> None:
 def test_any_text_says_something(text: str) -> None:
     found = said(text.encode("utf-8", "surrogatepass"))
     assert found.licenses or found.files
-    assert found.licenses == {NOASSERTION} and not found.files or NOASSERTION not in found.licenses
+    assert (
+        found.licenses == {NOASSERTION} and not found.files
+    ) or NOASSERTION not in found.licenses

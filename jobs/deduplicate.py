@@ -34,6 +34,8 @@ from lakehouse.tables import DOCUMENTS, DUPLICATES, SIMILAR, SKETCHES, TAKEOVERS
 
 _FROM_NOTHING = -1
 """The version of the sketches where no pairs have been made yet under these rules."""
+_A_DOCUMENT = 500
+"""Bytes in the lake's files of a function and what is known of it."""
 
 
 def main(run: Run) -> dict[dt.date, Counts]:
@@ -55,7 +57,8 @@ def main(run: Run) -> dict[dt.date, Counts]:
 
 def _in_process(run: Run) -> bool:
     """Whether this process compares, or Spark does."""
-    fits = _documents(run, DOCUMENTS) < run.settings.spark.deduplicates_from
+    size = max(_documents(run, DOCUMENTS), run.lake.size(DOCUMENTS) // _A_DOCUMENT)
+    fits = size < run.settings.spark.deduplicates_from
     if fits and not run.settled and os.environ.get("SPARK_REMOTE"):
         _ = run.spark  # ends what a killed run may have left at work on the server
     return fits and stores.is_simple(run.lake.root)

@@ -7,6 +7,7 @@ endian. So tables hold them without an object a number, and loops run over Arrow
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,18 +29,18 @@ SKETCH = (
     "shingles BINARY"
 )
 """The columns of silver.minhash_bands that `sketched` gives."""
+SLICE = 32 * 2**20
+"""Bytes of content that are sketched together: a sketch takes a multiple of its text."""
 
 
 def sketched(
     batches: Iterable[pa.RecordBatch], chosen: Deduplicate, allowed: Filters
 ) -> Iterator[pa.RecordBatch]:
-    """`SKETCH` of the documents (`READ`) that filters do not hold back, a batch a batch."""
+    """`SKETCH` of the documents (`READ`) that filters do not hold back, in their order."""
     import pyarrow as pa
 
-    for read in batches:
-        batch = read.filter(pa.array(~filters.held_back(read, allowed)))
-        if not batch.num_rows:
-            continue
+    taken = (read.filter(pa.array(~filters.held_back(read, allowed))) for read in batches)
+    for batch in (part for read in taken for part in _slices(read)):
         found = minhash.sketch(_texts(batch), chosen.permutations, chosen.bands)
         lengths = np.diff(found.offsets)
         kept = found.bands[lengths >= chosen.min_shingles]
@@ -52,6 +53,16 @@ def sketched(
             ],
             [*DOCUMENT, "content", "n_shingles", "bands", "shingles"],
         )  # fmt: skip
+
+
+def _slices(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """The batch in parts of about SLICE bytes of content, none of them empty."""
+    import pyarrow.compute as pc
+
+    place = np.cumsum(pc.binary_length(batch["content"]).to_numpy()) // SLICE
+    starts = [0, *(np.flatnonzero(np.diff(place)) + 1), len(place)] if len(place) else []
+    for start, end in pairwise(map(int, starts)):
+        yield batch.slice(start, end - start)
 
 
 def _texts(batch: pa.RecordBatch) -> pa.Array:

@@ -20,8 +20,10 @@ from lakehouse.tables import Table
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from deltalake import DeltaTable
 
-BATCH_ROWS = 10_000
+BATCH_ROWS, BATCH_BYTES = 10_000, 64 * 2**20
+"""What a batch holds at most, about."""
 ROW_GROUP = 100_000
 """Rows of a row group: about 150 MB of sketches. The writer holds one for each open partition."""
 
@@ -53,7 +55,7 @@ def batches(
     others = {c: pa.array([*values], dataset.schema.field(c).type)
               for c, values in where.items() if c != table.partition}  # fmt: skip
     rows = dataset.scanner(
-        columns=[*dict.fromkeys([*names, *others])], batch_size=BATCH_ROWS, batch_readahead=2,
+        columns=[*dict.fromkeys([*names, *others])], batch_size=_rows_of(found), batch_readahead=2,
         filter=filters_to_expression(parts) if parts else None, fragment_readahead=1,
     ).to_reader()  # fmt: skip
     if not others:
@@ -61,6 +63,14 @@ def batches(
     schema = pa.schema([rows.schema.field(name) for name in names])
     picked = (batch.select(names) for batch in among(rows, others))
     return pa.RecordBatchReader.from_batches(schema, picked)
+
+
+def _rows_of(table: DeltaTable) -> int:
+    """Rows of a batch: fewer where those of some file are large; four times as large in memory."""
+    files = table.get_add_actions(flatten=True)
+    sizes = zip(files["size_bytes"].to_pylist(), files["num_records"].to_pylist(), strict=True)
+    largest = max((size // max(rows, 1) for size, rows in sizes), default=0)
+    return max(1, min(BATCH_ROWS, BATCH_BYTES // (4 * largest + 1)))
 
 
 def sync(lake: Lake, table: Table, rows: pa.Table, scope: Scope, run_id: str) -> list[Any]:

@@ -100,6 +100,11 @@ class Lake:
         found = self.open(table)
         return found is None or found.get_add_actions().num_rows == 0
 
+    def size(self, table: Table) -> int:
+        """Bytes of the table's data files, from the log alone."""
+        found = self.open(table)
+        return sum(found.get_add_actions()["size_bytes"].to_pylist()) if found else 0
+
     def note(self, table: Table) -> str:
         """What the newest write that bears a note said beside its run; empty if nothing."""
         found = self.open(table)

@@ -9,6 +9,7 @@ days, and at each step every world brings in the next of its days, in its own ra
 """
 
 import datetime as dt
+import os
 import random
 from collections.abc import Iterable
 from pathlib import Path
@@ -206,6 +207,19 @@ def test_a_crash_before_the_pairs_are_committed_loses_nothing(
     run(tmp_path / "b", IN_PROCESS)
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
     assert Lake(str(tmp_path / "a")).read(DUPLICATES).num_rows == 3
+
+
+def test_few_large_documents_are_sparks_work_too(tmp_path: Path, monkeypatch: Any) -> None:
+    chosen: list[str] = []
+    for module in ("in_process", "on_spark"):
+        monkeypatch.setattr(
+            f"jobs.compare_{module}.sketch", lambda *_, m=module: chosen.append(m) or 1 / 0
+        )
+    for size in (1, 40):
+        write(tmp_path / str(size), [(START, "s", os.urandom(500 * size).hex())] * 2)
+        with pytest.raises(ZeroDivisionError):
+            run(tmp_path / str(size), "spark.deduplicates_from=20")
+    assert chosen == ["in_process", "on_spark"]
 
 
 def test_only_what_moved_is_written(tmp_path: Path) -> None:

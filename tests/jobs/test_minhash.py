@@ -1,11 +1,17 @@
+import datetime as dt
 import re
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs import minhash
+from jobs import minhash, packed
+from lakehouse.schemas import arrow_schema
+from lakehouse.settings import load
+from lakehouse.tables import DOCUMENTS
+from tests.rows import document
 
 words = st.lists(st.sampled_from([f"w{i}" for i in range(30)]), max_size=60).map(" ".join)
 texts = st.lists(st.text(alphabet="ab_1 \n\t+<é漢", max_size=60), min_size=1, max_size=8)
@@ -52,6 +58,25 @@ def test_a_sketch_does_not_depend_on_the_batch(values: list[str]) -> None:
             one, at = (of(i), 0) if of else (found, i)
             assert one.contents[at] == together.contents[i]
             assert (one.bands[at] == together.bands[i]).all()
+
+
+@given(texts, st.integers(1, 200))
+def test_documents_that_are_sketched_in_parts_have_the_same_sketches(
+    values: list[str], size: int
+) -> None:
+    rows = [document(ds=dt.date(2026, 11, 1), content=v) for v in values]
+    kinds = {f.name: f.type for f in arrow_schema(DOCUMENTS)}
+    batch = pa.RecordBatch.from_pylist(rows, pa.schema([(c, kinds[c]) for c in packed.READ]))
+    chosen = load("tiny")
+    found = []
+    for most in (size, packed.SLICE):
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(packed, "SLICE", most)
+            parts = list(packed.sketched([batch], chosen.deduplicate, chosen.filters))
+        assert all(part.num_rows for part in parts)
+        found.append([row for part in parts for row in part.to_pylist()])
+    assert found[0] == found[1]
+    assert len(found[0]) == len(values)
 
 
 @given(st.text(alphabet="ab+ ", max_size=12), st.text(alphabet="ab+ ", max_size=12))

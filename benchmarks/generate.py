@@ -67,7 +67,8 @@ class Benchmark:
     def sets(self) -> list[str]:
         """What all rows set."""
         return [f"summarize.samples={self.samples}", "summarize.sources=local",
-                "summarize.snippets_per_day=0", "summarize.batch=512"]  # fmt: skip
+                "summarize.snippets_per_day=0", "summarize.batch=512", "judge.questions=correct",
+                "choose.scorer=yes_no"]  # fmt: skip
 
     @cached_property
     def lake(self) -> Path:

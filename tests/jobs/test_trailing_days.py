@@ -82,6 +82,8 @@ def test_bands_refuse_a_leap_and_let_a_quiet_or_empty_day_pass() -> None:
         "always so": ("duplicate_rate", 0.95, 0.94, 0.95, 0.96, set()),
         "all after a bad day": ("rejected_rate", 1.0, 0.0, 0.05, 0.6, {"critical", "warning"}),
         "all sent again": ("duplicate_rate", 1.0, 0.9, 0.95, 0.96, {"critical"}),
+        "history is lost": ("duplicate_rate", 0.01, 0.3, 0.4, 0.5, {"critical", "warning"}),
+        "few repeated": ("duplicate_rate", 0.0, 0.1, 0.15, 0.2, {"warning"}),
         "nothing found": ("snippets_a_document", 0.0, 2.0, 3.0, 4.0, {"critical", "warning"}),
         "no rate": ("hits_a_snippet", None, 0.0, 0.0, 0.0, set()),
     }  # fmt: skip

@@ -42,9 +42,13 @@ def status(row: Mapping[str, Any], code: str, request: Collection[str], chosen: 
         return "refusal"
     if row["finish_reason"] == "length" or row["completion_tokens"] > chosen.max_tokens:
         return "truncated"
-    said = " ".join(instruction.split())
-    if any(" ".join(text.split()) in said for text in (code, *request)):
+    if _holds(instruction, code) or any(_holds(written, line) for line in request):
         return "echo"
     if len(written.split()) < chosen.min_words:
         return "short"
     return "ok"
+
+
+def _holds(said: str, text: str) -> bool:
+    """Whether it is in what was said, white space aside."""
+    return " ".join(text.split()) in " ".join(said.split())

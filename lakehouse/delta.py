@@ -92,13 +92,11 @@ class Lake:
 
     def version(self, table: Table) -> int | None:
         """The newest version, or None while the table does not exist."""
-        found = self.open(table)
-        return None if found is None else found.version()
+        return found.version() if (found := self.open(table)) else None
 
     def is_empty(self, table: Table) -> bool:
         """Whether the table has no data files, by the log alone."""
-        found = self.open(table)
-        return found is None or found.get_add_actions().num_rows == 0
+        return self.size(table) == 0
 
     def size(self, table: Table) -> int:
         """Bytes of the table's data files, from the log alone."""

@@ -33,6 +33,7 @@ from lakehouse import jars
 from lakehouse.delta import Lake
 from lakehouse.errors import LakeError, ServiceError, UserError
 from lakehouse.settings import Settings, load
+from lakehouse.shares import of_a_day
 from lakehouse.spark import conf, require_java
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -140,7 +141,7 @@ def serves(settings: Settings, until: str) -> dict[str, Any]:
     """What an Airflow started so runs its tasks with: `section.key` -> value, all of them."""
     tree = settings.model_dump(mode="json")
     tree["lake"]["root"] = Lake(settings.lake.root).root
-    found = {"profile": tree.pop("profile"), "until": until}
+    found = {"profile": tree.pop("profile"), "until": until, "shares": len(of_a_day())}
     return found | {f"{s}.{key}": v for s, keys in tree.items() for key, v in keys.items()}
 
 

@@ -49,4 +49,7 @@ def all_of(n: int) -> list[str]:
 
 def of_a_day() -> list[str]:
     """The shares into which Airflow divides a day's generation: `LAKE_SHARES`, 1 by default."""
-    return all_of(int(os.environ.get("LAKE_SHARES", "1")))
+    wanted = os.environ.get("LAKE_SHARES", "1")
+    if not wanted.isdecimal():
+        raise UserError(f"LAKE_SHARES is {wanted!r}: give a number, of engines at a time")
+    return all_of(int(wanted))

@@ -15,7 +15,7 @@ from jobs import costs, judge, summarize
 from lakehouse.delta import Lake, _content
 from lakehouse.errors import BudgetError, UserError
 from lakehouse.run import execute
-from lakehouse.shares import ALL, Share, all_of
+from lakehouse.shares import ALL, Share, all_of, of_a_day
 from lakehouse.tables import CANDIDATES, JOB_RUNS, JUDGEMENTS, REJECTED
 from tests.jobs.test_generation import DAY, asked, filled, place, settings
 
@@ -47,6 +47,14 @@ def test_shares_are_even() -> None:
 def test_what_is_no_share_is_a_users_mistake(text: str) -> None:
     with pytest.raises(UserError, match=re.escape(f"{text!r} is no share: write I-of-N")):
         Share.parse(text)
+
+
+def test_a_number_of_shares_that_is_none_is_a_users_mistake(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("LAKE_SHARES", "two")
+    with pytest.raises(UserError, match="LAKE_SHARES is 'two': give a number"):
+        of_a_day()
 
 
 def test_shares_are_written_as_they_are_read() -> None:

@@ -2,8 +2,8 @@
 
 python -m jobs.generate --partition 2026-11-01 --profile tiny [--share 0-of-4]
 
-With a share, only that of summarizing and judging: several at a time fill the cache, from which the
-run without one then takes all.
+With a share, only that of the day's snippets: several at a time fill the cache, from which the run
+without one then takes all.
 """
 
 from __future__ import annotations

@@ -198,6 +198,8 @@ def main(run: Run) -> Counts:
         stale = [r for r in have.values() if r["harness"] != under]
         ran = [*(r for r in have.values() if r["harness"] == under), *executed(stale)]
     _settle(run, scope, ran)
+    if run.option:
+        return meter.counts(len(rows), 0)
     reasons |= {r["snippet_id"]: TOO_LONG for r in ran if r["agreement"] is None}
     scored = {r["candidate_id"] for r in ran if r["agreement"] is not None}
     bad = [r for r in rows if r["candidate_id"] not in scored]
@@ -236,7 +238,7 @@ def _depends(settings: Settings) -> str:
 STAGE = Stage(
     "roundtrip", main, reads=(SNIPPETS, CONTAMINATION, MODELS, CANDIDATES), narrowed=NARROWED,
     writes=(REGENERATIONS, JUDGEMENTS), settings=("summarize", "roundtrip", "model", "engine"),
-    depends=_depends, enabled=lambda settings: settings.roundtrip.enabled,
+    depends=_depends, enabled=lambda settings: settings.roundtrip.enabled, shares=True,
 )  # fmt: skip
 
 if __name__ == "__main__":

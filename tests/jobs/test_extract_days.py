@@ -14,7 +14,7 @@ from lakehouse.tables import DOCUMENTS, DUPLICATES, REJECTED, SKETCHES, SNIPPETS
 from tests.rows import document, row, sketch
 
 pytestmark = pytest.mark.spark
-DAYS = [dt.date(2026, 11, d) for d in (1, 2, 3)]
+DAYS = [dt.date(2026, 11, d) for d in (1, 2, 3, 4)]
 SETS = ("extract.min_tokens=1",)
 Held = dict[dt.date, list[str]]
 """Files of functions by day: "f g" is a file with two."""
@@ -57,11 +57,11 @@ def owners(root: Path) -> dict[str, str]:
     return {r["name"]: r["document_id"][-1:] + str(r["ds"].day) for r in found}
 
 
-def test_days_that_come_go_and_change_give_the_tables_of_one_rebuild(
-    spark: Any, tmp_path: Path
+def test_days_that_come_go_and_break_off_give_the_tables_of_one_rebuild(
+    spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lake, made = Lake(str(tmp_path / "lake")), tmp_path / "lake"
-    first, second, third = DAYS
+    first, second, third, _ = DAYS
     put(made, {third: ["f g", "h"]})
     run(made, third)
     assert owners(made) == {"f": "g3", "g": "g3", "h": "h3"}
@@ -84,34 +84,17 @@ def test_days_that_come_go_and_change_give_the_tables_of_one_rebuild(
         now = lake.digests(UNITS)
         moved = {d for d in before.keys() | now.keys() if before.get(d) != now.get(d)} - {"*"}
         assert moved == {str(d) for d in parsed}
-    held, repeated, *_ = steps[-1]
-    put(tmp_path / "rebuilt", held, repeated)
+    held, *_ = steps[-1]
+    put(tmp_path / "rebuilt", held)
     run(tmp_path / "rebuilt")
     assert contents(made) == contents(tmp_path / "rebuilt")
-
-
-def test_a_crash_between_units_and_snippets_is_made_good(
-    spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    held = {DAYS[0]: ["f"], DAYS[1]: ["f g"]}
-    put(tmp_path / "a", {DAYS[1]: ["f g"]})
-    run(tmp_path / "a")
-    put(tmp_path / "a", held)
-    with monkeypatch.context() as patch:
-        patch.setattr(extract, "_write", lambda *_: 1 / 0)
-        with pytest.raises(ZeroDivisionError):
-            run(tmp_path / "a")
-    run(tmp_path / "a")
-    # a day without a snippet of its own is cleared, and that breaks off, too
-    put(tmp_path / "a", {**held, DAYS[2]: ["f"]})
-    run(tmp_path / "a")
-    put(tmp_path / "a", held)
-    with monkeypatch.context() as patch:
-        patch.setattr(extract, "_write", lambda *_: 1 / 0)
-        with pytest.raises(ZeroDivisionError):
-            run(tmp_path / "a")
-    run(tmp_path / "a", DAYS[2])
-    put(tmp_path / "b", held)
-    run(tmp_path / "b")
-    assert contents(tmp_path / "a") == contents(tmp_path / "b")
-    assert owners(tmp_path / "a") == {"f": "f1", "g": "g2"}
+    # a day comes that owns no snippet, one that owns another's, and both go again: each time the
+    # run ends between units and snippets
+    for came in ({first: ["h"], DAYS[3]: ["f"]}, {}):
+        put(made, {**held, **came})
+        with monkeypatch.context() as patch:
+            patch.setattr(extract, "_write", lambda *_: 1 / 0)
+            with pytest.raises(ZeroDivisionError):
+                run(made)
+    run(made, DAYS[3])
+    assert contents(made) == contents(tmp_path / "rebuilt")

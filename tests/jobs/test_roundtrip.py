@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from jobs import calibrate, choose, judge, roundtrip, summarize
 from jobs.execution import agreement
 from lakehouse import engines, prompts
-from lakehouse.delta import Lake
+from lakehouse.delta import Lake, _content
 from lakehouse.errors import UserError
 from lakehouse.run import execute
 from lakehouse.settings import load
@@ -34,6 +35,8 @@ CODE = {
     "odd": "def odd(x):\n    return missing(x)",
 }
 RUNNABLE = ("double", "up")
+TEACHER = {"model_id": "t", "arm": "teacher", "base_model_id": "t", "spec": "train:smollm2",
+           "training_run_id": "", "path": "p", "sha256": "0", "promoted": False}  # fmt: skip
 
 
 class StandIn(Teacher):
@@ -85,10 +88,10 @@ def settings(lake: Lake, *more: str) -> Any:
                          "choose.scorer=yes_no", *more])  # fmt: skip
 
 
-def place(lake: Lake, day: dt.date, *names: str) -> None:
+def place(lake: Lake, day: dt.date, *names: str, ids: Mapping[str, str] = {}) -> None:
     lake.sync(SNIPPETS, [
-        row(SNIPPETS, snippet_id=name, document_id=name, ds=day, source="tiny_world",
-            language="python", code=CODE[name], n_tokens=9, license="MIT")
+        row(SNIPPETS, snippet_id=ids.get(name, name), document_id=name, ds=day,
+            source="tiny_world", language="python", code=CODE[name], n_tokens=9, license="MIT")
         for name in names
     ], {"ds": day}, "run")  # fmt: skip
 
@@ -96,9 +99,7 @@ def place(lake: Lake, day: dt.date, *names: str) -> None:
 @pytest.fixture
 def filled(lake: Lake, asked: list[str]) -> Lake:
     """A day of snippets with their candidates, judged."""
-    lake.upsert(MODELS, [{"model_id": "t", "arm": "teacher", "base_model_id": "t", "spec":
-                          "train:smollm2", "training_run_id": "", "path": "p", "sha256": "0",
-                          "promoted": False}], "run")  # fmt: skip
+    lake.upsert(MODELS, [TEACHER], "run")
     place(lake, DAY, *CODE)
     for stage in (summarize.STAGE, judge.STAGE):
         execute(stage, DAY, settings(lake))
@@ -134,6 +135,28 @@ def test_code_is_written_run_and_its_agreement_is_a_judgement(
     assert {r["judge_id"] for r in said} == set(filled.read(JUDGEMENTS)["judge_id"].to_pylist())
     (why,) = set(filled.read(REJECTED, {"stage": "roundtrip"})["reason"].to_pylist())
     assert why == "not run: names that it does not define"
+
+
+def test_shares_write_and_run_what_one_run_does(tmp_path: Path, asked: list[str]) -> None:
+    ids = {name: f"{n:015x}" for n, name in enumerate(CODE)}
+    lakes = [Lake(str(tmp_path / name)) for name in ("alone", "shared")]
+    for lake in lakes:
+        lake.upsert(MODELS, [TEACHER], "run")
+        place(lake, DAY, *CODE, ids=ids)
+        for stage in (summarize.STAGE, judge.STAGE):
+            execute(stage, DAY, settings(lake))
+    asked.clear()
+    trip(lakes[0])
+    alone = sorted(asked)
+    asked.clear()
+    for share in ("1-of-2", "0-of-2"):
+        execute(roundtrip.STAGE, DAY, settings(lakes[1]), option=share)
+    assert (sorted(asked), lakes[1].read(REJECTED).num_rows) == (alone, 0)
+    trip(lakes[1])
+    assert len(asked) == len(alone)
+    for table in (REGENERATIONS, JUDGEMENTS, REJECTED):
+        held = [_content(lake.read(table).to_pylist(), table) for lake in lakes]
+        assert held[0] == held[1]
 
 
 def test_nothing_is_written_twice(filled: Lake, asked: list[str]) -> None:

@@ -43,7 +43,7 @@ PLAIN = ("engine.prefix_caching=false", "engine.block_size=128", f"model.prompts
 STEPS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "ours, with no measure": (PLAIN, ("summarize", "judge")),
     "+ prefix cache": (PLAIN[1:], ("summarize", "judge")),
-    "+ the judge reads the code first": (PLAIN[1:2], ("summarize", "judge")),
+    "+ the judge reads code and question first": (PLAIN[1:2], ("summarize", "judge")),
     "+ blocks of 32 tokens": ((), ("summarize", "judge")),
     "+ one engine for both stages": ((), ("summarize,judge",)),
 }

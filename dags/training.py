@@ -2,7 +2,8 @@
 
 By default once a week, when all seven days from a Monday on are published: the run's key is that
 Monday, its partition the Sunday. By hand for any day: trigger it with the day as partition key. The
-training set is everything published up to the partition.
+training set is everything published up to the partition. Whether the model is promoted, and why,
+is in the result of `compare` (XCom) and in the event of the asset ops.models.
 
 *Triage*: a fine-tune that was killed starts again from its seed and gives the same weights.
 """
@@ -14,7 +15,13 @@ import datetime as dt
 from airflow.sdk import DAG, PartitionedAssetTimetable, RollupMapper, StartOfWeekMapper, WeekWindow
 
 from lakehouse.stages import of_flow
-from operators.stage_job import DEFAULT_ARGS, PAIRS_PUBLISHED, WEEK_END, chained
+from operators.stage_job import (
+    DEFAULT_ARGS,
+    MODELS_COMPARED,
+    PAIRS_PUBLISHED,
+    WEEK_END,
+    chained,
+)
 
 with DAG(
     "training",
@@ -33,4 +40,4 @@ with DAG(
     tags=["layer:gold"],
     doc_md=__doc__,
 ):
-    chained(of_flow("training"), inlet=PAIRS_PUBLISHED, partition=WEEK_END)
+    chained(of_flow("training"), inlet=PAIRS_PUBLISHED, outlet=MODELS_COMPARED, partition=WEEK_END)

@@ -2,6 +2,7 @@
 
 lake run --from 2026-11-01 --to 2026-11-03 --profile tiny
 lake tables · lake sql "SELECT …" · lake report · lake tainted · lake stale · lake cost
+lake promotion · lake power
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import os
 import re
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -23,7 +25,8 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
-from jobs import costs, queries, report, tainted
+from jobs import costs, power, queries, report, tainted
+from lakehouse import promotions
 from lakehouse.command import configure_logging, parse_day
 from lakehouse.delta import Lake
 from lakehouse.errors import (
@@ -206,6 +209,24 @@ def out_of_date(args: argparse.Namespace, settings: Settings) -> None:
         sys.stdout.write("Nothing is out of date: a run would leave everything as it is.\n")
 
 
+def promotion(args: argparse.Namespace, settings: Settings) -> None:
+    """List the decisions on promotion; of a model, record a person's first."""
+    lake = Lake(settings.lake.root)
+    if args.model:
+        if not (args.decision and args.because):
+            raise UserError(f"lake promotion {args.model}: say --promote, --demote or --withdraw "
+                            "(a person's earlier decision), and --because \"REASON\"")  # fmt: skip
+        asked = {"promote": True, "demote": False, "withdraw": None}[args.decision]
+        promotions.by_person(lake, args.model, asked, args.because, args.by, uuid.uuid4().hex[:16])
+    _print(*queries.rows(lake, report.DECISIONS), args.format)
+
+
+def needed(args: argparse.Namespace, _settings: Settings) -> None:
+    """Print how many tasks and seeds differences take."""
+    found = power.table(args.points, args.tasks, args.discordant, args.seed_spread, args.of_task)
+    _print(*found, args.format)
+
+
 def show(args: argparse.Namespace, settings: Settings) -> None:
     """Print the report and write its page."""
     lake = Lake(settings.lake.root)
@@ -240,8 +261,9 @@ def _parser() -> argparse.ArgumentParser:
     printed.add_argument("--format", choices=("table", "csv", "json"), default="table")
     parser = argparse.ArgumentParser(prog="lake", description=(__doc__ or "").split("\n")[0])
     verbs = parser.add_subparsers(
-        dest="name", required=True, metavar="run | tables | sql | report | tainted | stale | cost"
-    )
+        dest="name", required=True,
+        metavar="run | tables | sql | report | tainted | stale | cost | promotion | power",
+    )  # fmt: skip
     chained = verbs.add_parser("run", parents=[shared], help="the chain, without Airflow")
     chained.add_argument("--from", dest="first", required=True, metavar="YYYY-MM-DD")
     chained.add_argument("--to", dest="last", required=True, metavar="YYYY-MM-DD")
@@ -270,7 +292,35 @@ def _parser() -> argparse.ArgumentParser:
     spent = verbs.add_parser("cost", parents=[shared, printed], help="what the models' work cost")
     spent.add_argument("--by", choices=costs.KEYS, default="ds")
     spent.set_defaults(verb=bill)
+    _of_comparing(verbs, [shared, printed])
     return parser
+
+
+def _of_comparing(verbs: Any, parents: list[argparse.ArgumentParser]) -> None:
+    decided = verbs.add_parser(
+        "promotion", parents=parents, help="which models are promoted and why; decide yourself"
+    )
+    decided.add_argument("model", nargs="?", default="", help="model_id that you decide about")
+    choice = decided.add_mutually_exclusive_group()
+    for name, said in (("promote", "promote it, whatever the rule says"), ("demote", "do not"),
+                       ("withdraw", "let the rule decide again")):  # fmt: skip
+        choice.add_argument(f"--{name}", dest="decision", action="store_const", const=name,
+                            help=said)  # fmt: skip
+    decided.add_argument("--because", default="", help="why, for whoever asks later")
+    decided.add_argument("--by", default=os.environ.get("USER", "a person"), help="who decides")
+    decided.set_defaults(verb=promotion)
+    asked = verbs.add_parser(
+        "power", parents=parents, help="how many tasks and seeds a difference takes to be found"
+    )
+    asked.add_argument("--points", type=float, nargs="+", default=[2.0, 5.0, 10.0])
+    asked.add_argument("--tasks", type=int, nargs="+", default=[164, 300])
+    asked.add_argument("--discordant", type=float, default=20.0, metavar="PERCENT",
+                       help="tasks that only one of the two models passes")  # fmt: skip
+    asked.add_argument("--seed-spread", type=float, default=2.0, metavar="POINTS",
+                       help="standard deviation of the difference from seed to seed")  # fmt: skip
+    asked.add_argument("--of-task", type=float, default=50.0, metavar="PERCENT",
+                       help="of the variance within a seed, the task's own")  # fmt: skip
+    asked.set_defaults(verb=needed)
 
 
 if __name__ == "__main__":

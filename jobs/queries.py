@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakehouse.delta import Lake
 from lakehouse.errors import UserError
-from lakehouse.schemas import arrow_schema
+from lakehouse.schemas import arrow_schema, lacking
 from lakehouse.tables import TABLES
 
 if TYPE_CHECKING:
@@ -26,7 +26,12 @@ def connect(lake: Lake, query: str) -> duckdb.DuckDBPyConnection:
             found = lake.open(table)
             rows: Any = found.to_pyarrow_dataset() if found else arrow_schema(table).empty_table()
             connection.register(f"_{table.layer}_{table.name}", rows)
-            connection.execute(f"CREATE VIEW {full_name} AS FROM _{table.layer}_{table.name}")
+            view = f"CREATE VIEW {full_name} AS FROM _{table.layer}_{table.name}"
+            if found and lacking(found, table):  # of a lake that is older than these columns
+                connection.register(f"_{table.layer}_{table.name}_now",
+                                    arrow_schema(table).empty_table())  # fmt: skip
+                view += f" UNION ALL BY NAME FROM _{table.layer}_{table.name}_now"
+            connection.execute(view)
     return connection
 
 

@@ -26,12 +26,33 @@ ASYMMETRY = (
     "do better. The gain shows the method in a constructed low-data world; it is no replication "
     "of the paper's results with 7B models."
 )
+GAINS = """(SELECT *, coalesce(control_arm, 'control') AS control FROM gold.evaluation_scores
+    WHERE contains(metric, '_gain_over_') QUALIFY row_number() OVER
+    (PARTITION BY arm, benchmark, metric ORDER BY written_at DESC) = 1)"""
+DECISIONS = """SELECT model_id, promoted, kind, decided_by, decided_at, reason FROM ops.promotions
+    ORDER BY decided_at"""
+HOW_TO_READ = (
+    "A gain is pass@1 of the arm minus that of its control on the same tasks, in points, with its "
+    "95% interval; one seed: these two models, several: the way of training. p is corrected by "
+    'Holm over the suites of a comparison. "not told apart" is no proof of being equal: `lake '
+    "power` says what a difference takes to be found."
+)
 SECTIONS: tuple[tuple[str, str], ...] = (
+    ("Gains over controls", f"""SELECT arm, control, benchmark,
+        format('{{:+.1f}} ({{:+.1f}} to {{:+.1f}})', 100 * value, 100 * ci_low, 100 * ci_high)
+        AS "points (95%)", CASE WHEN p_holm < 0.0001 THEN 'below 0.0001'
+        ELSE format('{{:.4f}}', p_holm) END AS p_after_holm,
+        CASE WHEN ci_low > 0 AND p_holm <= 0.05 THEN 'higher' WHEN ci_high < 0 THEN 'lower'
+        ELSE 'not told apart' END AS says, n AS tasks, seeds, model_id, control_model_id
+        FROM {GAINS} ORDER BY benchmark, arm, control, seeds"""),
     ("Scores", """SELECT arm, benchmark, metric, round(100 * value, 1) AS percent,
         round(100 * ci_low, 1) AS low_95, round(100 * ci_high, 1) AS high_95, n AS tasks, model_id
-        FROM gold.evaluation_scores QUALIFY row_number() OVER
+        FROM gold.evaluation_scores WHERE NOT contains(metric, '_gain_over_')
+        QUALIFY row_number() OVER
         (PARTITION BY arm, benchmark, metric ORDER BY written_at DESC) = 1
         ORDER BY benchmark, metric, arm"""),
+    ("Promotion", f"""SELECT * FROM ({DECISIONS}) QUALIFY row_number() OVER
+        (PARTITION BY model_id ORDER BY decided_at DESC) = 1 ORDER BY decided_at DESC"""),
     ("Rows by stage and day", f"""SELECT stage, ds, rows_in, rows_kept, rows_rejected,
         prompt_tokens + completion_tokens AS tokens, round(seconds, 1) AS seconds FROM {_NEWEST}
         ORDER BY ds, started_at"""),
@@ -91,8 +112,9 @@ def sections(lake: Lake, settings: Settings) -> list[Section]:
     for title, query in SECTIONS:
         names, held = rows(lake, query)
         remark = ""
-        if title == "Scores" and "tiny_world" in settings.evaluation.benchmarks:
-            remark = ASYMMETRY
+        if title == "Gains over controls":
+            tiny = "tiny_world" in settings.evaluation.benchmarks
+            remark = f"{HOW_TO_READ} {ASYMMETRY}" if tiny else HOW_TO_READ
         elif title == "Calibration against execution":
             remark = _signals([dict(zip(names, row, strict=True)) for row in held])
         found.append(Section(title, names, held, remark))
@@ -144,7 +166,7 @@ def as_html(lake: Lake, found: Sequence[Section]) -> str:
 
 
 def figures(lake: Lake) -> list[tuple[str, str]]:
-    """(title, PNG as a data URI): scores, candidates against chosen, loss, reliability."""
+    """(title, PNG as a data URI): gains, scores, candidates against chosen, loss, reliability."""
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -153,6 +175,7 @@ def figures(lake: Lake) -> list[tuple[str, str]]:
     from jobs.calibrate import judged_by_execution
 
     made = []
+    gains = dicts(lake, f"SELECT * FROM {GAINS} ORDER BY benchmark DESC, arm DESC, control DESC")
     scores = dicts(lake, """SELECT arm, benchmark, value, ci_low, ci_high
         FROM gold.evaluation_scores WHERE metric = 'pass@1' QUALIFY row_number() OVER
         (PARTITION BY arm, benchmark ORDER BY written_at DESC) = 1
@@ -167,6 +190,7 @@ def figures(lake: Lake) -> list[tuple[str, str]]:
         JOIN ops.training_runs r USING (training_run_id) ORDER BY r.arm, s.step""")  # fmt: skip
     executed = judged_by_execution(lake)
     for title, draw in (
+        ("Gain over the control, points with 95% intervals", lambda ax: _draw_gains(ax, gains)),
         ("pass@1 with 95% intervals", lambda ax: _draw_scores(ax, scores)),
         ("Scores of all candidates and of the chosen", lambda ax: _draw_judged(ax, judged)),
         ("Training loss, nats a token", lambda ax: _draw_loss(ax, steps)),
@@ -183,6 +207,19 @@ def figures(lake: Lake) -> list[tuple[str, str]]:
             (title, f"data:image/png;base64,{base64.b64encode(picture.getvalue()).decode()}")
         )
     return made
+
+
+def _draw_gains(axes: Any, gains: Sequence[dict[str, Any]]) -> None:
+    for place, g in enumerate(gains):
+        axes.errorbar(100 * g["value"], place, fmt="o", capsize=4, color="C0", xerr=[
+            [100 * (g["value"] - g["ci_low"])], [100 * (g["ci_high"] - g["value"])]])  # fmt: skip
+    axes.set_yticks(range(len(gains)), [
+        f"{g['arm']} - {g['control']}, {g['benchmark']}"
+        + (f", {g['seeds']} seeds" if (g["seeds"] or 1) > 1 else "") for g in gains
+    ], fontsize=8)  # fmt: skip
+    axes.set_ylim(-0.7, max(len(gains), 1) - 0.3)
+    axes.axvline(0, color="gray", lw=0.8)
+    axes.set_xlabel("points")
 
 
 def _draw_scores(axes: Any, scores: Sequence[dict[str, Any]]) -> None:

@@ -50,7 +50,8 @@ class Counts:
     model_seconds: float = 0.0
     """Wall seconds in which a model was at work, its start aside."""
     note: str = ""
-    """What the run made, where later stages look it up by this run (a training set's id)."""
+    """What the run made, where later stages look it up by this run (a training set's id), or, in
+    words, what it decided."""
 
 
 Narrow = Callable[[Lake, Settings, dt.date], Mapping[str, str]]
@@ -215,7 +216,8 @@ def execute(
             )  # fmt: skip
     if not force and _unchanged(stage, partition, past, prints):
         last = past.newest[partition]
-        counts = Counts(last["rows_in"], last["rows_kept"], last["rows_rejected"])
+        counts = Counts(last["rows_in"], last["rows_kept"], last["rows_rejected"],
+                        note=last["message"])  # fmt: skip
         report.update(_report(label, partition, last["run_id"], "unchanged", counts))
     else:
         _run_one(begin(partition), past, prints, report)
@@ -311,4 +313,5 @@ def _report(
         "prompt_tokens": counts.prompt_tokens, "completion_tokens": counts.completion_tokens,
         "cached_tokens": counts.cached_tokens,
         "tokens": counts.prompt_tokens + counts.completion_tokens, "cost": round(cost, 6),
+        "note": counts.note,
     }  # fmt: skip

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
 Count = Annotated[int, Field(ge=0)]
+Arm = Literal["base", "teacher", "inverse", "control", "random", "labelled_only"]
 Dollars = Annotated[float, Field(ge=0)]
 
 
@@ -309,10 +310,15 @@ class Evaluation(Section):
     max_tokens: Positive = 512
     timeout: Annotated[float, Field(gt=0)] = 5.0
     """Seconds a program may run."""
-    arms: tuple[Literal["base", "teacher", "inverse", "control"], ...] = (
-        "inverse",
-        "control",
-    )
+    arms: tuple[Arm, ...] = ("inverse", "control")
+
+
+class Promotion(Section):
+    """When a model is promoted (docs/comparing.md)."""
+
+    benchmark: str = ""
+    """The suite on which it must rise over its control, one of evaluation.benchmarks; empty: the
+    first of them. It may drop on none."""
 
 
 class Cost(Section):

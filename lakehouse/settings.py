@@ -34,6 +34,7 @@ from lakehouse.sections import (
     Local,
     Model,
     Prefer,
+    Promotion,
     Roundtrip,
     Section,
     Spark,
@@ -82,6 +83,7 @@ class Settings(Section):
     prefer: Prefer = Prefer()
     training: Training
     evaluation: Evaluation
+    promotion: Promotion = Promotion()
     cost: Cost = Cost()
     spark: Spark = Spark()
 
@@ -119,6 +121,10 @@ class Settings(Section):
             if (answer := getattr(self, name).max_tokens) >= room:
                 faults.append(f"{name}.max_tokens = {answer} leaves no room for a prompt in "
                               f"engine.max_model_len = {room}")  # fmt: skip
+        named, suites = self.promotion.benchmark, self.evaluation.benchmarks
+        if named and named not in suites:
+            faults.append(f"promotion.benchmark = {named!r} is none of evaluation.benchmarks = "
+                          f"{list(suites)}; name one of them")  # fmt: skip
         if faults := [*faults, *_of_endpoints(self)]:
             raise ValueError(" | ".join(faults))
         return self

@@ -102,7 +102,8 @@ STAGES: tuple[StageRef, ...] = (
     ),
     StageRef(
         "compare", "training.compare", "training", "light",
-        (t.EVALUATION_SAMPLES, t.MODELS, t.TRAINING_RUNS), (t.SCORES, t.MODELS),
+        (t.EVALUATION_SAMPLES, t.MODELS, t.TRAINING_RUNS, t.PROMOTIONS),
+        (t.SCORES, t.MODELS, t.PROMOTIONS),
     ),
 )  # fmt: skip
 """In running order. Publish is the only stage that changes gold.instruction_pairs."""

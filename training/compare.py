@@ -1,85 +1,68 @@
-"""gold.evaluation_scores: inverse beside its equal-step control, and whether it is promoted.
+"""gold.evaluation_scores: every arm beside its control; ops.promotions: whether it is promoted.
 
     python -m training.compare --partition 2026-11-03 --profile tiny
 
-The gain is a paired difference over the same tasks, with its 95% interval. The rule: promote the
-inverse model only if the gain's interval lies above zero on at least one benchmark and below zero
-on none.
+A gain is a paired difference over the same tasks, with its 95% interval and p, corrected by Holm
+over the suites. Where arms were trained at several seeds there is also the gain over seeds, of the
+way of training and not of one model. Of promotion only the models' own gains decide.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
-from lakehouse import benchmarks
-from lakehouse.benchmarks import Benchmark
+from lakehouse import benchmarks, promotions
 from lakehouse.command import entry
-from lakehouse.errors import UserError
-from lakehouse.intervals import Interval, mcnemar, paired_gain
 from lakehouse.run import Counts, Run, Stage
-from lakehouse.tables import EVALUATION_SAMPLES, MODELS, SCORES, TRAINING_RUNS
-from training.contenders import NARROWED, of_arm
-from training.evaluate import depends, held
-
-METRIC = "pass@1_gain_over_control"
-
-
-def gain(
-    run: Run, inverse: dict[str, Any], control: dict[str, Any], benchmark: Benchmark
-) -> tuple[Interval, float, int]:
-    """(gain, McNemar's p, tasks) over the tasks that both models were tested on."""
-    passed = []
-    for model in (inverse, control):
-        samples = held(run, model, benchmark)
-        passed.append({task: bool(r["passed"]) for task, r in samples.items()})
-    wanted = {t.task_id for t in benchmark.tasks[: run.settings.evaluation.tasks or None]}
-    common = sorted(wanted & passed[0].keys() & passed[1].keys())
-    if not common:
-        raise UserError(
-            f"{benchmark.name}: inverse and control share no tested task; run "
-            f"`python -m training.evaluate --partition {run.partition}` first"
-        )
-    treated = [passed[0][t] for t in common]
-    plain = [passed[1][t] for t in common]
-    return paired_gain(treated, plain), mcnemar(treated, plain), len(common)
-
-
-def promotes(gains: list[Interval]) -> bool:
-    """Above zero beyond its interval somewhere, below zero beyond its interval nowhere."""
-    return any(g.low > 0 for g in gains) and not any(g.high < 0 for g in gains)
+from lakehouse.tables import EVALUATION_SAMPLES, MODELS, PROMOTIONS, SCORES, TRAINING_RUNS
+from training.contenders import CANDIDATE, NARROWED, contests
+from training.evaluate import depends
+from training.gains import Gain, corrected, of_models, of_seeds, outcomes
+from training.promotion import CONTROL, Verdict, verdict
 
 
 def main(run: Run) -> Counts:
-    """Compare the partition's inverse model with its control."""
-    inverse, control = (
-        of_arm(run.lake, run.settings, run.partition, arm) for arm in ("inverse", "control")
-    )
-    gains, rows = [], []
-    for name in run.settings.evaluation.benchmarks:
-        benchmark = benchmarks.load(name)
-        found, p, n = gain(run, inverse, control, benchmark)
-        gains.append(found)
-        rows.append({
-            "model_id": inverse["model_id"], "arm": "inverse",
-            "control_model_id": control["model_id"], "benchmark": benchmark.name,
-            "benchmark_version": benchmark.version, "metric": METRIC, "value": found.value,
-            "ci_low": found.low, "ci_high": found.high, "n": n,
-        })  # fmt: skip
-        run.log.info("gain over the equal-step control", benchmark=name, tasks=n,
-                     points=round(100 * found.value, 1), low=round(100 * found.low, 1),
-                     high=round(100 * found.high, 1), mcnemar_p=round(p, 5))  # fmt: skip
+    """Compare the partition's models with their controls, and decide on promotion."""
+    suites = [benchmarks.load(name) for name in run.settings.evaluation.benchmarks]
+    found = contests(run.lake, run.settings, run.partition)
+    held = [(suite, outcomes(run, suite, found)) for suite in suites]
+    gains: list[Gain] = []
+    for contest in found:
+        gains += corrected([of_models(contest, *each) for each in held])
+        gains += corrected([g for each in held if (g := of_seeds(contest, *each)) is not None])
+    for gain in gains:
+        run.log.info("gain", arm=gain.contest.treatment["arm"], over=gain.contest.named,
+                     says=str(gain), tasks=gain.tasks, seeds=gain.seeds)  # fmt: skip
+    rows = [gain.row() for gain in gains]
     run.lake.upsert(SCORES, rows, run.run_id)
-    promoted = promotes(gains)
-    kept = {k: inverse[k] for k in MODELS.content}
-    run.lake.upsert(MODELS, [{**kept, "promoted": promoted}], run.run_id)
-    run.log.info("promotion", model_id=inverse["model_id"], promoted=promoted)
-    return Counts(len(rows), len(rows), 0)
+    return Counts(len(rows), len(rows), 0, note=promote(run, gains))
+
+
+def promote(run: Run, gains: list[Gain]) -> str:
+    """Record what the rule says of the candidate; in words what holds."""
+    said = decided(run, gains)
+    if said is None:
+        return ""
+    promoted = promotions.by_rule(run.lake, said.row(), run.run_id)
+    held = promotions.of_model(run.lake, said.row()["model_id"])[-1]
+    run.log.info("promotion", model_id=held["model_id"], promoted=promoted, reason=held["reason"])
+    return f"{held['model_id']} is {'' if promoted else 'not '}promoted: {held['reason']}"
+
+
+def decided(run: Run, gains: list[Gain]) -> Verdict | None:
+    """The rule's verdict; None where the candidate was not compared with its control."""
+    mine = [g for g in gains if g.contest.treatment["arm"] == CANDIDATE and g.seeds == 1]
+    suites = run.settings.evaluation.benchmarks
+    place = suites.index(run.settings.promotion.benchmark or suites[0])
+    over_control = [g for g in mine if g.contest.named == CONTROL]
+    if not over_control:
+        return None
+    named = over_control[place]
+    return verdict(named, [g for g in mine if g is not named])
 
 
 STAGE = Stage(
-    "compare", main, reads=(EVALUATION_SAMPLES, MODELS, TRAINING_RUNS), narrowed=NARROWED,
-    writes=(SCORES, MODELS),
-    settings=("evaluation",), grain="key", depends=depends,
+    "compare", main, reads=(EVALUATION_SAMPLES, MODELS, TRAINING_RUNS, PROMOTIONS),
+    narrowed=NARROWED, writes=(SCORES, MODELS, PROMOTIONS),
+    settings=("evaluation", "promotion"), grain="key", depends=depends,
 )  # fmt: skip
 
 if __name__ == "__main__":

@@ -1,48 +1,120 @@
-"""Which models a partition's evaluation is about: those of its own training set, by arm."""
+"""Which models a partition's evaluation is about, by arm, and what each is compared with.
+
+The arms that are trained: `inverse` (self-generated pairs, then the originals), `control` (as many
+steps on the originals alone), `random` (as inverse, candidates chosen at random) and
+`labelled_only` (as inverse, from the originals' own code alone).
+"""
 
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from lakehouse import models, training_sets
+from lakehouse import models, promotions, training_sets
 from lakehouse.delta import Lake
 from lakehouse.errors import UserError
 from lakehouse.settings import Settings
-from lakehouse.tables import MODELS, TRAINING_RUNS
+from lakehouse.tables import MODELS, PROMOTIONS, TRAINING_RUNS
+
+Model = Mapping[str, Any]
+"""A row of ops.models."""
+
+CANDIDATE = "inverse"
+"""The arm that is promoted."""
+CONTROLS = (
+    ("inverse", "control"),
+    ("inverse", "base"),
+    ("inverse", "random"),
+    ("random", "control"),
+    ("labelled_only", "control"),
+)
+"""(arm, its control): what evaluation.arms has of both sides is compared."""
+PROMOTED = "promoted"
+"""The control's name where it is the model that was promoted before, whatever its arm."""
+READY_MADE = ("base", "teacher")
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """A model and its control; and both by training seed, where both arms were trained at it."""
+
+    treatment: Model
+    control: Model
+    named: str
+    """The control: its arm, or `PROMOTED`."""
+    by_seed: Mapping[int, tuple[Model, Model]]
 
 
 def tested(lake: Lake, settings: Settings, day: dt.date) -> list[dict[str, Any]]:
-    """The rows of ops.models to test; UserError for an arm that has not been trained."""
-    return [of_arm(lake, settings, day, arm) for arm in settings.evaluation.arms]
+    """The rows of ops.models to test: the arms that the settings name, and what a new one replaces.
+
+    UserError for an arm that has not been trained.
+    """
+    found = [of_arm(lake, settings, day, arm) for arm in settings.evaluation.arms]
+    mine = {m["model_id"] for m in found}
+    for model in found:
+        if model["arm"] == CANDIDATE and (last := promotions.before(lake, model["model_id"])):
+            found += [m for m in lake.read(MODELS, {"model_id": last}).to_pylist()
+                      if last not in mine]  # fmt: skip
+            break
+    return found
 
 
 def of_arm(lake: Lake, settings: Settings, day: dt.date, arm: str) -> dict[str, Any]:
-    """The newest model of an arm: ready-made, or trained on the partition's training set."""
-    if arm in ("base", "teacher"):
+    """The newest model of an arm: ready-made, or trained at the settings' seed on the partition's
+    training set."""
+    if arm in READY_MADE:
         spec = settings.model.base if arm == "base" else settings.model.teacher
-        row = models.find(lake, arm, spec)
+        row, at = models.find(lake, arm, spec), ""
     else:
-        set_id = training_sets.of_partition(lake, day)
-        runs = lake.read(TRAINING_RUNS, {"training_set_id": set_id, "arm": arm}).to_pylist()
-        wanted = {r["training_run_id"] for r in runs}
-        held = lake.read(MODELS, {"arm": arm}).to_pylist()
-        row = max(
-            (r for r in held if r["training_run_id"] in wanted),
-            key=lambda r: r["written_at"],
-            default=None,
-        )
+        row = by_seed(lake, day, arm).get(settings.training.seed)
+        at = f" at training.seed = {settings.training.seed}"
     if row is None:
         raise UserError(
-            f"no model of arm {arm!r} for {day}: run `python -m training.finetune "
+            f"no model of arm {arm!r} for {day}{at}: run `python -m training.finetune "
             f"--arm {arm} --partition {day}` (or training.prepare) first"
         )
     return row
+
+
+def by_seed(lake: Lake, day: dt.date, arm: str) -> dict[int, dict[str, Any]]:
+    """The newest model of a trained arm on the partition's training set, by its seed."""
+    set_id = training_sets.of_partition(lake, day)
+    runs = lake.read(TRAINING_RUNS, {"training_set_id": set_id, "arm": arm}).to_pylist()
+    seeds = {r["training_run_id"]: r["seed"] for r in runs}
+    held = lake.read(MODELS, {"arm": arm}).sort_by("written_at").to_pylist()
+    return {seeds[m["training_run_id"]]: m for m in held if m["training_run_id"] in seeds}
+
+
+def contests(lake: Lake, settings: Settings, day: dt.date) -> list[Contest]:
+    """What is compared with what; UserError where the settings name no arm beside its control."""
+    arms = settings.evaluation.arms
+    pairs = [(arm, control) for arm, control in CONTROLS if {arm, control} <= set(arms)]
+    if not pairs:
+        raise UserError(
+            f"evaluation.arms = {list(arms)} holds no arm beside its control: name two of "
+            + "; ".join(f"{arm} and {control}" for arm, control in CONTROLS)
+        )
+    models_of = {arm: of_arm(lake, settings, day, arm) for arm in {a for p in pairs for a in p}}
+    seeds = {arm: {} if arm in READY_MADE else by_seed(lake, day, arm) for arm in models_of}
+    found = [
+        Contest(models_of[arm], models_of[control], control,
+                {s: (seeds[arm][s], seeds[control][s])
+                 for s in sorted(seeds[arm].keys() & seeds[control].keys())})
+        for arm, control in pairs
+    ]  # fmt: skip
+    if mine := models_of.get(CANDIDATE):
+        last = promotions.before(lake, mine["model_id"])
+        found += [Contest(mine, m, PROMOTED, {})
+                  for m in lake.read(MODELS, {"model_id": last or ""}).to_pylist()]  # fmt: skip
+    return found
 
 
 def _digest(lake: Lake, settings: Settings, day: dt.date) -> dict[str, str]:
     return {"*": " ".join(f"{m['model_id']} {m['sha256']}" for m in tested(lake, settings, day))}
 
 
-NARROWED = {MODELS: _digest, TRAINING_RUNS: _digest}
+NARROWED = {MODELS: _digest, TRAINING_RUNS: _digest, PROMOTIONS: _digest}
 """What of these tables counts: the models to test, not others, nor whether one is promoted."""

@@ -22,13 +22,33 @@ MODELS = declare(
     key="model_id", partition=None,
     columns="""
     model_id STRING -- Name and content hash.
-    arm STRING -- base, teacher, inverse or control.
+    arm STRING -- base, teacher, inverse, control, random or labelled_only.
     base_model_id STRING -- The model it was trained from; itself for one that came ready-made.
     training_run_id STRING -- The run that made it; empty for one that came ready-made.
     spec STRING -- What the settings named: train:RECIPE, package:NAME, a folder or endpoint:NAME; empty if fine-tuned.
     path STRING -- Folder in Hugging Face layout, relative to the lake's root; empty for one behind an endpoint.
     sha256 STRING -- sha256 over the manifest's file hashes; of name and URL for one behind an endpoint.
-    promoted BOOLEAN -- Whether a comparison promoted it.
+    promoted BOOLEAN -- Whether the newest decision of ops.promotions promotes it.
+    """,
+)  # fmt: skip
+
+PROMOTIONS = declare(
+    "ops", "promotions", "Which models are promoted, by whom and why: one row a decision, none is ever changed; the newest about a model holds.",
+    key="decision_id", partition=None,
+    columns="""
+    decision_id STRING -- sha256 of the decision and of how many there were on this model before, first 16 hex digits.
+    model_id STRING -- The model.
+    kind STRING -- rule (a comparison), person, or withdrawal (of a person's decision, which outranks the rule until then).
+    promoted BOOLEAN -- Whether the model is promoted from then on.
+    rule_says BOOLEAN? -- What the rule says of it by itself; null while it has not been asked.
+    reason STRING -- Why, in words.
+    control_model_id STRING? -- The model it rose over, or did not; null where the rule did not decide.
+    benchmark STRING? -- The suite that the profile names for promotion.
+    gain DOUBLE? -- Its pass@1 there minus the control's, -1 to 1.
+    ci_low DOUBLE? -- Lower end of the gain's 95% interval.
+    ci_high DOUBLE? -- Upper end of the gain's 95% interval.
+    decided_by STRING -- rule, or who decided.
+    decided_at TIMESTAMP -- When, UTC.
     """,
 )  # fmt: skip
 
@@ -37,7 +57,7 @@ TRAINING_RUNS = declare(
     key="training_run_id", partition=None,
     columns="""
     training_run_id STRING -- sha256 of config, arm and training set, first 16 hex digits.
-    arm STRING -- base, teacher, inverse or control.
+    arm STRING -- base, teacher, inverse, control, random or labelled_only.
     training_set_id STRING -- The examples; for base and teacher the generator's version.
     recipe STRING -- A file of training/recipes.
     seed INT -- Seed of order and initialisation.
@@ -89,10 +109,14 @@ SCORES = declare(
     control_model_id STRING -- The model a gain is measured against; empty for a plain score.
     benchmark STRING -- Name of the benchmark.
     benchmark_version STRING -- sha256 of its items, first 12 hex digits.
-    metric STRING -- pass@1, or pass@1_gain_over_control (a paired difference).
+    metric STRING -- pass@1, or a paired difference that names its control: pass@1_gain_over_control, of one pair of models; pass@1_gain_over_control_over_seeds, of several training seeds.
     value DOUBLE -- The metric, 0 to 1 (a gain: -1 to 1).
     ci_low DOUBLE -- Lower end of the 95% interval.
     ci_high DOUBLE -- Upper end of the 95% interval.
     n INT -- Tasks.
+    control_arm STRING? -- A gain's control: its arm, or promoted for the model that was promoted before; null for a plain score.
+    p_value DOUBLE? -- Two-sided p of "no gain", by itself; null for a plain score.
+    p_holm DOUBLE? -- The same, corrected by Holm over the suites of this comparison.
+    seeds INT? -- Training seeds that a gain is over; 1 for one pair of models.
     """,
 )  # fmt: skip

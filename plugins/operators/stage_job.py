@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 PROJECT = Path(__file__).resolve().parents[2]
 SNIPPETS_READY = Asset(name="silver.snippets", uri="file:///lake/silver/snippets")
 PAIRS_PUBLISHED = Asset(name="gold.instruction_pairs", uri="file:///lake/gold/instruction_pairs")
+MODELS_COMPARED = Asset(name="ops.models", uri="file:///lake/ops/models")
+TOLD = ("status", "rows_in", "rows_kept", "rows_rejected", "note")
+"""What of a job's result its asset's event bears: a decision on promotion is a note."""
 DAY = "{{ partition_key or '' }}"
 WEEK_END = (
     "{% if dag_run.run_type == 'manual' %}{{ partition_key or '' }}"
@@ -98,6 +101,9 @@ class StageJob(BaseOperator):
         code = self._process.wait()
         result = _result(last)
         if code == 0:
+            for asset in self.outlets:
+                told = {key: result[key] for key in TOLD if key in result}
+                context["outlet_events"][asset].extra = told
             return result
         error = result.get("error", f"exit code {code}")
         retried = code == SERVICE_FAILED or code < 0 or code > 128  # a service, or a kill

@@ -46,7 +46,7 @@ def test_every_stage_is_a_task_in_order_in_its_pool(flow: str) -> None:
         task = found.get_task(stage.name)
         assert (task.pool, task.retries, task.module) == (stage.pool, 2, stage.module)
     outlets = [t.task_id for t in found.tasks if t.outlets]
-    assert outlets == ([] if flow == "training" else [stages[-1].name])
+    assert outlets == [stages[-1].name]
 
 
 def test_a_days_generation_is_divided_into_mapped_tasks(monkeypatch: pytest.MonkeyPatch) -> None:

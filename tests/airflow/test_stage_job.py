@@ -61,6 +61,20 @@ def test_the_json_line_is_the_result(job: Any) -> None:
     assert job.execute(context())["rows_in"] == 3
 
 
+def test_the_assets_event_tells_what_was_decided(job: Any, tmp_path: Path) -> None:
+    from airflow.sdk.execution_time.context import OutletEventAccessors
+
+    from operators.stage_job import MODELS_COMPARED
+
+    (tmp_path / "job.py").write_text(
+        'print(\'{"rows_kept": 2, "seconds": 1.5, "note": "m is promoted: it rises"}\')'
+    )
+    job.outlets, seen = [MODELS_COMPARED], {**context(), "outlet_events": OutletEventAccessors()}
+    job.execute(seen)
+    assert seen["outlet_events"][MODELS_COMPARED].extra == {
+        "rows_kept": 2, "note": "m is promoted: it rises"}  # fmt: skip
+
+
 @pytest.mark.parametrize("code", [1, 2, 3])
 def test_a_defect_a_users_mistake_and_a_failed_gate_are_not_tried_again(
     job: Any, code: int

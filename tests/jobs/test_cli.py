@@ -11,15 +11,16 @@ import re
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from jobs import queries
+from jobs import queries, report
 from jobs.cli import _parser, _spread, chain, main
 from lakehouse.delta import Lake
 from lakehouse.settings import load
-from lakehouse.tables import PAIRS, TABLES
+from lakehouse.tables import MODELS, PAIRS, SCORES, TABLES
 
 DAY = dt.date(2026, 11, 1)
 README = (Path(__file__).resolve().parents[2] / "README.md").read_text()
@@ -144,7 +145,69 @@ def test_the_report_is_one_page_that_loads_nothing_and_runs_nothing(
     assert SCRIPT not in text
     assert "&lt;script&gt;" in text
     assert not any(mark in text for mark in ('src="http', 'href="http', "@import", "url(http"))
-    assert text.count("data:image/png;base64,") == 4
+    assert text.count("data:image/png;base64,") == 5
+
+
+def scored(lake: Lake) -> None:
+    """Two models and what a comparison said of them, as an older lake has it and as one of now."""
+    lake.upsert(MODELS, [
+        {"model_id": arm, "arm": arm, "base_model_id": "b", "training_run_id": arm, "spec": "",
+         "path": "p", "sha256": "0", "promoted": False} for arm in ("inverse", "control")
+    ], "r")  # fmt: skip
+    gain = {
+        "model_id": "inverse", "arm": "inverse", "control_model_id": "control",
+        "benchmark_version": "v", "n": 164, "value": 0.1, "ci_low": 0.02, "ci_high": 0.18,
+    }  # fmt: skip
+    lake.upsert(SCORES, [
+        {**gain, "benchmark": "old", "metric": "pass@1_gain_over_control"},
+        {**gain, "benchmark": "new", "metric": "pass@1_gain_over_random_over_seeds",
+         "control_arm": "random", "p_value": 0.01, "p_holm": 0.02, "seeds": 5},
+        {**gain, "benchmark": "new", "metric": "pass@1", "control_model_id": ""},
+    ], "r")  # fmt: skip
+
+
+def test_the_report_names_each_gains_control_with_its_interval(lake: Lake) -> None:
+    scored(lake)
+    found = {s.title: s for s in report.sections(lake, load("tiny"))}
+    names, rows = found["Gains over controls"].names, found["Gains over controls"].rows
+    new, old = (dict(zip(names, row, strict=True)) for row in rows)
+    assert (old["control"], old["benchmark"], old["seeds"]) == ("control", "old", None)
+    assert (new["control"], new["points (95%)"], new["p_after_holm"], new["says"]) == (
+        "random", "+10.0 (+2.0 to +18.0)", "0.0200", "higher")  # fmt: skip
+    assert (new["tasks"], new["seeds"], new["control_model_id"]) == (164, 5, "control")
+    assert [row[2] for row in found["Scores"].rows] == ["pass@1"]
+
+
+def test_a_table_that_is_older_than_a_column_has_nulls_there(lake: Lake) -> None:
+    past = replace(SCORES, columns=SCORES.columns[:10] + SCORES.columns[-2:])
+    lake.upsert(past, [
+        {"model_id": "m", "arm": "inverse", "control_model_id": "", "benchmark": "b",
+         "benchmark_version": "v", "metric": "pass@1", "value": 0.5, "ci_low": 0.4,
+         "ci_high": 0.6, "n": 10}], "r")  # fmt: skip
+    assert queries.rows(lake, "SELECT n, seeds FROM gold.evaluation_scores")[1] == [(10, None)]
+
+
+def test_a_person_decides_on_promotion_and_says_why(lake: Lake) -> None:
+    scored(lake)
+    code, _, err = lake_command(lake, "promotion", "inverse", "--promote")
+    assert code == 2 and "--because" in err
+    code, out, _ = lake_command(lake, "promotion", "inverse", "--promote", "--because", "read 50",
+                                "--by", "ada", "--format", "json")  # fmt: skip
+    assert code == 0
+    (row,) = json.loads(out)
+    assert (row["model_id"], row["promoted"], row["decided_by"], row["reason"]) == (
+        "inverse", True, "ada", "read 50")  # fmt: skip
+    assert lake.read(MODELS, {"promoted": True})["model_id"].to_pylist() == ["inverse"]
+    code, _, err = lake_command(lake, "promotion", "invers", "--demote", "--because", "x")
+    assert code == 2 and "allowed: control, inverse" in err
+
+
+def test_power_says_what_a_difference_takes(lake: Lake) -> None:
+    code, out, _ = lake_command(lake, "power", "--points", "10", "--format", "json")
+    assert code == 0
+    assert [(r["tasks"], r["tasks_for_80%"]) for r in json.loads(out)] == [(164, 155), (300, 155)]
+    code, _, err = lake_command(lake, "power", "--points", "30")
+    assert code == 2 and "points <= discordant" in err
 
 
 def commands() -> list[tuple[str, list[str]]]:

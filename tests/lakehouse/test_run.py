@@ -208,6 +208,7 @@ FIELDS = {
     "versions_read", "versions_written", "seconds", "prompt_tokens", "completion_tokens", "tokens",
     "cached_tokens",
     "cost",
+    "note",
 }  # fmt: skip
 
 

@@ -1,93 +1,173 @@
-"""The promotion rule and the rows that a comparison writes."""
+"""The rows that comparisons write, and what becomes of the model."""
 
 from __future__ import annotations
 
 import datetime as dt
 from typing import Any
 
+import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from lakehouse import benchmarks
+from lakehouse import benchmarks, promotions
 from lakehouse.benchmarks import Benchmark, Task
 from lakehouse.delta import Lake
 from lakehouse.errors import UserError
-from lakehouse.intervals import Interval, paired_gain
+from lakehouse.intervals import bootstrap_gain, holm, mcnemar, paired_gain
 from lakehouse.run import Run
+from lakehouse.seeds import over_seeds
 from lakehouse.settings import Settings, load
-from lakehouse.tables import EVALUATION_SAMPLES, MODELS, SCORES
-from training import compare
+from lakehouse.tables import EVALUATION_SAMPLES, MODELS, PROMOTIONS, SCORES
+from training import compare, gains
+from training.contenders import Contest
 from training.evaluate import harness
 
 N = 40
 TASKS = tuple(Task(f"t/{k}", "", "f", "", "", ()) for k in range(N))
+ARMS = ("inverse", "control")
 
 
-def model(arm: str) -> dict[str, Any]:
-    values: dict[str, Any] = {"STRING": arm, "BOOLEAN": False}
+def model(name: str) -> dict[str, Any]:
+    values: dict[str, Any] = {"STRING": name, "BOOLEAN": False}
     row = {c.name: values[c.type] for c in MODELS.columns if c.name in MODELS.content}
-    return {**row, "model_id": f"m-{arm}", "arm": arm}
+    return {**row, "model_id": f"m-{name}", "arm": name.partition("-")[0]}
 
 
-def samples(lake: Lake, arm: str, passed: list[bool]) -> None:
+def samples(
+    lake: Lake, name: str, passed: list[bool], suite: str = "tiny_world", index: int = 0
+) -> None:
     lake.append_missing(EVALUATION_SAMPLES, [
-        {"model_id": f"m-{arm}", "benchmark": "tiny_world", "benchmark_version": "v1",
-         "harness": harness(load("tiny")), "task_id": f"t/{k}", "sample_index": 0,
+        {"model_id": f"m-{name}", "benchmark": suite, "benchmark_version": "v1",
+         "harness": harness(load("tiny")), "task_id": f"t/{k}", "sample_index": index,
          "completion": "", "passed": ok, "verdict": "x", "isolation": "x"}
         for k, ok in enumerate(passed)
     ], "run")  # fmt: skip
 
 
+def ahead(n: int) -> list[bool]:
+    return [k < n for k in range(N)]
+
+
+def started(lake: Lake, settings: Settings, *suites: str) -> Run:
+    chosen = settings.evaluation.model_copy(update={"benchmarks": suites or ("tiny_world",)})
+    asked = settings.model_copy(update={"evaluation": chosen})
+    return Run(compare.STAGE, "compare", dt.date(2026, 11, 3), asked, lake, "run")
+
+
 @pytest.fixture
 def run(lake: Lake, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.setattr(compare, "of_arm", lambda *at: model(at[-1]))
+    contest = Contest(model("inverse"), model("control"), "control", {})
+    monkeypatch.setattr(compare, "contests", lambda *_: [contest])
     monkeypatch.setattr(benchmarks, "load", lambda name: Benchmark(name, "v1", TASKS))
-    lake.upsert(MODELS, [model("inverse"), model("control")], "run")
-    return Run(compare.STAGE, "compare", dt.date(2026, 11, 3), settings, lake, "run")
+    # what is asked and tested is one here, whichever suites are chosen
+    monkeypatch.setattr(gains, "harness", lambda _settings: harness(load("tiny")))
+    lake.upsert(MODELS, [model(arm) for arm in ARMS], "run")
+    return started(lake, settings)
 
 
 @pytest.mark.parametrize(
     ("inverse", "promoted"), [(30, True), (10, False), (0, False)], ids=["rise", "equal", "drop"]
 )
-def test_the_gain_is_paired_and_decides(run: Run, inverse: int, promoted: bool) -> None:
-    treated, plain = [[k < n for k in range(N)] for n in (inverse, 10)]
+def test_the_gain_is_paired_names_its_control_and_decides(
+    run: Run, inverse: int, promoted: bool
+) -> None:
+    treated, plain = ahead(inverse), ahead(10)
     samples(run.lake, "inverse", treated)
     samples(run.lake, "control", plain)
-    compare.main(run)
+    counts = compare.main(run)
     (row,) = run.lake.read(SCORES).to_pylist()
-    expected = paired_gain(treated, plain)
+    expected, p = paired_gain(treated, plain), mcnemar(treated, plain)
     assert (row["value"], row["ci_low"], row["ci_high"], row["n"]) == (
         expected.value, expected.low, expected.high, N,
     )  # fmt: skip
+    assert (row["p_value"], row["p_holm"], row["seeds"]) == (p, p, 1)
     assert (row["model_id"], row["control_model_id"]) == ("m-inverse", "m-control")
-    assert row["metric"] == "pass@1_gain_over_control"
+    assert (row["metric"], row["control_arm"]) == ("pass@1_gain_over_control", "control")
     held = {r["model_id"]: r["promoted"] for r in run.lake.read(MODELS).to_pylist()}
     assert held == {"m-inverse": promoted, "m-control": False}
+    (decision,) = run.lake.read(PROMOTIONS).to_pylist()
+    assert (decision["promoted"], decision["benchmark"]) == (promoted, "tiny_world")
+    assert (decision["gain"], decision["ci_low"]) == (expected.value, expected.low)
+    assert counts.note == f"m-inverse is {'' if promoted else 'not '}promoted: {decision['reason']}"
 
 
 def test_comparing_twice_commits_nothing(run: Run) -> None:
     samples(run.lake, "inverse", [True] * N)
     samples(run.lake, "control", [False] * N)
     compare.main(run)
-    versions = [run.lake.version(t) for t in (SCORES, MODELS)]
+    versions = [run.lake.version(t) for t in (SCORES, MODELS, PROMOTIONS)]
     compare.main(run)
-    assert [run.lake.version(t) for t in (SCORES, MODELS)] == versions
+    assert [run.lake.version(t) for t in (SCORES, MODELS, PROMOTIONS)] == versions
 
 
 def test_without_samples_it_says_what_to_run(run: Run) -> None:
     samples(run.lake, "inverse", [True])
-    with pytest.raises(UserError, match=r"training\.evaluate --partition 2026-11-03"):
+    with pytest.raises(UserError, match=r"share no tested task; run `python -m training\.evaluate"):
         compare.main(run)
 
 
-ends = st.tuples(st.floats(-1, 1), st.floats(-1, 1)).map(sorted)
-gains = st.lists(ends.map(lambda e: Interval(sum(e) / 2, e[0], e[1])), max_size=4)
+def test_several_suites_are_corrected_and_a_drop_on_one_ends_it(
+    run: Run, settings: Settings
+) -> None:
+    for suite, inverse, control in (("tiny_world", 24, 10), ("second", 14, 10), ("third", 2, 20)):
+        samples(run.lake, "inverse", ahead(inverse), suite)
+        samples(run.lake, "control", ahead(control), suite)
+    compare.main(started(run.lake, settings, "tiny_world", "second"))
+    rows = {r["benchmark"]: r for r in run.lake.read(SCORES).to_pylist()}
+    raw = [rows[s]["p_value"] for s in ("tiny_world", "second")]
+    assert [rows[s]["p_holm"] for s in ("tiny_world", "second")] == holm(raw)
+    assert promotions.of_model(run.lake, "m-inverse")[-1]["promoted"]
+    compare.main(started(run.lake, settings, "tiny_world", "second", "third"))
+    last = promotions.of_model(run.lake, "m-inverse")[-1]
+    assert not last["promoted"]
+    assert "drops by more than chance: -45.0 points over control on third" in last["reason"]
 
 
-@given(gains)
-def test_a_drop_anywhere_or_a_rise_nowhere_is_not_promoted(found: list[Interval]) -> None:
-    dropped = any(g.high < 0 for g in found)
-    rose = any(g.low > 0 for g in found)
-    assert compare.promotes(found) == (rose and not dropped)
-    assert not compare.promotes([*found, Interval(-0.5, -0.6, -0.4)])
+def test_a_person_keeps_what_the_rule_would_not(run: Run) -> None:
+    promotions.by_person(run.lake, "m-inverse", True, "for the demo", "ada", "r")
+    for arm in ARMS:
+        samples(run.lake, arm, ahead(10))
+    note = compare.main(run).note
+    assert note.startswith("m-inverse is promoted: ada's decision holds (for the demo)")
+    assert run.lake.read(MODELS, {"model_id": "m-inverse"}).to_pylist()[0]["promoted"]
+
+
+def test_several_answers_a_task_are_shares(run: Run) -> None:
+    rng = np.random.default_rng(1)
+    drawn = {arm: rng.random((4, N)) < rate for arm, rate in (("inverse", 0.6), ("control", 0.3))}
+    for arm, answers in drawn.items():
+        for index, passed in enumerate(answers.tolist()):
+            samples(run.lake, arm, passed, index=index)
+    compare.main(run)
+    (row,) = run.lake.read(SCORES).to_pylist()
+    # in the order of the tasks' names
+    order = sorted(range(N), key=lambda k: f"t/{k}")
+    shares = [drawn[arm].mean(axis=0)[order].tolist() for arm in ARMS]
+    expected = bootstrap_gain(*shares, gains.SEED)
+    assert (row["value"], row["ci_low"], row["ci_high"]) == (
+        pytest.approx(expected.value), expected.low, expected.high)  # fmt: skip
+    assert row["n"] == N and row["p_value"] < 0.01
+
+
+def test_several_seeds_are_paired_and_say_how_many_they_are(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng, outcomes = np.random.default_rng(2), {}
+    for seed in (1, 2, 3):
+        for arm, rate in (("inverse", 0.7), ("control", 0.3)):
+            outcomes[arm, seed] = (rng.random(N) < rate).tolist()
+            samples(run.lake, f"{arm}-{seed}", outcomes[arm, seed])
+    by_seed = {s: (model(f"inverse-{s}"), model(f"control-{s}")) for s in (1, 2, 3, 4)}
+    contest = Contest(*by_seed[1], "control", by_seed)  # the fourth has not been tested
+    monkeypatch.setattr(compare, "contests", lambda *_: [contest])
+    run.lake.upsert(MODELS, [model("inverse-1")], "run")
+    compare.main(run)
+    rows = {r["metric"]: r for r in run.lake.read(SCORES).to_pylist()}
+    assert rows.keys() == {"pass@1_gain_over_control", "pass@1_gain_over_control_over_seeds"}
+    row = rows["pass@1_gain_over_control_over_seeds"]
+    order = sorted(range(N), key=lambda k: f"t/{k}")
+    found = over_seeds(*(
+        [[float(outcomes[arm, s][k]) for k in order] for s in (1, 2, 3)] for arm in ARMS
+    ))  # fmt: skip
+    assert (row["seeds"], row["n"]) == (3, N)
+    expected = (found.gain.value, found.gain.low, found.p)
+    assert (row["value"], row["ci_low"], row["p_value"]) == pytest.approx(expected)

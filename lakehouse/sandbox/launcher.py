@@ -23,13 +23,13 @@ _BOOT = (
     "import sys; sys.path.insert(0, {place!r}); from jail.zygote import main; "
     "del sys.path[0]; main()"
 )
-_ENVIRONMENT = {
+ENVIRONMENT = {
     "PATH": "/nowhere", "HOME": "/tmp", "LANG": "C.UTF-8", "PYTHONHASHSEED": "0",
 }  # fmt: skip
 _GRACE = 10.0  # seconds beyond a program's own time after which the zygote counts as dead
 _LONGEST = (1 << 20) + 70_000  # bytes of a verdict with its answer
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom")
-_REMEDY = (
+REMEDY = (
     "untrusted code is only run where user, mount, network and pid namespaces and seccomp work. "
     "In a container, start it with `--security-opt seccomp=unconfined --cap-add SYS_ADMIN`; on "
     "Ubuntu 24.04 or later, `sysctl kernel.apparmor_restrict_unprivileged_userns=0`; on an older "
@@ -138,10 +138,10 @@ def _start_checked() -> _Zygote:
         probe = zygote.run(_PROBE, "found = holes()\nassert not found, found", ["holes"], "", 30.0)
     except _Lost as error:
         zygote.close()
-        raise UserError(f"the sandbox does not run: {error}; {_REMEDY}") from None
+        raise UserError(f"the sandbox does not run: {error}; {REMEDY}") from None
     if not probe.passed:
         zygote.close()
-        raise UserError(f"the sandbox does not isolate ({probe.verdict} {probe.detail}); {_REMEDY}")
+        raise UserError(f"the sandbox does not isolate ({probe.verdict} {probe.detail}); {REMEDY}")
     return zygote
 
 
@@ -159,16 +159,16 @@ class _Zygote:
         try:
             with theirs:
                 self._process = subprocess.Popen(
-                    [_python(), "-s", "-S", "-P", "-B", "-c",
+                    [python(), "-s", "-S", "-P", "-B", "-c",
                      _BOOT.format(place=str(Path(__file__).parent)), str(theirs.fileno())],
-                    pass_fds=[theirs.fileno()], env=_ENVIRONMENT, cwd="/",
+                    pass_fds=[theirs.fileno()], env=ENVIRONMENT, cwd="/",
                     stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self._errors,
                     start_new_session=True,
                 )  # fmt: skip
             self._set_up()
         except OSError as error:
             self.close()
-            raise UserError(f"the sandbox cannot be set up here: {error}; {_REMEDY}") from None
+            raise UserError(f"the sandbox cannot be set up here: {error}; {REMEDY}") from None
 
     @property
     def process_id(self) -> int:
@@ -299,7 +299,7 @@ def unused_id(id_map: str, salt: int) -> int:
     return low + salt % (high - low)
 
 
-def _python() -> str:
+def python() -> str:
     """The interpreter itself, not a virtual environment's link to it."""
     base = getattr(sys, "_base_executable", "") or sys.executable
     return str(Path(base).resolve())

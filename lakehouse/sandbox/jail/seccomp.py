@@ -1,8 +1,8 @@
 """A system call filter in classic BPF, built and loaded without any library.
 
-It forbids new processes (threads stay possible), `execve`, sockets other than pairs, and the
-kernel's larger attack surfaces. One process also makes RLIMIT_AS a hard limit on all memory, so
-`memfd_create` and System V shared memory, which escape that limit, are forbidden too.
+Unless told otherwise it forbids new processes (threads stay possible), `execve`, sockets other than
+pairs, and the kernel's larger attack surfaces. One process also makes RLIMIT_AS a hard limit on all
+memory, so `memfd_create` and System V shared memory, which escape that limit, are forbidden too.
 Numbers: the kernel's asm/unistd_64.h (x86_64) and asm-generic/unistd.h (aarch64).
 """
 
@@ -12,7 +12,7 @@ import ctypes
 import os
 import platform
 import struct
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 # name: (x86_64, aarch64); -1 where the architecture has no such call
@@ -45,13 +45,16 @@ _DENIED = {
 }  # fmt: skip
 _CLONE = (56, 220)
 _CLONE3 = 435
+_MMAP = (9, 222)
 _FIRST_UNKNOWN = 463  # calls that are newer than this list answer ENOSYS
 _AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 
-_LOAD, _EQUAL, _ANY_BIT, _AT_LEAST, _RETURN = 0x20, 0x15, 0x45, 0x35, 0x06
+_LOAD, _AND, _EQUAL, _ANY_BIT, _AT_LEAST, _RETURN = 0x20, 0x54, 0x15, 0x45, 0x35, 0x06
 _ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
 _EPERM, _ENOSYS = 1, 38
 _CLONE_THREAD = 0x00010000
+_CLONE_NAMESPACES = 0x7E020000
+_MAP_SHARED_ANONYMOUS, _MAP_GROWS_DOWN = 0x21, 0x100
 _X32 = 0x40000000
 _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS, _FILTER_MODE = 22, 38, 2
 
@@ -85,21 +88,44 @@ def numbers(names: Iterable[str]) -> list[int]:
     return [_DENIED[name][column] for name in names]
 
 
-def jail_filter() -> bytes:
-    """The filter for candidate and tester."""
+def jail_filter(allowed: Collection[str] = ()) -> bytes:
+    """The filter for whatever is jailed, without the denied calls that are `allowed` by name.
+
+    `fork` among them allows new processes, if not new namespaces.
+    """
     machine = _Machine.here()
     program = _prologue(machine)
     program += _step(_AT_LEAST, 0, 1, _FIRST_UNKNOWN) + _step(_RETURN, 0, 0, _ERRNO | _ENOSYS)
     # glibc falls back from clone3, whose flags a filter cannot read, to clone
     program += _step(_EQUAL, 0, 1, _CLONE3) + _step(_RETURN, 0, 0, _ERRNO | _ENOSYS)
-    program += b"".join((
-        _step(_EQUAL, 0, 4, _CLONE[machine.column]),
-        _step(_LOAD, 0, 0, 16),
-        _step(_ANY_BIT, 0, 1, _CLONE_THREAD),
-        _step(_RETURN, 0, 0, _ALLOW),
-        _step(_RETURN, 0, 0, _ERRNO | _EPERM),
+    refused, granted = _step(_RETURN, 0, 0, _ERRNO | _EPERM), _step(_RETURN, 0, 0, _ALLOW)
+    program += _step(_EQUAL, 0, 4, _CLONE[machine.column]) + _step(_LOAD, 0, 0, 16)
+    if "fork" in allowed:
+        program += _step(_ANY_BIT, 0, 1, _CLONE_NAMESPACES) + refused + granted
+    else:
+        program += _step(_ANY_BIT, 0, 1, _CLONE_THREAD) + granted + refused
+    denied = (name for name in _DENIED if name not in allowed)
+    return program + _deny(numbers(denied)) + granted
+
+
+def only_counted_memory() -> bytes:
+    """A second filter, for programs that RLIMIT_AS does not suit: no memory escapes RLIMIT_DATA.
+
+    That limit counts private, writable mappings only, and none that grow down like a stack.
+    """
+    machine = _Machine.here()
+    refused, granted = _step(_RETURN, 0, 0, _ERRNO | _EPERM), _step(_RETURN, 0, 0, _ALLOW)
+    return b"".join((
+        _prologue(machine),
+        _step(_EQUAL, 0, 6, _MMAP[machine.column]),
+        _step(_LOAD, 0, 0, 16 + 3 * 8),
+        _step(_ANY_BIT, 0, 1, _MAP_GROWS_DOWN),
+        refused,
+        _step(_AND, 0, 0, _MAP_SHARED_ANONYMOUS),
+        _step(_EQUAL, 0, 1, _MAP_SHARED_ANONYMOUS),
+        refused,
+        granted,
     ))  # fmt: skip
-    return program + _deny(numbers(_DENIED)) + _step(_RETURN, 0, 0, _ALLOW)
 
 
 def denying(names: Iterable[str]) -> bytes:

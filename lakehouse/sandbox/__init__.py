@@ -6,14 +6,16 @@ Tests call the candidate's functions over a socket that carries exact builtin va
 only T holds the descriptor that the verdict is read from. Where the isolation cannot be set up
 (`launcher.Sandbox` checks it by trying to break out), nothing runs: a `UserError` says why.
 
-`jail/` holds what runs inside; it imports the standard library only.
+Programs of other languages run in the same kind of jail, by `programs.Programs`; their verdicts are
+worth less. `jail/` holds what runs inside; it imports the standard library only.
 """
 
 from pathlib import Path
 
 from lakehouse.sandbox.launcher import Sandbox, Verdict
 
-SOURCE = tuple(sorted(Path(__file__).parent.rglob("*.py")))
+SOURCE = tuple(sorted(p for kind in ("py", "toml", "java")
+                      for p in Path(__file__).parent.rglob(f"*.{kind}")))  # fmt: skip
 """Its files: what they say decides verdicts, those inside the jail are imported by nobody."""
 
 __all__ = ["SOURCE", "Sandbox", "Verdict"]

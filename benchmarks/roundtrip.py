@@ -29,11 +29,11 @@ from typing import Any
 
 from background import end
 from jobs import calibrate, report
-from jobs.execution.agreement import tried
-from jobs.execution.program import NotRunnable, of_snippet
 from jobs.measures import reliability
 from lakehouse import benchmarks, tiny_world
 from lakehouse.delta import Lake
+from lakehouse.execution.agreement import tried
+from lakehouse.execution.program import NotRunnable, of_snippet
 from lakehouse.sandbox import Sandbox
 from lakehouse.settings import Settings, load
 from lakehouse.tables import CANDIDATES, JOB_RUNS, REGENERATIONS, REJECTED, SNIPPETS

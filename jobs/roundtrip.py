@@ -18,16 +18,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from jobs import execution
-from jobs.execution.agreement import Original, agrees, observed, tried, verdict
-from jobs.execution.program import NotRunnable, of_answer, of_snippet
 from jobs.judge import judge_id, usable
 from jobs.meter import Meter
 from jobs.scope import NARROWED, Scope, stands, versions
 from jobs.summarize import batched_list
-from lakehouse import engines, models, sandbox
+from lakehouse import engines, execution, models, sandbox
 from lakehouse.command import entry
 from lakehouse.engines import UNSENT
+from lakehouse.execution.agreement import Original, agrees, observed, tried, verdict
+from lakehouse.execution.program import NotRunnable, of_answer, of_snippet
 from lakehouse.fingerprints import files_hash
 from lakehouse.prompts import Prompts
 from lakehouse.run import Counts, Run, Stage

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from jobs import calibrate, choose, judge, roundtrip, summarize
-from jobs.execution import agreement
 from lakehouse import engines, prompts
 from lakehouse.delta import Lake, _content
 from lakehouse.errors import UserError
+from lakehouse.execution import agreement
 from lakehouse.run import execute
 from lakehouse.settings import load
 from lakehouse.tables import (

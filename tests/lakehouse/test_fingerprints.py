@@ -24,7 +24,7 @@ REACHED = {
     "jobs.deduplicate": ("jobs/minhash.py",),
     "jobs.choose": ("jobs/scope.py", "jobs/judge.py", "lakehouse/models.py"),
     "jobs.summarize": ("lakehouse/engines/offline.py", "lakehouse/prompts/__init__.py"),
-    "jobs.roundtrip": ("lakehouse/sandbox/launcher.py", "jobs/execution/inputs.py"),
+    "jobs.roundtrip": ("lakehouse/sandbox/launcher.py", "lakehouse/execution/inputs.py"),
     "training.finetune": ("training/loop.py", "training/dataset.py"),
     "training.evaluate": ("lakehouse/sandbox/launcher.py", "lakehouse/intervals.py"),
 }

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from jobs.execution import inputs
-from jobs.execution.program import of_snippet
+from lakehouse.execution import inputs
+from lakehouse.execution.program import of_snippet
 
 ROOT = Path(__file__).parents[3]
 
@@ -71,7 +71,7 @@ def test_calls_are_distinct_many_and_the_same_for_the_same_seed_in_another_proce
     assert len({repr(args) for args in found}) == len(found)
     assert drawn(header, "other") != found
     script = (
-        "from tests.jobs.execution.test_inputs import drawn\n"
+        "from tests.lakehouse.execution.test_inputs import drawn\n"
         f"print(repr([(a, b, sorted(c)) for a, b, c in drawn({header!r})]))"
     )
     again = subprocess.run([sys.executable, "-c", script], cwd=ROOT, text=True, check=True,

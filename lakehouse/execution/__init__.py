@@ -1,7 +1,7 @@
 """Running a function of a snippet in the sandbox, and comparing what two functions do.
 
 `program` says whether code can be run by itself and how it is called, `inputs` what it is called
-with, `observe` is what runs in the jail beside it, `agreement` compares what was seen.
+with, `observe` is what runs in the jail beside it, `agreement` compares what was seen, by `same`.
 """
 
 from __future__ import annotations

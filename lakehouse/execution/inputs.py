@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jobs.execution.program import Parameter
+from lakehouse.execution.program import Parameter
 
 CALLS = 240
 """Calls that are tried of a function."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from jobs.execution.program import ENTRY, NotRunnable, of_answer, of_snippet
+from lakehouse.execution.program import ENTRY, NotRunnable, of_answer, of_snippet
 
 
 def called(code: str, *args: Any) -> Any:

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.execution import inputs
-from jobs.execution.agreement import Original, agrees, observed, same, tried, verdict
-from jobs.execution.program import NotRunnable, of_answer, of_snippet
+from lakehouse.execution import inputs
+from lakehouse.execution.agreement import Original, agrees, observed, tried, verdict
+from lakehouse.execution.program import NotRunnable, of_answer, of_snippet
+from lakehouse.execution.same import same
 from lakehouse.sandbox import Sandbox
 
 SECONDS = 0.5

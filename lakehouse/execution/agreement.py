@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from jobs.execution import inputs, observe
-from jobs.execution.observe import Outcome
-from jobs.execution.program import ENTRY, NotRunnable, Program
+from lakehouse.execution import inputs, observe
+from lakehouse.execution.observe import Outcome
+from lakehouse.execution.program import ENTRY, NotRunnable, Program
+from lakehouse.execution.same import effect, same
 from lakehouse.sandbox import Sandbox
 
 MOST = 2000
@@ -19,6 +18,8 @@ HANGS = 2
 """Calls that may hang or end the process before the rest is given up."""
 DISTINCT = 3
 """Least distinct results of an original: a constant is agreed with by chance."""
+Observer = Callable[[Sequence[inputs.Args]], list[Outcome]]
+"""What each call comes to: as many outcomes as calls."""
 _OBSERVE = Path(observe.__file__).read_text(encoding="utf-8")
 
 
@@ -51,13 +52,18 @@ def observed(
 
 
 def tried(box: Sandbox, program: Program, seed: str, n: int, seconds: float) -> Original:
+    """The original of a program that is run in the sandbox; NotRunnable where there is none."""
+    return original(program, seed, n, lambda calls: observed(box, program.code, calls, seconds))
+
+
+def original(program: Program, seed: str, n: int, observe: Observer) -> Original:
     """Calls of the program that are worth comparing, `n` of them; NotRunnable where there are none.
 
     Of the calls that give a value those are taken first whose result is a new one, from the kinds
     of arguments that give most distinct results.
     """
     candidates = inputs.calls(program.parameters, seed)
-    seen = observed(box, program.code, [args for _, args in candidates], seconds)
+    seen = observe([args for _, args in candidates])
     useful = [(way, args, o) for (way, args), o in zip(candidates, seen, strict=True)
               if o[0] == "value"]  # fmt: skip
     results: dict[str, set[str]] = {}
@@ -77,17 +83,11 @@ def tried(box: Sandbox, program: Program, seed: str, n: int, seconds: float) -> 
     if len(known) < DISTINCT:
         raise NotRunnable(f"fewer than {DISTINCT} distinct results")
     calls = (fresh + again)[:n]
-    once = observed(box, program.code, calls, seconds)
-    back = observed(box, program.code, calls[::-1], seconds)[::-1]  # state shows by the order
+    once = observe(calls)
+    back = observe(calls[::-1])[::-1]  # state shows by the order
     if any(o[0] != "value" for o in once) or not all(map(same, once, back)):
         raise NotRunnable("not deterministic")
     return Original(program, tuple(calls), tuple(once))
-
-
-def effect(args: inputs.Args, outcome: Outcome) -> tuple[Any, ...]:
-    """What a call gave: its result, and its arguments where it changed them."""
-    _, result, after = outcome
-    return (result,) if same(args, after) else (result, after)
 
 
 def agrees(args: inputs.Args, wanted: Outcome, found: Outcome) -> bool:
@@ -96,34 +96,6 @@ def agrees(args: inputs.Args, wanted: Outcome, found: Outcome) -> bool:
         return wanted == found
     want = effect(args, wanted)
     return same(want, found[1 : 1 + len(want)])
-
-
-def same(one: Any, other: Any) -> bool:
-    """Structural equality of builtin values: numbers within rounding, a NaN equals a NaN."""
-    if isinstance(one, bool) or isinstance(other, bool):
-        return one is other
-    if isinstance(one, int | float) and isinstance(other, int | float):
-        return _close(one, other)
-    if type(one) is not type(other):
-        return False
-    if isinstance(one, complex):
-        return _close(one.real, other.real) and _close(one.imag, other.imag)
-    if isinstance(one, list | tuple):
-        return len(one) == len(other) and all(map(same, one, other))
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(same(v, other[k]) for k, v in one.items())
-    return bool(one == other)
-
-
-def _close(one: float, other: float) -> bool:
-    if one == other:
-        return True
-    try:
-        return math.isclose(one, other, rel_tol=1e-6, abs_tol=1e-9) or (
-            one != one and other != other
-        )
-    except OverflowError:  # an integer beyond all floats
-        return False
 
 
 def verdict(agreed: Sequence[bool], seen: Sequence[Outcome]) -> str:

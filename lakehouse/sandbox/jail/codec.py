@@ -2,6 +2,7 @@
 
 A value whose type is not exactly one of the builtin ones (a subclass, an object with its own
 `__eq__`) is `Opaque`: it never crosses, so it cannot answer a comparison in the tester's process.
+The dictionaries of `collections` cross as the plain ones that they equal.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import struct
+from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable
 from typing import Any
 
@@ -43,7 +45,7 @@ def encode(value: object, depth: int = 0) -> Any:
         return {"b": value.hex()}
     if isinstance(value, range) and kind is range:
         return {"r": [hex(value.start), hex(value.stop), hex(value.step)]}
-    if isinstance(value, dict) and kind is dict:
+    if isinstance(value, dict) and kind in _DICTS:
         return {"d": [[encode(k, depth + 1), encode(v, depth + 1)] for k, v in value.items()]}
     if isinstance(value, (list, tuple, set, frozenset)) and kind in _SEQUENCES:
         return {_SEQUENCES[kind]: [encode(v, depth + 1) for v in value]}
@@ -63,6 +65,7 @@ def decode(item: Any) -> Any:
     return reader(body)
 
 
+_DICTS = (dict, Counter, OrderedDict, defaultdict)
 _SEQUENCES: dict[type, str] = {list: "l", tuple: "t", set: "s", frozenset: "z"}
 _READERS: dict[str, Callable[[Any], Any]] = {
     "i": lambda text: int(text, 16),

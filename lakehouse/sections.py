@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -307,10 +307,32 @@ class Evaluation(Section):
     benchmarks: tuple[str, ...]
     tasks: Count = 0
     """At most so many tasks a benchmark, in order; 0 for all."""
+    form: Literal["instruct", "complete"] = "instruct"
+    """Whether models are asked in the prompt profile's words, or given code to go on with."""
+    samples: Positive = 1
+    """Answers a task."""
+    temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
+    """Of the samples; 0 is greedy, one answer a task."""
+    k: tuple[Positive, ...] = (1,)
+    """For which k pass@k is estimated; none above samples."""
+    batch: Positive = 100
+    """Tasks after which the answers are tested and committed."""
     max_tokens: Positive = 512
     timeout: Annotated[float, Field(gt=0)] = 5.0
     """Seconds a program may run."""
     arms: tuple[Arm, ...] = ("inverse", "control")
+
+    @model_validator(mode="after")
+    def _samples_are_drawn(self) -> Self:
+        if self.samples > 1 and not self.temperature:
+            raise ValueError(
+                f"samples = {self.samples} at temperature = 0 would all be the same; raise the "
+                "temperature, to 0.8 for example, or take one sample"
+            )
+        if max(self.k, default=0) > self.samples or not self.k:
+            raise ValueError(f"k = {list(self.k)}: give one or more, none above samples = "
+                             f"{self.samples}")  # fmt: skip
+        return self
 
 
 class Promotion(Section):

@@ -1,62 +1,50 @@
-"""Models -> gold.evaluation_scores: greedy answers, run in the sandbox, pass@1 with its interval.
+"""Models -> gold.evaluation_scores: answers, run in the sandbox, pass@k with its interval.
 
     python -m training.evaluate --partition 2026-11-03 --profile tiny
 
 Grain of ops.evaluation_samples: (model, benchmark, version, harness, task, sample). Samples that
-are there are not asked for again. The verdict comes from the sandbox alone. The models are folders:
-they are asked in this process, wherever the teacher is.
+are there are not asked for again; they are committed every `evaluation.batch` tasks. The verdict
+comes from the sandbox alone; a task whose toolchain is missing has one row that says so, and counts
+in no score. The models are folders: they are asked in this process, wherever the teacher is.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from lakehouse import benchmarks, engines, models, prompts
 from lakehouse.benchmarks import Benchmark, Task
 from lakehouse.command import entry
+from lakehouse.engines import UNSENT
 from lakehouse.fingerprints import files_hash
-from lakehouse.intervals import wilson
-from lakehouse.prompts import Prompts
 from lakehouse.run import Counts, Run, Stage
-from lakehouse.sandbox import SOURCE, Sandbox
+from lakehouse.sandbox import SOURCE
 from lakehouse.settings import Settings
 from lakehouse.tables import EVALUATION_SAMPLES, MODELS, SCORES, TRAINING_RUNS
+from training import asking, testing
 from training.contenders import NARROWED, tested
+from training.pass_rates import rates
+from training.testing import MISSING, Checker
 
-_FENCE = re.compile(r"```\w*\n(.*?)(?:```|\Z)", re.DOTALL)
-
-
-def asked(task: Task, words: Prompts) -> str:
-    """The prompt: the instruction, or for code to complete a request to complete it."""
-    if words.fenced:
-        shown = words.response(task.prompt.rstrip(), "python")
-        return words.instruct(f"Complete this Python function. Reply with the code.\n{shown}")
-    return words.instruct(task.prompt)
-
-
-def program(task: Task, completion: str) -> str:
-    """The code in an answer: its first fenced block, or all of it; the task's imports before it."""
-    found = _FENCE.search(completion)
-    code = found[1] if found else completion
-    if f"def {task.entry_point}" in task.prompt:
-        preamble = task.prompt.split(f"def {task.entry_point}")[0]
-        return f"{preamble}\n{code}" if f"def {task.entry_point}" in code else task.prompt + code
-    return code
+Row = dict[str, Any]
+Sample = tuple[Task, int]
+"""A task and the place of one of its samples, from 0."""
 
 
 def harness(settings: Settings) -> str:
     """How models are asked and tested, as 12 hex digits: answers under another one are others."""
-    asking = {
+    how = {"form", "temperature", "max_tokens", "timeout"}
+    asking_them = {
         "prompts": prompts.of(settings).version,
-        "evaluation": settings.evaluation.model_dump(include={"max_tokens", "timeout"}),
+        "evaluation": settings.evaluation.model_dump(include=how),
         "engine": settings.engine.local.model_dump(include={"kind", "dtype", "max_model_len"}),
     }
-    code = files_hash([Path(__file__), *SOURCE])
-    text = json.dumps([asking, code], sort_keys=True)
+    code = files_hash([*map(Path, (__file__, asking.__file__, testing.__file__)), *SOURCE])
+    text = json.dumps([asking_them, code], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
@@ -64,89 +52,115 @@ def main(run: Run) -> Counts:
     """Test the partition's models on the profile's benchmarks."""
     chosen = run.settings.evaluation
     contenders = tested(run.lake, run.settings, run.partition)
-    total = prompt_tokens = completion_tokens = 0
-    # where there is no isolation nothing is generated: the answers could not be tested
-    with Sandbox(timeout=chosen.timeout) as box:
-        for name in chosen.benchmarks:
-            benchmark = benchmarks.testable(name)
-            tasks = benchmark.tasks[: chosen.tasks or None]
+    total = 0
+    answers: list[engines.Output] = []
+    for benchmark in map(benchmarks.testable, chosen.benchmarks):
+        tasks = benchmark.tasks[: chosen.tasks or None]
+        # where there is no isolation nothing is generated: the answers could not be tested
+        with Checker(max(chosen.timeout, benchmark.timeout)) as checker:
             for model in contenders:
-                fresh = answers(run, model, benchmark, tasks)
-                prompt_tokens += sum(o.prompt_tokens for o in fresh.values())
-                completion_tokens += sum(o.completion_tokens for o in fresh.values())
-                judge(run, box, model, benchmark, tasks, fresh)
-                n, good = score(run, model, benchmark, tasks)
-                total += n
-                run.log.info("score", arm=model["arm"], benchmark=name, passed=good, of=n)
-    return Counts(total, total, 0, prompt_tokens, completion_tokens)
+                answers += sampled(run, checker, model, benchmark, tasks)
+                total += score(run, model, benchmark, tasks)
+    return Counts(total, total, 0, sum(a.prompt_tokens for a in answers),
+                  sum(a.completion_tokens for a in answers))  # fmt: skip
 
 
-def held(run: Run, model: dict[str, Any], benchmark: Benchmark) -> dict[str, dict[str, Any]]:
-    """The model's samples of this benchmark under this harness, by task."""
+def held(run: Run, model: Row, benchmark: Benchmark) -> dict[tuple[str, int], Row]:
+    """The model's samples of this benchmark under this harness, by task and place."""
     where = {"model_id": model["model_id"], "benchmark": benchmark.name,
-             "benchmark_version": benchmark.version, "harness": harness(run.settings),
-             "sample_index": 0}  # fmt: skip
-    return {r["task_id"]: r for r in run.lake.read(EVALUATION_SAMPLES, where).to_pylist()}
+             "benchmark_version": benchmark.version, "harness": harness(run.settings)}  # fmt: skip
+    rows = run.lake.read(EVALUATION_SAMPLES, where).to_pylist()
+    return {(r["task_id"], r["sample_index"]): r for r in rows}
 
 
-def answers(
-    run: Run, model: dict[str, Any], benchmark: Benchmark, tasks: tuple[Task, ...]
-) -> dict[str, engines.Output]:
-    """Greedy answers to the tasks that have none yet."""
+def sampled(
+    run: Run, checker: Checker, model: Row, benchmark: Benchmark, tasks: Sequence[Task]
+) -> list[engines.Output]:
+    """Ask and test what is not there yet, a batch of tasks a commit; the engine's answers."""
     have = held(run, model, benchmark)
-    missing = [t for t in tasks if t.task_id not in have]
-    if not missing:
-        return {}
-    words = prompts.of(run.settings)
-    loaded = engines.shared(models.folder(run.lake, model), run.settings.engine.local)
-    sampling = engines.Sampling(max_tokens=run.settings.evaluation.max_tokens, seed=0)
-    questions = [asked(t, words) for t in missing]
-    pairs = list(zip(missing, questions, strict=True))
-    fitting = [(t, q) for t, q in pairs if loaded.fits(q, sampling.max_tokens)]
-    outputs = loaded.generate([q for _, q in fitting], [sampling] * len(fitting))
-    # a prompt that does not fit is a task not solved
-    nothing = engines.Output(text="", finish_reason="none", prompt_tokens=0)
-    found = {t.task_id: o for (t, _), o in zip(fitting, outputs, strict=True)}
-    return {t.task_id: found.get(t.task_id, nothing) for t in missing}
+    lacks = {language: testing.missing(language) for language in {t.language for t in tasks}}
+    _record(run, model, benchmark, [
+        _row(task, 0, "", testing.Tested(False, f"{MISSING} {lack}"[:300], ""))
+        for task in tasks if (lack := lacks[task.language])
+    ])  # fmt: skip
+    there = {k for k, row in have.items() if row["isolation"]}  # something has run them
+    places, size = range(run.settings.evaluation.samples), run.settings.evaluation.batch
+    able = [t for t in tasks if not lacks[t.language]]
+    answers: list[engines.Output] = []
+    for start in range(0, len(able), size):
+        samples = [(t, p) for t in able[start : start + size] for p in places
+                   if (t.task_id, p) not in there]  # fmt: skip
+        if samples:
+            fresh = asked(run, model, samples)
+            _record(run, model, benchmark, verdicts(run, checker, samples, fresh))
+            answers += fresh
+    return answers
 
 
-def judge(
-    run: Run, box: Sandbox, model: dict[str, Any], benchmark: Benchmark, tasks: tuple[Task, ...],
-    fresh: dict[str, engines.Output],
-) -> None:  # fmt: skip
-    """Run each answer against its task's tests and record the verdicts, in one commit."""
-    rows, under = [], harness(run.settings)
-    for task in (t for t in tasks if t.task_id in fresh):
-        text = fresh[task.task_id].text
-        verdict = box.run(
-            code=program(task, text), test=task.test, names=[task.entry_point],
-            # HumanEval's tests call helpers that its prompts define
-            setup=task.prompt if "def " in task.prompt else "",
-        )  # fmt: skip
-        rows.append({
-            "model_id": model["model_id"], "benchmark": benchmark.name,
-            "benchmark_version": benchmark.version, "harness": under,
-            "task_id": task.task_id, "sample_index": 0, "completion": text,
-            "passed": verdict.passed,
-            "verdict": f"{verdict.verdict} {verdict.detail}".strip()[:300],
-            "isolation": box.isolation,
-        })  # fmt: skip
-    run.lake.append_missing(EVALUATION_SAMPLES, rows, run.run_id)
+def asked(run: Run, model: Row, samples: Sequence[Sample]) -> list[engines.Output]:
+    """One answer a sample; an empty one where the prompt does not fit: the task is not solved."""
+    words, chosen = prompts.of(run.settings), run.settings.evaluation
+    engine = engines.shared(models.folder(run.lake, model), run.settings.engine.local)
+    questions = [asking.asked(task, words, chosen.form) for task, _ in samples]
+    fits = [engine.fits(q, chosen.max_tokens) for q in questions]
+    outputs = iter(engine.generate(
+        [q for q, fit in zip(questions, fits, strict=True) if fit],
+        [engines.Sampling(
+            temperature=chosen.temperature, max_tokens=chosen.max_tokens, seed=_seed(task, place),
+            stop=asking.stops(task, words, chosen.form),
+        ) for (task, place), fit in zip(samples, fits, strict=True) if fit],
+    ))  # fmt: skip
+    nothing = engines.Output(text="", finish_reason=UNSENT, prompt_tokens=0)
+    return [next(outputs) if fit else nothing for fit in fits]
 
 
-def score(
-    run: Run, model: dict[str, Any], benchmark: Benchmark, tasks: tuple[Task, ...]
-) -> tuple[int, int]:
-    """Write the model's pass@1 with Wilson's interval; (tasks, passed)."""
-    samples = held(run, model, benchmark)
-    good = sum(samples[t.task_id]["passed"] for t in tasks)
-    share = wilson(good, len(tasks))
+def _seed(task: Task, place: int) -> int:
+    """What a sample is drawn by: the same whatever it is asked beside."""
+    return int(hashlib.sha256(f"{task.task_id} {place}".encode()).hexdigest()[:8], 16)
+
+
+def verdicts(
+    run: Run, checker: Checker, samples: Sequence[Sample], answers: Sequence[engines.Output]
+) -> Iterator[Row]:
+    """Run each answer against its task's tests."""
+    words, form = prompts.of(run.settings), run.settings.evaluation.form
+    for (task, place), answer in zip(samples, answers, strict=True):
+        program = asking.program(task, answer.text, words, form)
+        yield _row(task, place, answer.text, checker.run(task, program))
+
+
+def _row(task: Task, place: int, completion: str, found: testing.Tested) -> Row:
+    return {
+        "task_id": task.task_id, "sample_index": place, "completion": completion,
+        "passed": found.passed, "verdict": found.verdict, "isolation": found.isolation,
+    }  # fmt: skip
+
+
+def _record(run: Run, model: Row, benchmark: Benchmark, rows: Iterator[Row] | list[Row]) -> None:
+    """Write the samples in one commit; those that are there as they are make none."""
+    of_all = {
+        "model_id": model["model_id"], "benchmark": benchmark.name,
+        "benchmark_version": benchmark.version, "harness": harness(run.settings),
+    }  # fmt: skip
+    if whole := [{**of_all, **row} for row in rows]:
+        run.lake.upsert(EVALUATION_SAMPLES, whole, run.run_id)
+
+
+def score(run: Run, model: Row, benchmark: Benchmark, tasks: Sequence[Task]) -> int:
+    """Write the model's pass@k over the tasks that could be tested; how many those are."""
+    samples, places = held(run, model, benchmark), range(run.settings.evaluation.samples)
+    able = [t for t in tasks if testing.was_run(samples[t.task_id, 0])]
+    passed = {t.task_id: [samples[t.task_id, p]["passed"] for p in places] for t in able}
+    found = rates(passed, run.settings.evaluation) if able else {}
     run.lake.upsert(SCORES, [{
         "model_id": model["model_id"], "arm": model["arm"], "control_model_id": "",
-        "benchmark": benchmark.name, "benchmark_version": benchmark.version, "metric": "pass@1",
-        "value": share.value, "ci_low": share.low, "ci_high": share.high, "n": len(tasks),
-    }], run.run_id)  # fmt: skip
-    return len(tasks), good
+        "benchmark": benchmark.name, "benchmark_version": benchmark.version, "metric": metric,
+        "value": rate.value, "ci_low": rate.low, "ci_high": rate.high, "n": len(able),
+    } for metric, rate in found.items()], run.run_id)  # fmt: skip
+    run.log.info("score", arm=model["arm"], benchmark=benchmark.name, tasks=len(able),
+                 left_out=len(tasks) - len(able),
+                 **{metric: round(rate.value, 4) for metric, rate in found.items()})  # fmt: skip
+    return len(able)
 
 
 def depends(settings: Settings) -> str:

@@ -26,6 +26,7 @@ from lakehouse.seeds import over_seeds
 from lakehouse.tables import EVALUATION_SAMPLES
 from training.contenders import Contest
 from training.evaluate import harness
+from training.testing import was_run
 
 SEED = 0
 """Of what is drawn: the same samples give the same interval."""
@@ -114,11 +115,12 @@ def outcomes(run: Run, benchmark: Benchmark, contests: Sequence[Contest]) -> dic
              for both in [(c.treatment, c.control), *c.by_seed.values()] for m in both]  # fmt: skip
     where = {"model_id": {m["model_id"] for m in sides}, "benchmark": benchmark.name,
              "benchmark_version": benchmark.version, "harness": harness(run.settings)}  # fmt: skip
-    wanted = {t.task_id for t in benchmark.tasks[: run.settings.evaluation.tasks or None]}
+    chosen = run.settings.evaluation
+    wanted = {t.task_id for t in benchmark.tasks[: chosen.tasks or None]}
     passed: dict[str, dict[str, list[bool]]] = defaultdict(lambda: defaultdict(list))
-    held = run.lake.read(EVALUATION_SAMPLES, where, ["model_id", "task_id", "passed"])
-    for row in held.to_pylist():
-        if row["task_id"] in wanted:
+    columns = ["model_id", "task_id", "sample_index", "passed", "verdict"]
+    for row in run.lake.read(EVALUATION_SAMPLES, where, columns).to_pylist():
+        if row["task_id"] in wanted and row["sample_index"] < chosen.samples and was_run(row):
             passed[row["model_id"]][row["task_id"]].append(row["passed"])
     return {m["model_id"]: {t: sum(each) / len(each) for t, each in passed[m["model_id"]].items()}
             for m in sides}  # fmt: skip

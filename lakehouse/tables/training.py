@@ -95,8 +95,8 @@ EVALUATION_SAMPLES = declare(
     sample_index INT -- From 0; greedy evaluation has one sample.
     completion STRING -- What the model wrote.
     passed BOOLEAN -- Whether every test passed.
-    verdict STRING -- passed, failed, error, timeout or refused, with the error's name.
-    isolation STRING -- The tier of the sandbox that ran it.
+    verdict STRING -- passed, failed, error, timeout or refused, with the error's name; missing where a toolchain is: nothing was tested.
+    isolation STRING -- The tier of the sandbox that ran it; "same process" after it where the answer could forge the verdict; empty where nothing ran.
     """,
 )  # fmt: skip
 
@@ -109,11 +109,11 @@ SCORES = declare(
     control_model_id STRING -- The model a gain is measured against; empty for a plain score.
     benchmark STRING -- Name of the benchmark.
     benchmark_version STRING -- sha256 of its items, first 12 hex digits.
-    metric STRING -- pass@1, or a paired difference that names its control: pass@1_gain_over_control, of one pair of models; pass@1_gain_over_control_over_seeds, of several training seeds.
+    metric STRING -- pass@1 (greedy), pass@K:tT (of samples at temperature T), or a paired difference that names its control: pass@1_gain_over_control, of one pair of models; pass@1_gain_over_control_over_seeds, of several training seeds.
     value DOUBLE -- The metric, 0 to 1 (a gain: -1 to 1).
     ci_low DOUBLE -- Lower end of the 95% interval.
     ci_high DOUBLE -- Upper end of the 95% interval.
-    n INT -- Tasks.
+    n INT -- Tasks that could be tested.
     control_arm STRING? -- A gain's control: its arm, or promoted for the model that was promoted before; null for a plain score.
     p_value DOUBLE? -- Two-sided p of "no gain", by itself; null for a plain score.
     p_holm DOUBLE? -- The same, corrected by Holm over the suites of this comparison.

@@ -24,7 +24,7 @@ from jobs.contamination import fingerprint
 from jobs.contamination.detector import _STREAMS
 from jobs.signals import language, licence, marks, pointers
 from lakehouse import prompts
-from training import evaluate
+from training import asking
 
 N = 4000
 FACTOR, AT_ONCE = 10, 0.02
@@ -69,7 +69,7 @@ def compiled() -> Iterator[tuple[str, Callable[[str], object], str]]:
 OF_MODULES = {
     "contamination": fingerprint._FENCE, "code words": _STREAMS["code"],
     "statement words": _STREAMS["statement"], "prompts": prompts._FENCE,
-    "evaluate": evaluate._FENCE, "units": units._MARKS,
+    "asking": asking.FENCE, "units": units._MARKS,
 }  # fmt: skip
 """What modules apply to code, to instructions and to answers."""
 PATTERNS = {name: (apply, pattern) for name, apply, pattern in compiled()} | {

@@ -22,17 +22,6 @@ def test_a_benchmark_has_its_tasks_and_a_stable_version(name: str, tasks: int) -
     assert int(first.version, 16) >= 0
 
 
-@pytest.mark.parametrize("name", ["human_eval", "tiny_world"])
-def test_canonical_solutions_pass_and_wrong_ones_fail(name: str) -> None:
-    for task in benchmarks.testable(name).tasks[:8]:
-        space: dict[str, object] = {}
-        exec(task.canonical_solution, space)  # the benchmark's own code, not a model's
-        exec(task.test, space)
-        space[task.entry_point] = lambda *_: None
-        with pytest.raises((AssertionError, TypeError)):  # a test may compute with the answer
-            exec(task.test, space)
-
-
 def test_human_eval_is_sought_by_docstring_its_prose_and_solution() -> None:
     task = benchmarks.load("human_eval").tasks[0]
     assert task.task_id == "HumanEval/0"
@@ -83,8 +72,24 @@ def test_mbpp_is_the_users_file_and_its_test_split(tmp_path: Path) -> None:
     assert [t.task_id for t in found.tasks] == ["MBPP/11", "MBPP/510"]
     statements = [t.text for t in found.tasks[0].texts if t.kind == "statement"]
     assert statements == [MBPP["text"], "find the first odd number in a list of words."]
-    with pytest.raises(UserError, match=r"decontaminate\.benchmarks"):
-        benchmarks.testable(f"mbpp:{path}")
+
+
+def test_mbpp_is_asked_with_its_first_assert_and_tested_with_all(tmp_path: Path) -> None:
+    asserts = ["assert odd([1]) == 1", "assert least(odd([3, 1])) == 3"]
+    code = "def helper(x): return x\ndef odd(xs): return xs[0]\ndef least(x): return x"
+    record = {**MBPP, "code": code, "test_list": asserts, "test_setup_code": "import math"}
+    (task,) = benchmarks.testable(f"mbpp:{write(tmp_path / 'm.jsonl', record)}").tasks
+    assert task.prompt == f'"""\n{MBPP["text"]}\nassert odd([1]) == 1\n"""\n'
+    assert task.instruction.endswith("```python\nassert odd([1]) == 1\n```")
+    assert task.test == "\n".join(asserts)
+    assert (task.names, task.setup, task.same_process) == (("least", "odd"), "import math", False)
+    assert '\n"""' in task.stop
+
+
+def test_tests_that_are_not_python_are_named(tmp_path: Path) -> None:
+    path = write(tmp_path / "m.jsonl", {**MBPP, "test_list": ["assert odd("]})
+    with pytest.raises(UserError, match=rf"{path}:1: its tests or its solution are not Python"):
+        benchmarks.load(f"mbpp:{path}")
 
 
 def test_multipl_e_is_a_file_a_language_and_its_comments_are_the_statement(tmp_path: Path) -> None:
@@ -94,13 +99,15 @@ def test_multipl_e_is_a_file_a_language_and_its_comments_are_the_statement(tmp_p
         "lua": "-- Return the length of\n-- a string\nlocal function f(s)\n",
     }
     for language, prompt in prompts.items():
-        record = {"name": "HumanEval_23_strlen", "language": language, "prompt": prompt}
+        record = {"name": "HumanEval_23_strlen", "language": language, "prompt": prompt,
+                  "tests": "}", "stop_tokens": ["\n}", "\n//"]}  # fmt: skip
         write(tmp_path / f"m-{language}.jsonl", record)
     found = benchmarks.load(f"multipl_e:{tmp_path}/m-*.jsonl")
     assert [t.task_id for t in found.tasks] == [
         f"{language}/HumanEval_23_strlen" for language in ("cpp", "js", "lua")]  # fmt: skip
     for task in found.tasks:
         assert task.texts[-1].text.split() == ["Return", "the", "length", "of", "a", "string"]
+        assert (task.test, task.stop, task.cut_answers) == ("}", ("\n}", "\n//"), True)
 
 
 def test_ds_1000_is_read_packed(tmp_path: Path) -> None:
@@ -110,6 +117,8 @@ def test_ds_1000_is_read_packed(tmp_path: Path) -> None:
     path.write_bytes(gzip.compress(json.dumps(record).encode()))
     (task,) = benchmarks.load(f"ds_1000:{path}").tasks
     assert (task.task_id, task.texts[-1].text) == ("Pandas/7", "df = df + 1")
+    with pytest.raises(UserError, match=r"data frames.*decontaminate\.benchmarks"):
+        benchmarks.testable(f"ds_1000:{path}")
 
 
 def test_a_benchmark_of_ones_own_is_a_toml(tmp_path: Path) -> None:
@@ -128,7 +137,7 @@ def test_a_benchmark_of_ones_own_is_a_toml(tmp_path: Path) -> None:
     ("line", "said"),
     [
         ("{", "x.jsonl:2: not JSON"),
-        ('{"text": "a", "task_id": 12}', "x.jsonl:2: no usable field 'code'"),
+        ('{"text": "a", "task_id": 12}', "x.jsonl:2: no usable field 'test_list'"),
         ('{"text": "a", "code": "b", "task_id": "12"}', "x.jsonl:2"),
         ("[1]", "x.jsonl:2"),
     ],
@@ -145,7 +154,7 @@ def test_a_record_that_cannot_be_used_is_named(tmp_path: Path, line: str, said: 
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("mbqp", "human_eval, mbpp, multipl_e, tiny_world"),
+        ("mbqp", "human_eval, human_eval_plus, mbpp, mbpp_plus, multipl_e, stdlib_docstrings, "),
         ("mbpp", "mbpp:FILE"),
         ("mbpp:nowhere.jsonl", "there is no file nowhere.jsonl"),
         ("human_eval:nowhere-*.jsonl", "there is no file"),

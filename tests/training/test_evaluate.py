@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,10 @@ from lakehouse import benchmarks, engines, prompts
 from lakehouse.benchmarks import Benchmark, Task
 from lakehouse.delta import Lake
 from lakehouse.run import Run
-from lakehouse.sandbox import Sandbox
 from lakehouse.settings import Settings, load
 from lakehouse.tables import EVALUATION_SAMPLES, SCORES
-from training import evaluate
+from training import asking, evaluate, testing
+from training.pass_rates import pass_at_k
 
 MODELS = [{"model_id": "one", "arm": "inverse"}, {"model_id": "two", "arm": "control"}]
 real_benchmark = benchmarks.load
@@ -29,14 +30,16 @@ TASKS = tuple(
 class StandIn:
     """Answers "add K" with code that adds 1, whatever K is."""
 
-    asked: list[str] = []  # noqa: RUF012  shared on purpose: one list a test, reset by the fixture
+    # shared on purpose: one list a test, reset by the fixture
+    asked: list[str] = []  # noqa: RUF012
+    sampled: list[engines.Sampling] = []  # noqa: RUF012
 
     def fits(self, prompt: str, room: int) -> bool:
         return True
 
     def generate(self, texts: Sequence[str], sampling: Sequence[Any]) -> list[engines.Output]:
-        assert {s.temperature for s in sampling} == {0.0}
         self.asked.extend(texts)
+        self.sampled.extend(sampling)
         return [
             engines.Output(
                 text="def f(x):\n    return x + 1",
@@ -50,7 +53,7 @@ class StandIn:
 
 @pytest.fixture
 def run(lake: Lake, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Run:
-    StandIn.asked = []
+    StandIn.asked, StandIn.sampled = [], []
     monkeypatch.setattr(evaluate, "tested", lambda *_at: MODELS)
     monkeypatch.setattr(engines, "shared", lambda _path, _settings: StandIn())
     monkeypatch.setattr(benchmarks, "load", lambda name: Benchmark(name, "v1", TASKS))
@@ -76,6 +79,7 @@ def test_every_task_of_every_model_becomes_a_row_and_a_score(run: Run) -> None:
         "pass@1", "inverse", 0.25, 4,
     )  # fmt: skip
     assert 0 < found["ci_low"] < 0.25 < found["ci_high"] < 1
+    assert {s.temperature for s in StandIn.sampled} == {0.0}
 
 
 def test_a_second_run_asks_nothing_and_commits_nothing(run: Run) -> None:
@@ -128,8 +132,10 @@ def changed(run: Run, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "how", ["evaluation.max_tokens=9", "evaluation.timeout=3", "prompts", "sandbox"]
-)
+    "how",
+    ["evaluation.max_tokens=9", "evaluation.timeout=3", "evaluation.form=complete",
+     "evaluation.temperature=0.5", "prompts", "sandbox"],
+)  # fmt: skip
 def test_answers_under_another_harness_are_asked_for_anew(
     run: Run, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
@@ -145,35 +151,98 @@ def test_answers_under_another_harness_are_asked_for_anew(
     assert len({r["harness"] for r in rows}) == 2
 
 
-def signature_task() -> Task:
-    prompt = 'import math\n\n\ndef root(x):\n    """The root of x."""\n'
-    return Task(
-        "t", prompt, "root", "assert root(4) == 2", prompt + "    return math.sqrt(x)\n", ()
+SAMPLED = ["evaluation.samples=4", "evaluation.temperature=0.8", "evaluation.k=1,3"]
+
+
+class Guesser(StandIn):
+    """Solves a task in half of its answers, as its seed has it."""
+
+    def generate(self, texts: Sequence[str], sampling: Sequence[Any]) -> list[engines.Output]:
+        outputs = super().generate(texts, sampling)
+        return [replace(o, text=f"def f(x):\n    return x + {t.split()[-1]}") if s.seed % 2 else o
+                for o, t, s in zip(outputs, texts, sampling, strict=True)]  # fmt: skip
+
+
+def test_samples_are_scored_apart_from_greedy_answers(
+    run: Run, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluate.main(run)
+    greedy = evaluate.harness(settings)
+    monkeypatch.setattr(engines, "shared", lambda _path, _settings: Guesser())
+    run.settings = load("tiny", [f"lake.root={run.lake.root}", *SAMPLED])
+    evaluate.main(run)
+    rows = run.lake.read(EVALUATION_SAMPLES, {"model_id": "one"}).to_pylist()
+    assert len([r for r in rows if r["harness"] == greedy]) == 4
+    drawn = [r for r in rows if r["harness"] != greedy]
+    assert len(drawn) == len({(r["task_id"], r["sample_index"]) for r in drawn}) == 16
+    assert len({s.seed for s in StandIn.sampled if s.temperature == 0.8}) == 16
+    passed = [sum(r["passed"] for r in drawn if r["task_id"] == t.task_id) for t in TASKS]
+    held = {r["metric"]: r for r in run.lake.read(SCORES, {"model_id": "one"}).to_pylist()}
+    assert held.keys() == {"pass@1", "pass@1:t0.8", "pass@3:t0.8"}
+    assert held["pass@1"]["value"] == 0.25  # the greedy one, as before
+    for k in (1, 3):
+        found = held[f"pass@{k}:t0.8"]
+        assert found["value"] == pytest.approx(sum(pass_at_k(4, c, k) for c in passed) / 4)
+        assert found["ci_low"] <= found["value"] <= found["ci_high"]
+
+
+def test_more_samples_are_added_to_those_that_are_there(run: Run) -> None:
+    run.settings = load("tiny", [f"lake.root={run.lake.root}", *SAMPLED])
+    evaluate.main(run)
+    StandIn.asked.clear()
+    run.settings = load("tiny", [f"lake.root={run.lake.root}", *SAMPLED, "evaluation.samples=5"])
+    evaluate.main(run)
+    assert len(StandIn.asked) == 2 * 4
+
+
+class Dies(StandIn):
+    """Answers once, and then no more."""
+
+    def generate(self, texts: Sequence[str], sampling: Sequence[Any]) -> list[engines.Output]:
+        if self.asked:
+            raise KeyboardInterrupt
+        return super().generate(texts, sampling)
+
+
+def test_what_was_tested_before_a_crash_is_kept(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    run.settings = load("tiny", [f"lake.root={run.lake.root}", "evaluation.batch=3"])
+    monkeypatch.setattr(engines, "shared", lambda _path, _settings: Dies())
+    with pytest.raises(KeyboardInterrupt):
+        evaluate.main(run)
+    rows = run.lake.read(EVALUATION_SAMPLES).to_pylist()
+    assert [r["task_id"] for r in rows] == ["t/0", "t/1", "t/2"]
+    StandIn.asked.clear()
+    monkeypatch.setattr(engines, "shared", lambda _path, _settings: StandIn())
+    evaluate.main(run)
+    assert len(StandIn.asked) == 8 - 3
+    assert scores(run.lake)["one"]["n"] == 4
+
+
+def php(place: int) -> Task:
+    return Task(f"php/{place}", "<?php function f", "", "f();", "", (), "php")
+
+
+def test_a_task_without_its_toolchain_is_left_out_until_there_is_one(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suite = Benchmark("test", "v1", (*TASKS, php(0), php(1)))
+    monkeypatch.setattr(benchmarks, "load", lambda _name: suite)
+    monkeypatch.setattr(testing, "missing", lambda language: "no php" if language == "php" else "")
+    assert evaluate.main(run).rows_in == 8
+    assert scores(run.lake)["one"]["n"] == 4
+    rows = {r["task_id"]: r for r in run.lake.read(EVALUATION_SAMPLES).to_pylist()}
+    assert (rows["php/0"]["verdict"], rows["php/0"]["passed"]) == ("missing no php", False)
+    assert len(StandIn.asked) == 8
+    before = run.lake.version(EVALUATION_SAMPLES)
+    evaluate.main(run)
+    assert run.lake.version(EVALUATION_SAMPLES) == before
+    monkeypatch.setattr(testing, "missing", lambda _language: "")
+    monkeypatch.setattr(
+        testing.Checker, "_other", lambda *_: testing.Tested(True, "passed", "jail")
     )
-
-
-@pytest.mark.parametrize(
-    "completion",
-    [
-        "    return math.sqrt(x)\n",
-        "def root(x):\n    return math.sqrt(x)\n",
-        "Here it is:\n```python\ndef root(x):\n    return math.sqrt(x)\n```\nIt works.",
-        "```\ndef root(x):\n    return math.sqrt(x)",
-    ],
-    ids=["body", "function", "fence", "open fence"],
-)
-def test_the_code_is_found_in_an_answer(completion: str) -> None:
-    task = signature_task()
-    code = evaluate.program(task, completion)
-    with Sandbox() as box:
-        assert box.run(code=code, test=task.test, names=[task.entry_point]).passed, code
-
-
-def test_a_signature_is_shown_in_a_fence_where_the_profile_fences() -> None:
-    task = signature_task()
-    shown = evaluate.asked(task, prompts.load("smollm2"))
-    assert f"```python\n{task.prompt.rstrip()}\n```" in shown
-    assert evaluate.asked(TASKS[0], prompts.load("tiny")) == prompts.load("tiny").instruct("add 0")
+    evaluate.main(run)
+    assert len(StandIn.asked) == 8 + 4
+    assert (scores(run.lake)["one"]["n"], scores(run.lake)["one"]["value"]) == (6, 0.5)
 
 
 class Solver(StandIn):
@@ -181,7 +250,9 @@ class Solver(StandIn):
 
     def __init__(self, benchmark: Benchmark) -> None:
         words = prompts.load("tiny")
-        self.solved = {evaluate.asked(t, words): t.canonical_solution for t in benchmark.tasks}
+        self.solved = {
+            asking.asked(t, words, "instruct"): t.canonical_solution for t in benchmark.tasks
+        }
 
     def generate(self, texts: Sequence[str], sampling: Sequence[Any]) -> list[engines.Output]:
         return [

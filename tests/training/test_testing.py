@@ -1,0 +1,87 @@
+"""Which sandbox an answer is run in, and what of it the row says."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from importlib.util import find_spec
+from types import ModuleType, TracebackType
+from typing import Any
+
+import pytest
+
+from lakehouse import sandbox
+from lakehouse.benchmarks import Task
+from lakehouse.sandbox import Verdict
+from training.testing import Checker, was_run
+
+OBJECTS = Task("t", "", "", "assert Node(3).value == 3", "", (), names=("Node",))
+NODE = (
+    "from __future__ import annotations\nclass Node:\n    def __init__(self, v): self.value = v\n"
+)
+SCRIPT = Task("js/1", "function f() {\n", "", "", "", (), "js")
+PROGRAM = "function f() {\n  return 2;\n}\nif (f() !== 2) throw new Error();\n"
+
+
+def test_objects_can_only_be_tested_in_one_process_and_the_row_says_so() -> None:
+    with Checker(5.0) as checker:
+        assert not checker.run(OBJECTS, NODE).passed
+        found = checker.run(replace(OBJECTS, same_process=True), NODE)
+        assert (found.passed, found.isolation) == (True, "namespaces+seccomp, same process")
+        other = NODE.replace("= v", "= 0")
+        assert not checker.run(replace(OBJECTS, same_process=True), other).passed
+
+
+class Programs:
+    """A stand-in for the sandbox of other languages."""
+
+    isolation = "stand-in"
+    ran: list[tuple[str, str]] = []  # noqa: RUF012
+
+    def __init__(self, **_limits: float) -> None: ...
+
+    def __enter__(self) -> Programs:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...  # fmt: skip
+
+    def run(self, language: str, source: str) -> Verdict:
+        self.ran.append((language, source))
+        return Verdict(language == "js", "passed" if language == "js" else "missing", "")
+
+
+@pytest.fixture
+def programs(monkeypatch: pytest.MonkeyPatch) -> type[Programs]:
+    module: Any = ModuleType("lakehouse.sandbox.programs")
+    module.missing = lambda language: "php is not installed" if language == "php" else ""
+    module.Programs = Programs
+    monkeypatch.setitem(sys.modules, "lakehouse.sandbox.programs", module)
+    monkeypatch.setattr(sandbox, "programs", module, raising=False)
+    Programs.ran = []
+    return Programs
+
+
+def test_another_language_is_run_as_a_program(programs: type[Programs]) -> None:
+    with Checker(5.0) as checker:
+        found = checker.run(SCRIPT, PROGRAM)
+        assert (found.passed, found.verdict, found.isolation) == (True, "passed", "stand-in")
+        lost = checker.run(replace(SCRIPT, language="php"), PROGRAM)
+    assert programs.ran == [("js", PROGRAM)]
+    assert (lost.passed, lost.verdict) == (False, "missing php is not installed")
+    rows = [{"verdict": found.verdict}, {"verdict": lost.verdict}, {"verdict": "failed: Error"}]
+    assert [was_run(r) for r in rows] == [True, False, True]
+
+
+@pytest.mark.skipif(
+    find_spec("lakehouse.sandbox.programs") is None, reason="no sandbox for other languages"
+)
+def test_a_real_program_is_run() -> None:
+    with Checker(15.0) as checker:
+        found = checker.run(SCRIPT, PROGRAM)
+        if not was_run({"verdict": found.verdict}):
+            pytest.skip(found.verdict)
+        assert found.passed, found.verdict
+        assert checker.run(SCRIPT, PROGRAM.replace("return 2", "return 3")).passed is False

@@ -147,19 +147,28 @@ def _record(run: Run, model: Row, benchmark: Benchmark, rows: Iterator[Row] | li
 
 
 def score(run: Run, model: Row, benchmark: Benchmark, tasks: Sequence[Task]) -> int:
-    """Write the model's pass@k over the tasks that could be tested; how many those are."""
+    """Write the model's pass@k over the tasks that could be tested; how many those are.
+
+    Of a suite in several languages each one's pass@k is written too, as the published ones are.
+    """
     samples, places = held(run, model, benchmark), range(run.settings.evaluation.samples)
     able = [t for t in tasks if testing.was_run(samples[t.task_id, 0])]
-    passed = {t.task_id: [samples[t.task_id, p]["passed"] for p in places] for t in able}
-    found = rates(passed, run.settings.evaluation) if able else {}
-    run.lake.upsert(SCORES, [{
-        "model_id": model["model_id"], "arm": model["arm"], "control_model_id": "",
-        "benchmark": benchmark.name, "benchmark_version": benchmark.version, "metric": metric,
-        "value": rate.value, "ci_low": rate.low, "ci_high": rate.high, "n": len(able),
-    } for metric, rate in found.items()], run.run_id)  # fmt: skip
+    parts = {"": able}
+    if len(languages := sorted({t.language for t in tasks})) > 1:
+        parts |= {f"/{one}": [t for t in able if t.language == one] for one in languages}
+    rows = []
+    for part, some in parts.items():
+        passed = {t.task_id: [samples[t.task_id, p]["passed"] for p in places] for t in some}
+        rows += [{
+            "model_id": model["model_id"], "arm": model["arm"], "control_model_id": "",
+            "benchmark": benchmark.name, "benchmark_version": benchmark.version,
+            "metric": metric + part, "value": rate.value, "ci_low": rate.low,
+            "ci_high": rate.high, "n": len(some),
+        } for metric, rate in rates(passed, run.settings.evaluation).items()]  # fmt: skip
+    run.lake.upsert(SCORES, rows, run.run_id)
     run.log.info("score", arm=model["arm"], benchmark=benchmark.name, tasks=len(able),
                  left_out=len(tasks) - len(able),
-                 **{metric: round(rate.value, 4) for metric, rate in found.items()})  # fmt: skip
+                 **{r["metric"]: round(r["value"], 4) for r in rows})  # fmt: skip
     return len(able)
 
 

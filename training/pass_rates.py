@@ -24,7 +24,12 @@ def pass_at_k(n: int, passed: int, k: int) -> float:
 
 
 def rates(tasks: Mapping[str, Sequence[bool]], chosen: Evaluation) -> dict[str, Interval]:
-    """By metric the score over tasks, each with as many samples as the settings want."""
+    """By metric the score over tasks, each with as many samples as the settings want.
+
+    None where there is no task.
+    """
+    if not tasks:
+        return {}
     if not chosen.temperature:
         return {"pass@1": wilson(sum(p[0] for p in tasks.values()), len(tasks))}
     return {

@@ -32,6 +32,16 @@ def test_objects_can_only_be_tested_in_one_process_and_the_row_says_so() -> None
         assert not checker.run(replace(OBJECTS, same_process=True), other).passed
 
 
+def test_a_counter_is_the_dictionary_that_it_equals() -> None:
+    counts = Task("t", "", "f", "assert f('aab') == {'a': 2, 'b': 1}", "", ())
+    with Checker(5.0) as checker:
+        for made in ("Counter(xs)", "defaultdict(int, Counter(xs))", "OrderedDict(a=2, b=1)"):
+            code = f"from collections import *\ndef f(xs): return {made}"
+            assert checker.run(counts, code).passed, made
+        own = "class D(dict):\n    def __eq__(self, o): return True\ndef f(xs): return D()"
+        assert checker.run(counts, own).verdict.startswith("refused")
+
+
 class Programs:
     """A stand-in for the sandbox of other languages."""
 

@@ -67,11 +67,12 @@ class Checker:
         if lack := missing(language):
             return Tested(False, f"{MISSING} {lack}"[:300], "")
         if self._programs is None:
-            from lakehouse.sandbox.programs import Programs  # type: ignore[import-untyped]
+            from lakehouse.sandbox.programs import Programs
 
             self._programs = self._stack.enter_context(Programs(timeout=self._timeout))
         found = self._programs.run(language, program)
-        return _tested(found, self._programs.isolation)
+        # one that is there but does not work is missing, too, and is tried again when it is mended
+        return _tested(found, "" if found.verdict == MISSING else self._programs.isolation)
 
 
 def _tested(found: Any, isolation: str) -> Tested:

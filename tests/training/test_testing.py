@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
-from importlib.util import find_spec
 from types import ModuleType, TracebackType
 from typing import Any
 
@@ -79,15 +78,14 @@ def test_another_language_is_run_as_a_program(programs: type[Programs]) -> None:
         found = checker.run(SCRIPT, PROGRAM)
         assert (found.passed, found.verdict, found.isolation) == (True, "passed", "stand-in")
         lost = checker.run(replace(SCRIPT, language="php"), PROGRAM)
-    assert programs.ran == [("js", PROGRAM)]
+        broken = checker.run(replace(SCRIPT, language="rs"), PROGRAM)
+    assert programs.ran == [("js", PROGRAM), ("rs", PROGRAM)]
     assert (lost.passed, lost.verdict) == (False, "missing php is not installed")
+    assert (broken.verdict, broken.isolation) == ("missing", "")
     rows = [{"verdict": found.verdict}, {"verdict": lost.verdict}, {"verdict": "failed: Error"}]
     assert [was_run(r) for r in rows] == [True, False, True]
 
 
-@pytest.mark.skipif(
-    find_spec("lakehouse.sandbox.programs") is None, reason="no sandbox for other languages"
-)
 def test_a_real_program_is_run() -> None:
     with Checker(15.0) as checker:
         found = checker.run(SCRIPT, PROGRAM)

@@ -22,7 +22,7 @@ def asked(task: Task, words: Prompts, form: Form) -> str:
     if form == "complete":
         return task.prompt
     if words.fenced and task.instruction:
-        return words.begun(task.instruction, task.begin.strip(), task.language)
+        return words.begun(task.instruction, task.begin, task.language)
     return words.instruct(task.prompt)
 
 
@@ -45,7 +45,7 @@ def _code(task: Task, text: str, words: Prompts, form: Form) -> str:
         return task.prompt + _cut(text, task.stop)
     ends = task.stop if task.cut_answers else ()
     if words.fenced and task.instruction:
-        return task.begin.strip() + _cut(text, ("```", *ends))
+        return task.begin + _cut(text, ("```", *ends))
     found = FENCE.search(text)
     code = _cut(found[1] if found else text, ends)
     if ends:

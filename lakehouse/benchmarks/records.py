@@ -17,6 +17,8 @@ from lakehouse.benchmarks.texts import texts
 from lakehouse.errors import UserError
 
 Record = dict[str, Any]
+SHOWN = ("instruction", "begin")
+"""Fields whose texts stand in a fence: without white space around what is put in."""
 
 
 class _Lines(list[Any]):
@@ -93,8 +95,9 @@ def task(spec: Spec, record: Record, where: str) -> Iterator[Task]:
         if any(not first <= record[k] <= last for k, (first, last) in spec.keep.items()):
             return
         values = {k: _Lines(v) if isinstance(v, list) else v for k, v in record.items()}
-        said = {k: t.format_map(values) for k, t in spec.fields.model_dump(exclude={"program"})
-                .items()}  # fmt: skip
+        bare = {k: v.strip() if isinstance(v, str) else v for k, v in values.items()}
+        said = {k: t.format_map(bare if k in SHOWN else values)
+                for k, t in spec.fields.model_dump(exclude={"program"}).items()}  # fmt: skip
         said["program"] = spec.fields.program.format_map({**values, "code": said["code"]})
         identity, language = spec.id.format_map(values), spec.language.format_map(values)
         stop = (*spec.ask.stop, *(record[spec.ask.stop_field] if spec.ask.stop_field else ()))

@@ -87,7 +87,7 @@ def _task(
     prompt = "\n".join(lines[function.lineno - 1 : function.body[0].end_lineno]) + "\n"
     body = ast.unparse(ast.Module(function.body[1:], []))
     said = {"statement": docstring, "code": body, "program": program.code, "entry_point": name}
-    values = {"prompt": prompt, "module": module}
+    values = {"prompt": prompt.strip(), "module": module}
     yield Task(
         f"{module}.{name}", prompt, name, recorded(found, name), program.code,
         tuple(texts(spec.decontaminate, said, f"{module}.{name}")),

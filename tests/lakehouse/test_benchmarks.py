@@ -32,6 +32,9 @@ def test_human_eval_is_sought_by_docstring_its_prose_and_solution() -> None:
     assert ">>>" in whole.text
     assert prose.text == whole.text.split(">>>")[0]
     assert code.text in task.canonical_solution
+    assert task.instruction.endswith('False\n    >>> has_close_elements([1.0, 2.8, 3.0, 4.0, 5.0, '
+                                     '2.0], 0.3)\n    True\n    """\n```')  # fmt: skip
+    assert task.begin == task.prompt.strip()
 
 
 def test_every_statement_of_human_eval_is_sought() -> None:

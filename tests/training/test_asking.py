@@ -14,12 +14,12 @@ from training.asking import Form
 PROMPT = 'import math\n\n\ndef root(x):\n    """The root of x."""\n'
 BODY = "    return math.sqrt(x)\n"
 TASK = Task("t", PROMPT, "root", "assert root(4) == 2", PROMPT + BODY, (),
-            instruction=f"Solve:\n```python\n{PROMPT}\n```", begin=PROMPT,
+            instruction=f"Solve:\n```python\n{PROMPT}\n```", begin=PROMPT.strip(),
             stop=("\ndef", "\nprint"))  # fmt: skip
 ASSERTS = replace(TASK, prompt='"""\nRoot.\nassert root(4) == 2\n"""\n', begin="",
                   instruction="Root. Satisfy assert root(4) == 2")  # fmt: skip
 RUST = Task("r", "fn f() -> i64 {\n", "", "}\nfn main() { assert!(f() == 2); }\n", "", (), "rs",
-            instruction="Complete it.", begin="fn f() -> i64 {\n", stop=("\n}",),
+            instruction="Complete it.", begin="fn f() -> i64 {", stop=("\n}",),
             cut_answers=True)  # fmt: skip
 PLAIN, FENCED = prompts.load("tiny"), prompts.load("smollm2")
 WHOLE = f"import math\ndef root(x):\n{BODY}"

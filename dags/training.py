@@ -5,7 +5,7 @@ Monday, its partition the Sunday. By hand for any day: trigger it with the day a
 training set is everything published up to the partition. Whether the model is promoted, and why,
 is in the result of `compare` (XCom) and in the event of the asset ops.models.
 
-*Triage*: a fine-tune that was killed starts again from its seed and gives the same weights.
+*Triage*: a fine-tune that was killed goes on from its last checkpoint and gives the same weights.
 """
 
 from __future__ import annotations

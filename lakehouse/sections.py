@@ -299,6 +299,9 @@ class Training(Section):
     seed: Count = 1
     max_examples: Count = 0
     """At most so many examples a phase; 0 for all."""
+    launcher: tuple[str, ...] = ()
+    """What starts the processes of a fine-tune, up to the module's name, in parts divided by
+    commas: `torchrun,--nproc-per-node,8,-m`; none: one process, the stage's own."""
 
 
 class Evaluation(Section):

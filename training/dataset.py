@@ -1,4 +1,8 @@
-"""Examples as tokens: prompt and response tokenised apart, the prompt masked out of the loss."""
+"""Examples as tokens, batches by step, micro-batches without padding.
+
+Prompt and response are tokenised apart, and the prompt is masked out of the loss. What a step
+trains on is a function of examples, seed and step alone, so a run goes on anywhere.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ if TYPE_CHECKING:
     import torch
 
 IGNORED = -100
-_WINDOW = 16
+"""The label of a token that nothing is learnt from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +24,20 @@ class Example:
 
     ids: tuple[int, ...]
     start: int
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A micro-batch as one row of tokens, example after example; each tensor is (tokens,) long."""
+
+    ids: torch.Tensor
+    labels: torch.Tensor
+    """The token that follows, where it is of a response; else IGNORED."""
+    positions: torch.Tensor
+    """Place within its example, from 0."""
+    places: torch.Tensor
+    """Place in a table of one row an example, of `shape` (examples, tokens of the longest)."""
+    shape: tuple[int, int]
 
 
 def encode(tokenizer: Any, prompt: str, response: str, max_length: int) -> Example:
@@ -31,10 +49,9 @@ def encode(tokenizer: Any, prompt: str, response: str, max_length: int) -> Examp
 
 
 def batches(examples: Sequence[Example], size: int, seed: int) -> Iterator[list[Example]]:
-    """Endless shuffled batches; like lengths together, so that little is padding.
+    """Endless batches from one shuffled pass after the other; each covers every example once.
 
-    Each pass covers every example once; sorting within windows changes no gradient, since the
-    loss is normalised by tokens.
+    What is left of a pass begins the first batch of the next.
     """
     draw = random.Random(seed)
     rest: list[Example] = []
@@ -42,29 +59,47 @@ def batches(examples: Sequence[Example], size: int, seed: int) -> Iterator[list[
         order = list(examples)
         draw.shuffle(order)
         rest += order
-        while len(rest) >= size:
-            window, rest = rest[: size * _WINDOW], rest[size * _WINDOW :]
-            window.sort(key=lambda e: len(e.ids))
-            full = len(window) // size * size
-            groups = [window[i : i + size] for i in range(0, full, size)]
-            rest = window[full:] + rest
-            draw.shuffle(groups)
-            yield from groups
+        full = len(rest) // size * size
+        yield from (rest[i : i + size] for i in range(0, full, size))
+        rest = rest[full:]
 
 
-def collate(batch: Sequence[Example]) -> tuple[torch.Tensor, torch.Tensor]:
-    """(input ids, labels), both (batch, length): padded on the right, labels -100 off responses.
+def micro_batches(batch: Sequence[Example], tokens: int, processes: int = 1) -> list[list[Example]]:
+    """The batch in parts of at most so many tokens (one example may have more), longest first.
 
-    Causal attention never looks right, so padding needs no mask.
+    Like lengths together, since only attention still pads. Their number is a multiple of
+    `processes`, which ZeRO needs to stay in step; so a part can be empty.
     """
+    parts: list[list[Example]] = []
+    room = 0
+    for example in sorted(batch, key=lambda e: len(e.ids), reverse=True):
+        if not parts or len(example.ids) > room:
+            parts.append([])
+            room = tokens
+        parts[-1].append(example)
+        room -= len(example.ids)
+    while len(parts) % processes:
+        most = max(range(len(parts)), key=lambda n: len(parts[n]))
+        half = len(parts[most]) // 2
+        parts[most : most + 1] = [parts[most][half:], parts[most][:half]]
+    return parts
+
+
+def pack(part: Sequence[Example]) -> Packed:
+    """A micro-batch as one row; an empty one has a single token that nothing is learnt from."""
     import torch
 
-    length = max(len(e.ids) for e in batch) - 1
-    inputs = torch.zeros(len(batch), length, dtype=torch.long)
-    labels = torch.full((len(batch), length), IGNORED)
-    for place, example in enumerate(batch):
-        ids = torch.tensor(example.ids)
-        inputs[place, : len(ids) - 1] = ids[:-1]
-        first = max(example.start, 1) - 1
-        labels[place, first : len(ids) - 1] = ids[first + 1 :]
-    return inputs, labels
+    part = part or [Example((0, 0), 2)]
+    lengths = [len(e.ids) - 1 for e in part]
+    longest = max(lengths)
+    labels = [
+        token if place >= e.start else IGNORED
+        for e in part for place, token in enumerate(e.ids[1:], 1)
+    ]  # fmt: skip
+    return Packed(
+        ids=torch.tensor([token for e in part for token in e.ids[:-1]]),
+        labels=torch.tensor(labels),
+        positions=torch.cat([torch.arange(n) for n in lengths]),
+        places=torch.cat([torch.arange(n) + i * longest for i, n in enumerate(lengths)]),
+        shape=(len(part), longest),
+    )

@@ -1,28 +1,37 @@
-"""The training loop: DeepSpeed, phases under one schedule, the loss normalised by tokens."""
+"""The training loop: phases under one schedule, steps told as they come, checkpoints, an end.
+
+A step is a function of examples, seed and step number: shuffles, and what a model draws at random
+(dropout), are seeded by them. So a run that was killed goes on from its newest checkpoint to the
+weights of an undisturbed one.
+"""
 
 from __future__ import annotations
 
 import json
 import math
-import os
+import resource
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import structlog
 
 from lakehouse.fingerprints import source
-from training.dataset import IGNORED, Example, batches, collate
+from training import checkpoints
+from training.checkpoints import Progress
+from training.dataset import Example, batches, micro_batches, pack
+from training.engine import Engine
 from training.recipes import Finetune, deepspeed_config
 
-if TYPE_CHECKING:
-    import torch
+TELL_SECONDS = 5.0
+"""How often steps are told: rows written, progress logged."""
 
-LOG_EVERY = 25
-SMALL = 5_000_000
-"""Parameters under which a model is too small to share its steps among threads."""
+Row = dict[str, Any]
+Record = Callable[[Sequence[Row]], None]
+"""Takes the rows of some steps, in order; after a resume a step may come again, as it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,21 +41,6 @@ class Phase:
     name: str
     examples: Sequence[Example]
     steps: int
-
-
-@dataclass(frozen=True, slots=True)
-class Course:
-    """What a run did: a row for each optimiser step, non-padding tokens, wall seconds."""
-
-    steps: list[dict[str, Any]]
-    tokens: int
-    seconds: float
-
-    @property
-    def final_loss(self) -> float:
-        """Mean of the last 20 steps, nats a token."""
-        last = [s["loss"] for s in self.steps[-20:]]
-        return float(sum(last) / len(last))
 
 
 def rate(step: int, total: int, recipe: Finetune) -> float:
@@ -63,129 +57,90 @@ def version(recipe: Finetune) -> str:
     return f"{source(Path(__file__))} {json.dumps(deepspeed_config(recipe), sort_keys=True)}"
 
 
-def train(model: Any, phases: Sequence[Phase], recipe: Finetune, seed: int) -> Course:
-    """Train in place. The same seed, examples and machine give the same weights."""
-    _limit_threads(model)
-    engine = _engine(model, recipe)
-    accumulate = recipe.batch // recipe.micro_batch
-    total, tokens, started = sum(p.steps for p in phases), 0, time.monotonic()
-    rows: list[dict[str, Any]] = []
-    log = structlog.get_logger()
+def train(
+    model: Any, phases: Sequence[Phase], recipe: Finetune, seed: int, *,
+    record: Record | None = None, checkpoint: Path | None = None,
+) -> Progress:  # fmt: skip
+    """Train in place, from the newest of the folder's checkpoints if there is one.
+
+    The same seed, examples, machine and number of processes give the same weights, however often
+    the run was killed. `record` is called in the first process only.
+    """
+    engine = Engine(model, recipe)
+    progress = checkpoints.resume(checkpoint, engine) if checkpoint else Progress()
+    teller = _Teller(sum(p.steps for p in phases), progress, record if engine.rank == 0 else None)
+    for phase, batch in islice(_batches(phases, recipe, seed), progress.step, None):
+        clock = time.monotonic()
+        lr = rate(progress.step, teller.total, recipe)
+        loss, norm = _step(engine, batch, recipe, lr, seed + progress.step)
+        tokens, seconds = sum(len(e.ids) for e in batch), time.monotonic() - clock
+        progress = progress.after(loss, tokens, seconds)
+        teller.add(progress, {
+            "step": progress.step, "phase": phase, "loss": loss, "learning_rate": lr,
+            "tokens_per_second": tokens / seconds, "gradient_norm": norm,
+            "memory_mb": _peak_memory_mb(),
+        })  # fmt: skip
+        every = recipe.checkpoint_every
+        if checkpoint and every and progress.step % every == 0 and progress.step < teller.total:
+            teller.tell(progress)  # what a resume will not run again must have been told
+            checkpoints.save(checkpoint, engine, progress)
+    teller.tell(progress)
+    return progress
+
+
+def _batches(
+    phases: Sequence[Phase], recipe: Finetune, seed: int
+) -> Iterator[tuple[str, list[Example]]]:
+    """Phase and batch of each step of the run."""
     for place, phase in enumerate(p for p in phases if p.steps):
         drawn = batches(phase.examples, min(recipe.batch, len(phase.examples)), seed + place)
-        for _ in range(phase.steps):
-            clock = time.monotonic()
-            batch = next(drawn)
-            for group in engine.optimizer.param_groups:
-                group["lr"] = rate(len(rows), total, recipe)
-            parts = [
-                batch[i : i + recipe.micro_batch] for i in range(0, len(batch), recipe.micro_batch)
-            ]
-            loss = _step(engine, parts, accumulate)
-            seen = sum(len(e.ids) for e in batch)
-            tokens += seen
-            rows.append({
-                "step": len(rows) + 1, "phase": phase.name, "loss": loss,
-                "learning_rate": rate(len(rows), total, recipe),
-                "tokens_per_second": seen / (time.monotonic() - clock),
-            })  # fmt: skip
-            if len(rows) % LOG_EVERY == 0 or len(rows) == total:
-                spent = time.monotonic() - started
-                log.info("step", n=len(rows), of=total, phase=phase.name, loss=round(loss, 4),
-                         tokens_per_second=round(tokens / spent),
-                         seconds_left=round(spent / len(rows) * (total - len(rows))))  # fmt: skip
-    return Course(rows, tokens, time.monotonic() - started)
+        yield from ((phase.name, batch) for batch in islice(drawn, phase.steps))
 
 
-def _step(engine: Any, parts: Sequence[Sequence[Example]], accumulate: int) -> float:
-    """One optimiser step: the mean over all response tokens of the batch."""
-    pairs = [collate(part) for part in parts]
-    whole = max(1, sum(int((labels != IGNORED).sum()) for _, labels in pairs))
-    total = 0.0
-    # DeepSpeed counts micro-batches; a short batch still makes one full step
-    for place in range(accumulate):
-        inputs, labels = pairs[place % len(pairs)]
-        share = 1.0 / whole if place < len(pairs) else 0.0
-        loss = engine(inputs.to(engine.device), labels.to(engine.device)) * share
-        engine.backward(loss * accumulate)  # DeepSpeed divides by the accumulation
-        engine.step()
-        total += float(loss.detach())
-    return total
-
-
-def _engine(model: Any, recipe: Finetune) -> Any:
-    import deepspeed
+def _step(
+    engine: Engine, batch: Sequence[Example], recipe: Finetune, lr: float, seed: int
+) -> tuple[float, float]:
+    """One optimiser step on the mean over all response tokens of the batch; loss, gradient norm."""
     import torch
 
-    _single_process()
-    decayed = [p for p in model.parameters() if p.dim() > 1]
-    plain = [p for p in model.parameters() if p.dim() <= 1]
-    groups = [
-        {"params": decayed, "weight_decay": recipe.weight_decay},
-        {"params": plain, "weight_decay": 0.0},
-    ]
-    optimizer: torch.optim.Optimizer
-    if recipe.optimizer == "adamw":
-        optimizer = torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(0.9, 0.98))
-    else:
-        from transformers.optimization import Adafactor
-
-        optimizer = Adafactor(groups, lr=recipe.learning_rate, scale_parameter=False,
-                              relative_step=False, warmup_init=False)  # fmt: skip
-    engine, *_ = deepspeed.initialize(
-        model=_response_loss(model), optimizer=optimizer, config=deepspeed_config(recipe)
-    )
-    return engine
+    torch.manual_seed(seed)
+    learnt = sum(len(e.ids) - min(max(e.start, 1), len(e.ids)) for e in batch)
+    parts = micro_batches(batch, recipe.micro_tokens, engine.processes)
+    mine = [pack(part) for part in parts[engine.rank :: engine.processes]]
+    return engine.step(mine, 1 / max(1, learnt), lr)
 
 
-def _response_loss(model: Any) -> Any:
-    """The model as a module whose output is the summed loss, from response tokens' logits only.
+class _Teller:
+    """Says how a run goes, every few seconds: rows to whoever records them, a line to the log."""
 
-    A sum, not a mean: a micro-batch whose responses were all cut off adds 0, not NaN.
-    """
+    def __init__(self, total: int, start: Progress, record: Record | None) -> None:
+        self.total, self._start, self._record = total, start, record
+        self._rows: list[Row] = []
+        self._told = time.monotonic()
+
+    def add(self, progress: Progress, row: Row) -> None:
+        self._rows.append(row)
+        if time.monotonic() - self._told > TELL_SECONDS:
+            self.tell(progress)
+
+    def tell(self, progress: Progress) -> None:
+        if self._rows and self._record:
+            self._record(self._rows)
+            spent = progress.seconds - self._start.seconds
+            left = spent / (progress.step - self._start.step) * (self.total - progress.step)
+            last = self._rows[-1]
+            structlog.get_logger().info(
+                "step", n=progress.step, of=self.total, phase=last["phase"],
+                loss=round(last["loss"], 4), seconds_left=round(left),
+                tokens_per_second=round((progress.tokens - self._start.tokens) / spent),
+            )  # fmt: skip
+        self._rows, self._told = [], time.monotonic()
+
+
+def _peak_memory_mb() -> float:
+    """The most memory so far: a GPU's, where there is one, else resident memory of the process."""
     import torch
 
-    class ResponseLoss(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.model = model
-
-        def forward(self, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-            hidden = self.model.model(input_ids=inputs, use_cache=False).last_hidden_state
-            wanted = labels != IGNORED
-            logits = self.model.lm_head(hidden[wanted])
-            return torch.nn.functional.cross_entropy(
-                logits.float(), labels[wanted], reduction="sum"
-            )
-
-    return ResponseLoss()
-
-
-def _limit_threads(model: Any) -> None:
-    """One thread for a small model: more save little, and on a busy machine they cost 8 times."""
-    import torch
-
-    if sum(p.numel() for p in model.parameters()) < SMALL:
-        torch.set_num_threads(1)
-
-
-def _single_process() -> None:
-    """A process group of one, unless DeepSpeed's launcher has started several processes.
-
-    Its store is in memory: the usual one, over TCP, listens on all addresses. And DeepSpeed has no
-    other process to share memory with: it would compile a kernel for that, a minute of a first run,
-    under a lock file that a killed run leaves behind and every later one waits for without end.
-    """
-    if "RANK" in os.environ:
-        return
-    import torch
-    from deepspeed import ops
-    from deepspeed.accelerator import get_accelerator
-
-    ops.__compatible_ops__["deepspeed_shm_comm"] = False
-    os.environ.update(RANK="0", LOCAL_RANK="0", WORLD_SIZE="1")
-    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
-    store = torch.distributed.HashStore()  # type: ignore[attr-defined]  # public, not exported
-    torch.distributed.init_process_group(
-        get_accelerator().communication_backend_name(), store=store, rank=0, world_size=1
-    )
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 1e6
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3

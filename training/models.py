@@ -8,11 +8,15 @@ import os
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from lakehouse.books import git_sha
 from lakehouse.delta import Lake
 from lakehouse.errors import UserError
-from lakehouse.tables import MODELS
+from lakehouse.tables import MODELS, TRAINING_RUNS
+
+if TYPE_CHECKING:
+    from training.checkpoints import Progress
 
 MANIFEST = "manifest.json"
 
@@ -37,13 +41,25 @@ def verified(folder: Path) -> str | None:
 
 def publish(folder: Path, write: Callable[[Path], None]) -> str:
     """Write a model into a scratch folder, seal it with a manifest, rename it; its sha256."""
-    scratch = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir(parents=True)
-    write(scratch)
-    total = seal(scratch)
+    write(scratch(folder))
+    return reveal(folder)
+
+
+def scratch(folder: Path, *, fresh: bool = True) -> Path:
+    """Where a folder is written before it is published; emptied if it is to be fresh."""
+    place = folder.with_name(f".{folder.name}.partial")
+    if fresh:
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir(parents=True)
+    return place
+
+
+def reveal(folder: Path) -> str:
+    """Seal what was written into the folder's scratch, and put it in the folder's place."""
+    place = scratch(folder, fresh=False)
+    total = seal(place)
     shutil.rmtree(folder, ignore_errors=True)
-    scratch.rename(folder)
+    place.rename(folder)
     return total
 
 
@@ -85,6 +101,47 @@ def require_layout(folder: Path) -> None:
         lacks.append("*.safetensors (pickled weights are not loaded)")
     if lacks:
         raise UserError(f"model folder {str(folder)!r} lacks {', '.join(lacks)}")
+
+
+def load(folder: Path, *, half: bool = False) -> tuple[Any, Any]:
+    """(model in float32, or bfloat16, ready to be trained; tokenizer) of a folder."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    words = AutoTokenizer.from_pretrained(folder)
+    dtype = torch.bfloat16 if half else torch.float32
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
+    return model.train(), words
+
+
+def made(lake: Lake, model_id: str) -> bool:
+    """Whether a model that was trained here is whole, and its run in the books."""
+    run = lake.read(TRAINING_RUNS, {"training_run_id": model_id}, ["training_run_id"])
+    return bool(run.num_rows) and verified(lake.models() / model_id) is not None
+
+
+def writer(model: Any, words: Any) -> Callable[[Path], None]:
+    """What writes a model and its tokenizer into a folder."""
+
+    def write(place: Path) -> None:
+        model.save_pretrained(place, safe_serialization=True)
+        words.save_pretrained(place)
+
+    return write
+
+
+def checkpoints(lake: Lake, model_id: str) -> Path:
+    """The folder of the checkpoints of a run that is under way."""
+    return lake.models() / ".checkpoints" / model_id
+
+
+def record_run(lake: Lake, run_id: str, model_id: str, done: Progress, **row: Any) -> None:
+    """Enter a run that has made a model into ops.training_runs; its checkpoints go."""
+    lake.upsert(TRAINING_RUNS, [{
+        "training_run_id": model_id, "steps": done.step, "tokens": done.tokens,
+        "seconds": done.seconds, "final_loss": done.final_loss, "git_sha": git_sha(), **row,
+    }], run_id)  # fmt: skip
+    shutil.rmtree(checkpoints(lake, model_id), ignore_errors=True)
 
 
 def register(lake: Lake, run_id: str, **row: Any) -> None:

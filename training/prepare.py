@@ -17,7 +17,6 @@ from uuid import uuid4
 from lakehouse import models as known
 from lakehouse import prompts, tiny_tokenizer, tiny_world
 from lakehouse import tokenizer as teachers_tokens
-from lakehouse.books import git_sha
 from lakehouse.command import entry
 from lakehouse.delta import Lake
 from lakehouse.errors import UserError
@@ -68,7 +67,8 @@ def trained(run: Run, arm: str, spec: str, base_id: str) -> tuple[str, int]:
     world, fitting = run.settings.tiny_world, _as_finetune(course, recipe)
     config: dict[str, Any] = {
         "shape": recipe.model.model_dump(), "course": course.model_dump(), "base": base_id,
-        "optimizer": fitting.model_dump(exclude={"steps", "epochs"}), "seed": SEED,
+        "optimizer": fitting.model_dump(exclude={"steps", "epochs", "checkpoint_every"}),
+        "seed": SEED,
         "world": tiny_world.VERSION, "tokenizer": tiny_tokenizer.version(),
         "prompts": prompts.load("tiny").version,
         "loop": version(fitting),
@@ -76,24 +76,19 @@ def trained(run: Run, arm: str, spec: str, base_id: str) -> tuple[str, int]:
     }  # fmt: skip
     model_id = models.content_id(f"tiny-{arm}", config)
     folder = run.lake.models() / model_id
-    sha256 = models.verified(folder)
-    if sha256 is None or not run.lake.read(TRAINING_RUNS, {"training_run_id": model_id}).num_rows:
+    if not models.made(run.lake, model_id):
         run.log.info("training", model_id=model_id, steps=course.steps)
         build = _base if arm == "base" else _teacher
         model, words, examples = build(run, recipe, base_id)
-        done = train(model, [Phase(arm, examples, course.steps)], fitting, SEED)
-
-        def write(scratch: Path) -> None:
-            model.save_pretrained(scratch, safe_serialization=True)
-            words.save_pretrained(scratch)
-
-        sha256, tokens = models.publish(folder, write), done.tokens
-        run.lake.upsert(TRAINING_RUNS, [{
-            "training_run_id": model_id, "arm": arm, "training_set_id": tiny_world.VERSION,
-            "recipe": name, "seed": SEED, "steps": course.steps, "tokens": done.tokens,
-            "seconds": done.seconds, "final_loss": done.final_loss, "config": json.dumps(config),
-            "git_sha": git_sha(),
-        }], run.run_id)  # fmt: skip
+        done = train(model, [Phase(arm, examples, course.steps)], fitting, SEED,
+                     checkpoint=models.checkpoints(run.lake, model_id))  # fmt: skip
+        models.publish(folder, models.writer(model, words))
+        models.record_run(
+            run.lake, run.run_id, model_id, done, arm=arm, training_set_id=tiny_world.VERSION,
+            recipe=name, seed=SEED, config=json.dumps(config),
+        )  # fmt: skip
+        tokens = done.tokens
+    sha256 = models.verified(folder)
     models.register(run.lake, run.run_id, model_id=model_id, arm=arm,
                     base_model_id=base_id or model_id, training_run_id=model_id, spec=spec,
                     path=f"models/{model_id}", sha256=sha256)  # fmt: skip
@@ -130,7 +125,7 @@ def _base(run: Run, recipe: Recipe, _base_id: str) -> tuple[Any, Any, list[Examp
 def _teacher(run: Run, recipe: Recipe, base_id: str) -> tuple[Any, Any, list[Example]]:
     """The base, and both directions of the labelled pairs."""
     row = run.lake.read(MODELS, {"model_id": base_id}).to_pylist()[0]
-    model, words = load(Path(known.folder(run.lake, row)))
+    model, words = models.load(Path(known.folder(run.lake, row)))
     asked = prompts.load("tiny")
     world = run.settings.tiny_world
     room = recipe.finetune.max_length
@@ -144,18 +139,8 @@ def _teacher(run: Run, recipe: Recipe, base_id: str) -> tuple[Any, Any, list[Exa
 
 def _as_finetune(course: Course, recipe: Recipe) -> Finetune:
     return recipe.finetune.model_copy(update={
-        "learning_rate": course.learning_rate, "batch": course.batch, "micro_batch": course.batch,
+        "learning_rate": course.learning_rate, "batch": course.batch,
     })  # fmt: skip
-
-
-def load(folder: Path) -> tuple[Any, Any]:
-    """(model in float32, tokenizer) of a folder."""
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    words = AutoTokenizer.from_pretrained(folder)
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
-    return model.train(), words
 
 
 def unpacked(run: Run, arm: str, spec: str) -> str:

@@ -22,7 +22,7 @@ MODELS = declare(
     key="model_id", partition=None,
     columns="""
     model_id STRING -- Name and content hash.
-    arm STRING -- base, teacher, inverse, control, random or labelled_only.
+    arm STRING -- base, teacher, or an arm of training/arms.toml: inverse, control, labelled_only.
     base_model_id STRING -- The model it was trained from; itself for one that came ready-made.
     training_run_id STRING -- The run that made it; empty for one that came ready-made.
     spec STRING -- What the settings named: train:RECIPE, package:NAME, a folder or endpoint:NAME; empty if fine-tuned.
@@ -57,7 +57,7 @@ TRAINING_RUNS = declare(
     key="training_run_id", partition=None,
     columns="""
     training_run_id STRING -- sha256 of config, arm and training set, first 16 hex digits.
-    arm STRING -- base, teacher, inverse, control, random or labelled_only.
+    arm STRING -- base, teacher, or an arm of training/arms.toml: inverse, control, labelled_only.
     training_set_id STRING -- The examples; for base and teacher the generator's version.
     recipe STRING -- A file of training/recipes.
     seed INT -- Seed of order and initialisation.
@@ -80,6 +80,8 @@ TRAINING_STEPS = declare(
     loss DOUBLE -- Mean loss of the step, nats a token.
     learning_rate DOUBLE -- Rate used by the step.
     tokens_per_second DOUBLE -- Non-padding tokens a second.
+    gradient_norm DOUBLE? -- Norm of the step's whole gradient, before it is clipped.
+    memory_mb DOUBLE? -- The most memory of the first process so far: its GPU's, or resident.
     """,
 )  # fmt: skip
 

@@ -1,7 +1,7 @@
 """Base, teacher and both arms with the real engine, through the real command lines.
 
-Each runs in a process of its own, as in production: DeepSpeed's process group and the thread
-limit would otherwise stay behind for the tests after it. The recipe is the tiny one, cut short.
+Each runs in a process of its own, as in production: they are killed like one, and DeepSpeed's
+process group would otherwise stay behind. The recipe is the tiny one, cut short.
 """
 
 from __future__ import annotations
@@ -9,9 +9,14 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
+import random
+import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +30,6 @@ from training import finetune, models, recipes
 
 DAY = dt.date(2026, 11, 3)
 SET = "0123456789abcdef"
-RUN = "import sys, importlib, pathlib; from training import recipes; \
-recipes.FOLDER = pathlib.Path(sys.argv[1]); from lakehouse.command import entry; \
-entry(importlib.import_module(sys.argv[2]).STAGE, argv=sys.argv[3:])"
 pytestmark = pytest.mark.model
 
 
@@ -42,6 +44,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("steps = 200\n", "steps = 4\n"),
         ("self_generated = 150, original = 300", "self_generated = 4, original = 8"),
         ("warmup_steps = 20", "warmup_steps = 2"),
+        ("checkpoint_every = 100", "checkpoint_every = 2"),
     ):
         assert long in text
         text = text.replace(long, short)
@@ -65,16 +68,55 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-def stage(place: Path, module: str, *more: str) -> tuple[int, dict[str, Any], str]:
-    """Exit code, JSON line, log."""
-    done = subprocess.run(
-        [sys.executable, "-c", RUN, str(place / "recipes"), module, "--partition", str(DAY),
-         "--set", f"lake.root={place / 'lake'}", *more],
-        capture_output=True, text=True, check=False,
-        env={**os.environ, "TORCH_EXTENSIONS_DIR": str(place / "compiled")},
-    )  # fmt: skip
-    assert not (place / "compiled").exists()  # a killed compiler's lock would stop all later runs
-    return done.returncode, json.loads(done.stdout.splitlines()[-1]), done.stderr
+class Stages:
+    """The real command lines, each in a real process (stages.py)."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        self._server = subprocess.Popen(
+            [sys.executable, str(Path(__file__).parent / "stages.py"), str(place / "recipes")],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            env={**os.environ, "TORCH_EXTENSIONS_DIR": str(place / "compiled")},
+        )  # fmt: skip
+
+    def start(self, module: str, *more: str, lake: str = "lake") -> int:
+        """The process id."""
+        argv = ["--partition", str(DAY), "--set", f"lake.root={self.place / lake}", *more]
+        assert self._server.stdin is not None
+        self._server.stdin.write(json.dumps([module, argv, str(self.place / "said")]) + "\n")
+        self._server.stdin.flush()
+        return self._answer()
+
+    def end(self) -> tuple[int, str]:
+        """Exit code and log of the one that was started."""
+        code = self._answer()
+        # a killed compiler's lock would stop all later runs
+        assert not (self.place / "compiled").exists()
+        return code, (self.place / "said.err").read_text()
+
+    def _answer(self) -> int:
+        assert self._server.stdout is not None
+        return int(self._server.stdout.readline())
+
+    def __call__(
+        self, module: str, *more: str, lake: str = "lake"
+    ) -> tuple[int, dict[str, Any], str]:
+        """Exit code, JSON line, log."""
+        self.start(module, *more, lake=lake)
+        code, log = self.end()
+        return code, json.loads((self.place / "said.out").read_text().splitlines()[-1]), log
+
+    def close(self) -> None:
+        assert self._server.stdin is not None
+        self._server.stdin.close()
+        self._server.wait(30)
+
+
+@pytest.fixture(scope="module")
+def stage(place: Path) -> Iterator[Stages]:
+    found = Stages(place)
+    yield found
+    found.close()
 
 
 def rows(place: Path, table: Any, **where: str) -> list[dict[str, Any]]:
@@ -82,14 +124,14 @@ def rows(place: Path, table: Any, **where: str) -> list[dict[str, Any]]:
     return found
 
 
-def test_a_fine_tune_without_a_base_says_what_to_run(place: Path) -> None:
-    code, result, _ = stage(place, "training.finetune", "--arm", "inverse")
+def test_a_fine_tune_without_a_base_says_what_to_run(stage: Stages) -> None:
+    code, result, _ = stage("training.finetune", "--arm", "inverse")
     assert code == 2
     assert "training.prepare" in result["error"]
 
 
-def test_prepare_trains_registers_and_reuses(place: Path) -> None:
-    code, result, log = stage(place, "training.prepare")
+def test_prepare_trains_registers_and_reuses(place: Path, stage: Stages) -> None:
+    code, result, log = stage("training.prepare")
     assert code == 0, log
     spent = sum(r["tokens"] for r in rows(place, TRAINING_RUNS))
     assert (
@@ -104,13 +146,13 @@ def test_prepare_trains_registers_and_reuses(place: Path) -> None:
         assert (folder / "tokenizer_config.json").is_file()
         [course] = rows(place, TRAINING_RUNS, training_run_id=row["training_run_id"])
         assert json.loads(course["config"])["seed"] == course["seed"]
-    code, result, log = stage(place, "training.prepare", "--force")
+    code, result, log = stage("training.prepare", "--force")
     assert code == 0, log
     assert "event='training'" not in log
     assert (result["versions_written"], result["tokens"]) == ({}, 0)
 
 
-def test_a_damaged_model_is_made_again_and_comes_out_the_same(place: Path) -> None:
+def test_a_damaged_model_is_made_again_and_comes_out_the_same(place: Path, stage: Stages) -> None:
     [base] = rows(place, MODELS, arm="base")
     weights = place / "lake" / base["path"] / "model.safetensors"
     whole = weights.read_bytes()
@@ -119,11 +161,11 @@ def test_a_damaged_model_is_made_again_and_comes_out_the_same(place: Path) -> No
         lambda: shutil.rmtree(weights.parent),
     ):
         damage()
-        code, result, log = stage(place, "training.prepare")
+        code, result, log = stage("training.prepare")
         assert (code, result["status"]) == (0, "done"), log
         assert weights.read_bytes() == whole
-    stage(place, "training.prepare")
-    assert stage(place, "training.prepare")[1]["status"] == "unchanged"
+    stage("training.prepare")
+    assert stage("training.prepare")[1]["status"] == "unchanged"
     assert rows(place, MODELS, arm="base")[0]["sha256"] == base["sha256"]
 
 
@@ -149,10 +191,12 @@ def test_the_tokenizer_gives_back_exactly_what_it_was_given(place: Path) -> None
     assert all(len(words.encode(w, add_special_tokens=False)) == 1 for w in ("yes", "no"))
 
 
-def test_both_arms_train_as_long_from_the_same_base_and_are_reused(place: Path) -> None:
+def test_both_arms_train_as_long_from_the_same_base_and_are_reused(
+    place: Path, stage: Stages
+) -> None:
     counted = {}
     for arm in ("inverse", "control"):
-        code, counted[arm], log = stage(place, "training.finetune", "--arm", arm)
+        code, counted[arm], log = stage("training.finetune", "--arm", arm)
         assert code == 0, log
     assert (counted["inverse"]["rows_kept"], counted["control"]["rows_kept"]) == (60, 40)
     assert counted["control"]["rows_rejected"] == 20
@@ -168,18 +212,114 @@ def test_both_arms_train_as_long_from_the_same_base_and_are_reused(place: Path) 
         assert all(s["loss"] > 0 for s in steps)
     assert phases["inverse"] == ["self_generated"] * 4 + ["original"] * 8
     assert phases["control"] == ["original"] * 12
-    code, again, log = stage(place, "training.finetune", "--arm", "inverse", "--force")
+    code, again, log = stage("training.finetune", "--arm", "inverse", "--force")
     assert code == 0, log
     assert again["versions_written"] == {}
 
 
-def test_a_run_without_its_model_is_trained_to_the_same_weights(place: Path) -> None:
+def test_a_run_without_its_model_is_trained_to_the_same_weights(place: Path, stage: Stages) -> None:
     [inverse] = rows(place, MODELS, arm="inverse")
     folder = place / "lake" / inverse["path"]
     folder.rename(folder.with_name(f".{folder.name}.partial"))  # killed before the rename
-    code, _, log = stage(place, "training.finetune", "--arm", "inverse", "--force")
+    code, _, log = stage("training.finetune", "--arm", "inverse", "--force")
     assert code == 0, log
     assert models.verified(folder) == inverse["sha256"]
+
+
+def test_a_fine_tune_that_is_killed_at_random_ends_as_if_it_had_not_been(
+    place: Path, stage: Stages
+) -> None:
+    shutil.copytree(place / "lake", place / "killed")
+    [inverse] = rows(place, MODELS, arm="inverse")
+    model_id = inverse["model_id"]
+    shutil.rmtree(place / "killed" / "models" / model_id)
+    lake = Lake(str(place / "killed"))
+    expected = sorted(steps(place, "lake", model_id))
+    lake.sync(TRAINING_STEPS, [], {"training_run_id": model_id}, "forget")
+    checkpoints = place / "killed" / "models" / ".checkpoints" / model_id
+    draw, resumed, refused = random.Random(), set(), 0
+    for after in (2, 4, 8):
+        pid = stage.start("training.finetune", "--arm", "inverse", "--force", lake="killed")
+        await_(checkpoints / f"step-{after:08d}")
+        time.sleep(draw.uniform(0, 0.2))
+        os.kill(pid, signal.SIGKILL)
+        code, log = stage.end()
+        assert code == -signal.SIGKILL, log
+        resumed |= {int(n) for n in re.findall(r"event='resumed'.*step=(\d+)", log)}
+        refused += log.count("checkpoint refused")
+        held = sorted(checkpoints.glob("step-*"))
+        assert 1 <= len(held) <= 3  # the third is removed once the newest is in place
+        if after == 4:  # what is cut short or altered is not believed
+            weights = held[-1] / "state-0.safetensors"
+            weights.write_bytes(weights.read_bytes()[:-1])
+    code, _, log = stage("training.finetune", "--arm", "inverse", "--force", lake="killed")
+    assert code == 0, log
+    assert resumed
+    assert refused == 1
+    assert not checkpoints.exists()
+    assert models.verified(place / "killed" / "models" / model_id) == inverse["sha256"]
+    assert sorted(steps(place, "killed", model_id)) == expected
+    [ours], [killed] = (
+        Lake(str(place / where)).read(TRAINING_RUNS, {"training_run_id": model_id}).to_pylist()
+        for where in ("lake", "killed")
+    )  # fmt: skip
+    for same in ("steps", "tokens", "final_loss"):
+        assert ours[same] == killed[same]
+
+
+def steps(place: Path, lake: str, model_id: str) -> list[tuple[Any, ...]]:
+    """What of each step must not depend on kills."""
+    held = Lake(str(place / lake)).read(TRAINING_STEPS, {"training_run_id": model_id}).to_pylist()
+    return [
+        (r["step"], r["phase"], r["loss"], r["learning_rate"], r["gradient_norm"]) for r in held
+    ]
+
+
+def await_(path: Path) -> None:
+    deadline = time.monotonic() + 120
+    while not path.exists():
+        assert time.monotonic() < deadline, path
+        time.sleep(0.002)
+
+
+def test_a_launchers_processes_make_the_model_and_the_first_alone_writes(
+    place: Path, stage: Stages
+) -> None:
+    shutil.copytree(place / "killed", place / "two")
+    lake = Lake(str(place / "two"))
+    [control] = rows(place, MODELS, arm="control")
+    shutil.rmtree(place / "two" / "models" / control["model_id"])
+    lake.sync(TRAINING_STEPS, [], {"training_run_id": control["model_id"]}, "forget")
+    script = Path(__file__).parent / "processes.py"
+    code, _, log = stage(
+        "training.finetune", "--arm", "control", "--force", "--set",
+        f"training.launcher={sys.executable},{script}", lake="two",
+    )  # fmt: skip
+    assert code == 0, log
+    one, two = (
+        sorted(steps(place, where, control["model_id"])) for where in ("lake", "two")
+    )  # fmt: skip
+    assert len(one) == len(two)
+    for ours, theirs in zip(one, two, strict=True):
+        assert ours[:2] == theirs[:2]
+        assert theirs[2:] == pytest.approx(ours[2:], rel=1e-3)
+    code, result, _ = stage(
+        "training.finetune", "--arm", "labelled_only", "--set", "training.launcher=/no/such,-m",
+        lake="two",
+    )  # fmt: skip
+    assert (code, "torchrun" in result["error"]) == (2, True)
+
+
+def test_an_arm_for_its_own_number_of_steps(place: Path, stage: Stages) -> None:
+    code, result, log = stage("training.finetune", "--arm", "labelled_only", lake="two")
+    assert code == 0, log
+    assert (result["rows_kept"], result["rows_rejected"]) == (40, 20)
+    [run] = Lake(str(place / "two")).read(TRAINING_RUNS, {"arm": "labelled_only"}).to_pylist()
+    assert run["steps"] == 8
+    config = json.loads(run["config"])
+    assert config["training_examples_version"] == result["versions_read"][
+        TRAINING_EXAMPLES.full_name
+    ]  # fmt: skip
 
 
 def test_the_model_id_names_everything_that_makes_the_model() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -52,8 +53,8 @@ class Finetune(_Part):
     """Largest gradient norm; 0 for no clipping."""
     batch: Positive
     """Examples an optimiser step."""
-    micro_batch: Positive
-    """Examples a forward pass; divides `batch`."""
+    micro_tokens: Positive
+    """Tokens a forward pass, at most; changes no gradient, only speed and memory."""
     max_length: Positive
     """Tokens; longer examples are cut on the right."""
     steps: dict[str, int] = {}
@@ -61,6 +62,14 @@ class Finetune(_Part):
     epochs: dict[str, int] = {}
     deepspeed: str
     """A file of training/deepspeed."""
+    gradient_checkpointing: bool = False
+    """Whether activations are computed again, not kept: a third more work, far less memory."""
+    checkpoint_every: Annotated[int, Field(ge=0)] = 0
+    """Steps between checkpoints; 0 for none."""
+
+    def shaping(self) -> dict[str, Any]:
+        """All that shapes the model, which how often a checkpoint is made does not."""
+        return self.model_dump(exclude={"checkpoint_every"})
 
 
 class Recipe(_Part):
@@ -87,8 +96,12 @@ def version(name: str) -> str:
     return f"{recipe.model_dump_json()} {json.dumps(deepspeed_config(recipe.finetune))}"
 
 
-def deepspeed_config(recipe: Finetune) -> dict[str, Any]:
-    """DeepSpeed's own JSON, with the recipe's batch and clipping filled in."""
+def deepspeed_config(recipe: Finetune, processes: int = 1) -> dict[str, Any]:
+    """DeepSpeed's own JSON, with the recipe's batch and clipping filled in.
+
+    Micro-batches differ in number from step to step, and the loop says which is a step's last; of
+    their number DeepSpeed must only know that there are several.
+    """
     path = DEEPSPEED / f"{recipe.deepspeed}.json"
     if not path.is_file():
         raise unknown(
@@ -99,17 +112,31 @@ def deepspeed_config(recipe: Finetune) -> dict[str, Any]:
     except ValueError as error:
         raise UserError(f"DeepSpeed config {path} is not JSON: {error}") from None
     stage = config.get("zero_optimization", {}).get("stage", 0)
-    if recipe.optimizer == "adafactor" and stage > 0:
-        raise UserError(
-            f"Adafactor with ZeRO stage {stage}: ZeRO flattens parameters, which silently makes "
-            'Adafactor unfactored; use stage 0, or optimizer = "adamw"'
-        )
-    if recipe.batch % recipe.micro_batch:
-        raise UserError(
-            f"batch {recipe.batch} is not a multiple of micro_batch {recipe.micro_batch}"
-        )
+    if fault := _at_odds(recipe, config, stage):
+        raise UserError(f"DeepSpeed config {recipe.deepspeed!r}: {fault}")
     return {
-        **config, "train_micro_batch_size_per_gpu": recipe.micro_batch,
-        "gradient_accumulation_steps": recipe.batch // recipe.micro_batch,
-        "gradient_clipping": recipe.clip,
+        **config, "train_micro_batch_size_per_gpu": 1,
+        "gradient_accumulation_steps": max(2, -(-recipe.batch // processes)),
+        "gradient_clipping": recipe.clip if stage else 0.0,  # without ZeRO the loop clips
     }  # fmt: skip
+
+
+def half_precision(recipe: Finetune) -> bool:
+    """Whether the weights that the model computes with are in bfloat16."""
+    return bool((deepspeed_config(recipe).get("bf16") or {}).get("enabled"))
+
+
+def _at_odds(recipe: Finetune, config: Mapping[str, Any], stage: int) -> str:
+    """Why these two would train something else than they say; empty if they do not."""
+    if recipe.optimizer == "adafactor" and stage:
+        return (
+            f"Adafactor with ZeRO stage {stage}: ZeRO flattens parameters, which silently makes "
+            'Adafactor unfactored; set deepspeed = "bf16" or "cpu" (stage 0: its state is small '
+            'anyway), or optimizer = "adamw"'
+        )
+    if not stage and (config.get("bf16") or config.get("fp16") or {}).get("enabled"):
+        return (
+            "half-precision weights without ZeRO: updates too small for them would be lost; "
+            'write "torch_autocast" instead of "bf16" and "fp16" (as bf16.json does), or use ZeRO'
+        )
+    return ""

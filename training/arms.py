@@ -1,0 +1,45 @@
+"""The arms of a study as data: which phases each is trained on, and for how many steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from lakehouse.settings import read_toml
+from training.recipes import Finetune
+
+FILE = Path(__file__).with_suffix(".toml")
+
+
+class Arm(BaseModel):
+    """One table of arms.toml."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    phases: tuple[Literal["self_generated", "original"], ...]
+    steps: str
+    """`own`, or the arm that it takes as many steps as."""
+
+
+@cache
+def load() -> dict[str, Arm]:
+    """All arms by name."""
+    return {name: Arm.model_validate(arm) for name, arm in read_toml(FILE, "arms").items()}
+
+
+def plan(name: str, sizes: Mapping[str, int], recipe: Finetune) -> dict[str, int]:
+    """Optimiser steps by phase, of the phases that have examples; empty where none has."""
+    arm = load()[name]
+    steps: dict[str, int] = {
+        phase: recipe.steps[phase] if recipe.steps
+        else max(1, recipe.epochs[phase] * sizes[phase] // recipe.batch)
+        for phase in arm.phases if sizes.get(phase)
+    }  # fmt: skip
+    if steps and arm.steps != "own":
+        last = [*steps][-1]
+        steps[last] += sum(plan(arm.steps, sizes, recipe).values()) - sum(steps.values())
+    return steps

@@ -1,0 +1,107 @@
+"""Checkpoints of a run: published by rename under a manifest, verified before use, two kept.
+
+`<folder>/step-00000200/`: `state-RANK.safetensors`, the weights and the optimiser's state of a
+process (one file without ZeRO, where all hold the same), and `progress.json`. The folder's name is
+the model's id, a hash of all that makes the model, so a checkpoint is never one of another run.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from training import models
+from training.engine import Engine
+
+KEPT = 2
+LAST = 20
+"""Steps whose mean loss is a run's final loss."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run has come: steps, non-padding tokens, wall seconds, the last steps' losses."""
+
+    step: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    losses: tuple[float, ...] = ()
+
+    @property
+    def final_loss(self) -> float:
+        """Mean of the last steps, nats a token."""
+        return sum(self.losses) / len(self.losses)
+
+    def after(self, loss: float, tokens: int, seconds: float) -> Progress:
+        """One step further."""
+        return replace(self, step=self.step + 1, tokens=self.tokens + tokens,
+                       seconds=self.seconds + seconds,
+                       losses=(*self.losses, loss)[-LAST:])  # fmt: skip
+
+
+def save(folder: Path, engine: Engine, progress: Progress) -> None:
+    """Publish the state of all processes, and leave no more than the newest two."""
+    from safetensors.torch import save_file
+
+    place = folder / f"step-{progress.step:08d}"
+    scratch = models.scratch(place, fresh=engine.rank == 0)
+    engine.wait()
+    if engine.rank == 0 or engine.stage:
+        tensors, numbers = engine.state()
+        whole = {name: t.cpu().contiguous() for name, t in tensors.items()}
+        save_file(whole, scratch / _file(engine), {"numbers": json.dumps(numbers)})
+    if engine.rank == 0:
+        told = {**asdict(progress), "processes": engine.processes, "stage": engine.stage}
+        (scratch / "progress.json").write_text(json.dumps(told))
+    engine.wait()
+    if engine.rank == 0:
+        models.reveal(place)
+        for old in _newest_first(folder)[KEPT:]:
+            shutil.rmtree(old)
+    engine.wait()
+
+
+def resume(folder: Path, engine: Engine) -> Progress:
+    """Load the newest checkpoint that its manifest vouches for; where the run goes on."""
+    log = structlog.get_logger()
+    for place in _newest_first(folder):
+        try:
+            progress = _load(place, engine)
+        except ValueError as error:
+            log.warning("checkpoint refused, the one before it is tried", checkpoint=place.name,
+                        reason=str(error))  # fmt: skip
+            continue
+        log.info("resumed", checkpoint=place.name, step=progress.step)
+        return progress
+    return Progress()
+
+
+def _load(place: Path, engine: Engine) -> Progress:
+    """ValueError where it is damaged, or the state of other processes."""
+    from safetensors import safe_open
+
+    if models.verified(place) is None:
+        raise ValueError("its files are not those of its manifest")
+    told: dict[str, Any] = json.loads((place / "progress.json").read_text())
+    made, ours = (told.pop("stage"), told.pop("processes")), (engine.stage, engine.processes)
+    if made[0] != ours[0] or (engine.stage and made != ours):
+        raise ValueError(f"it is of ZeRO stage {made[0]} on {made[1]} processes, "
+                         f"and this run is of stage {ours[0]} on {ours[1]}")  # fmt: skip
+    with safe_open(place / _file(engine), "pt") as held:
+        tensors = {name: held.get_tensor(name) for name in held.keys()}  # noqa: SIM118
+        engine.load(tensors, json.loads(held.metadata()["numbers"]))
+    return Progress(**{**told, "losses": tuple(told["losses"])})
+
+
+def _file(engine: Engine) -> str:
+    return f"state-{engine.rank if engine.stage else 0}.safetensors"
+
+
+def _newest_first(folder: Path) -> Sequence[Path]:
+    return sorted(folder.glob("step-*"), reverse=True)

@@ -1,0 +1,137 @@
+"""A fine-tune from its plan to a published model: in the stage's process or in a launcher's.
+
+    torchrun --nproc-per-node 8 -m training.launch PLAN.json
+
+That is what the stage runs where `training.launcher` says so. Every process reads the plan and
+trains; the first alone writes steps, checkpoints, the model and its row of ops.training_runs.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from lakehouse import prompts
+from lakehouse.command import configure_logging
+from lakehouse.delta import Lake
+from lakehouse.errors import ServiceError, UserError
+from lakehouse.settings import Settings
+from lakehouse.tables import TRAINING_EXAMPLES, TRAINING_STEPS
+from training import models
+from training.dataset import Example, encode
+from training.engine import whole
+from training.loop import Phase, Row, train
+from training.recipes import Finetune, half_precision
+
+PR_SET_PDEATHSIG = 1
+
+
+class Plan(BaseModel):
+    """All that decides a run, as JSON: whoever carries it out looks nothing up."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model_id: str
+    arm: str
+    base: str
+    """Folder of the model that it starts from."""
+    training_set_id: str
+    version: int
+    """Delta version of gold.training_examples."""
+    steps: dict[str, int]
+    """Optimiser steps by phase."""
+    recipe: Finetune
+    config: dict[str, Any]
+    """What makes the model, as its row of ops.training_runs tells it."""
+    settings: Settings
+    run_id: str
+
+    @property
+    def lake(self) -> Lake:
+        """The lake that the run reads and writes."""
+        return Lake(self.settings.lake.root)
+
+
+def carry_out(plan: Plan) -> None:
+    """Train and publish: in this process, or in those of the launcher that the settings name."""
+    launcher = plan.settings.training.launcher
+    if not launcher:
+        return follow(plan)
+    place = models.checkpoints(plan.lake, plan.model_id).with_suffix(".json")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text(plan.model_dump_json())
+    argv = [*launcher, "training.launch", str(place)]
+    try:
+        done = subprocess.run(argv, check=False, preexec_fn=partial(_end_with, os.getpid()))
+    except OSError as error:
+        raise UserError(
+            f"training.launcher: {argv[0]!r} cannot be run ({error}); give a command that runs a "
+            "module, such as torchrun,--nproc-per-node,8,-m"
+        ) from None
+    if done.returncode:
+        raise ServiceError(f"{' '.join(argv)} ended with exit code {done.returncode}; its log is "
+                           "above. Run it again: it goes on from its last checkpoint")  # fmt: skip
+    place.unlink()
+
+
+def follow(plan: Plan) -> None:
+    """One process's part of a plan."""
+    lake, recipe = plan.lake, plan.recipe
+    model, words = models.load(Path(plan.base), half=half_precision(recipe))
+    asked = prompts.of(plan.settings)
+    rows = lake.read(TRAINING_EXAMPLES, {"training_set_id": plan.training_set_id},
+                     version=plan.version).to_pylist()  # fmt: skip
+
+    def examples(phase: str) -> list[Example]:
+        placed = sorted((r for r in rows if r["phase"] == phase), key=lambda r: r["position"])
+        return [
+            encode(words, asked.instruct(r["instruction"]), r["response"], recipe.max_length)
+            for r in placed
+        ]
+
+    def record(steps: Sequence[Row]) -> None:
+        lake.append_missing(
+            TRAINING_STEPS, [{"training_run_id": plan.model_id, **s} for s in steps], plan.run_id
+        )
+
+    checkpoint = models.checkpoints(lake, plan.model_id)
+    phases = [Phase(name, examples(name), steps) for name, steps in plan.steps.items()]
+    seed = plan.settings.training.seed
+    done = train(model, phases, recipe, seed, record=record, checkpoint=checkpoint)
+    with whole(model) as first:
+        if first:
+            models.publish(lake.models() / plan.model_id, models.writer(model, words))
+            models.record_run(
+                lake, plan.run_id, plan.model_id, done, arm=plan.arm, seed=seed,
+                training_set_id=plan.training_set_id, recipe=plan.settings.training.recipe,
+                config=json.dumps({**plan.config, "training_examples_version": plan.version}),
+            )  # fmt: skip
+
+
+def _end_with(parent: int) -> None:
+    """Have the kernel kill this process as soon as its parent has ended: two runs of one model
+    would write one checkpoint."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it ended before we asked
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def main() -> None:
+    """One of the launcher's processes; DeepSpeed's adds an argument of its own."""
+    _end_with(os.getppid())
+    configure_logging()
+    follow(Plan.model_validate_json(Path(sys.argv[-1]).read_text(encoding="utf-8")))
+
+
+if __name__ == "__main__":
+    main()

@@ -208,7 +208,9 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, metavar="FOLDER")
     parser.add_argument("--snippets", type=int, default=SNIPPETS_IN_ALL)
     parser.add_argument("--samples", type=int, default=SAMPLES)
-    parser.add_argument("--ends", action="store_true", help="the published way and all of ours only")
+    parser.add_argument(
+        "--ends", action="store_true", help="the published way and all of ours only"
+    )
     args = parser.parse_args()
     work: Path = args.work.resolve()
     work.mkdir(parents=True, exist_ok=True)

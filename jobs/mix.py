@@ -5,7 +5,8 @@
 All published pairs up to the partition's day (phase `self_generated`) and all original
 instruction documents that deduplication kept (phase `original`), without those in which the
 benchmarks of today are found, whatever was known when they were published; each phase in an order
-drawn by hash. The set's id is a hash of its content: an equal set is the same set.
+drawn by hash. For the arm `labelled_only` there is a phase `labelled`, too: the pairs about the
+originals' own code. The set's id is a hash of its content: an equal set is the same set.
 """
 
 from __future__ import annotations
@@ -57,14 +58,17 @@ def main(run: Run) -> Counts:
     response = F.col("response")
     if scope.prompts.fenced:
         response = F.concat(F.lit("```"), "language", F.lit("\n"), "response", F.lit("\n```"))
-    self_generated = published.select("pair_id", "instruction", response.alias("response"))
+    pairs = published.select("document_id", "pair_id", "instruction", response.alias("response"))
     originals = kept.documents(run).where(f"{until} AND kind = 'instruction'")
     original = originals.select(
         F.col("document_id").alias("pair_id"), "instruction", F.col("content").alias("response")
     )
     hits = rescan.refresh(run)
     chosen = run.settings.training
-    phases = {"self_generated": self_generated, "original": original}
+    phases = {"self_generated": pairs.drop("document_id"), "original": original}
+    if "labelled_only" in chosen.arms:
+        own = pairs.join(originals.select("document_id"), "document_id", "leftsemi")
+        phases["labelled"] = own.drop("document_id")
     standing = hits.select(F.col("row_id").alias("pair_id"))
     placed = reduce(DataFrame.union, (
         shuffled(rows.join(standing, "pair_id", "leftanti"), phase, chosen.seed)

@@ -33,14 +33,15 @@ QUERIES = {
         count(DISTINCT e.pair_id) AS examples, count(DISTINCT h.item_id) AS items
         FROM gold.training_examples e JOIN hits h ON h.row_id = e.pair_id
         GROUP BY ALL ORDER BY ALL""",
-    # the control learns from the originals alone; a gain is tainted through either of its models
+    # each arm learns from its own phases; a gain is tainted through either of its models
     "scores": f"""{_HITS} SELECT s.benchmark, s.metric, s.arm, s.value, s.model_id,
         r.training_set_id, count(DISTINCT e.pair_id) AS examples, count(DISTINCT h.item_id) AS items
         FROM gold.evaluation_scores s
         JOIN ops.models m ON m.model_id IN (s.model_id, s.control_model_id)
         JOIN ops.training_runs r USING (training_run_id)
         JOIN gold.training_examples e ON e.training_set_id = r.training_set_id
-            AND (r.arm NOT IN ('control', 'labelled_only') OR e.phase = 'original')
+            AND (e.phase = 'original' OR e.phase = CASE r.arm WHEN 'inverse' THEN 'self_generated'
+                 WHEN 'labelled_only' THEN 'labelled' END)
         JOIN hits h ON h.row_id = e.pair_id AND h.benchmark = s.benchmark
         GROUP BY ALL ORDER BY ALL""",
 }

@@ -299,6 +299,11 @@ class Training(Section):
     seed: Count = 1
     max_examples: Count = 0
     """At most so many examples a phase; 0 for all."""
+    arms: tuple[Literal["inverse", "control", "labelled_only", "originals"], ...] = (
+        "inverse",
+        "control",
+    )
+    """Arms that the training set is made for; labelled_only has a phase of its own."""
     launcher: tuple[str, ...] = ()
     """What starts the processes of a fine-tune, up to the module's name, in parts divided by
     commas: `torchrun,--nproc-per-node,8,-m`; none: one process, the stage's own."""

@@ -13,6 +13,8 @@ from lakehouse.settings import read_toml
 from training.recipes import Finetune
 
 FILE = Path(__file__).with_suffix(".toml")
+AS = {"labelled": "self_generated"}
+"""Phases that a recipe does not name, and the one whose steps and epochs they take."""
 
 
 class Arm(BaseModel):
@@ -20,7 +22,7 @@ class Arm(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    phases: tuple[Literal["self_generated", "original"], ...]
+    phases: tuple[Literal["self_generated", "labelled", "original"], ...]
     steps: str
     """`own`, or the arm that it takes as many steps as."""
 
@@ -35,8 +37,8 @@ def plan(name: str, sizes: Mapping[str, int], recipe: Finetune) -> dict[str, int
     """Optimiser steps by phase, of the phases that have examples; empty where none has."""
     arm = load()[name]
     steps: dict[str, int] = {
-        phase: recipe.steps[phase] if recipe.steps
-        else max(1, recipe.epochs[phase] * sizes[phase] // recipe.batch)
+        phase: recipe.steps[AS.get(phase, phase)] if recipe.steps
+        else max(1, recipe.epochs[AS.get(phase, phase)] * sizes[phase] // recipe.batch)
         for phase in arm.phases if sizes.get(phase)
     }  # fmt: skip
     if steps and arm.steps != "own":

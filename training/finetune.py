@@ -42,7 +42,8 @@ def main(run: Run) -> Counts:
     if not steps:
         raise UserError(
             f"training set {set_id} has no examples for arm {run.option}: the control needs "
-            "original instruction documents, which come in on corpus.start"
+            "original instruction documents, which come in on corpus.start; labelled_only must be "
+            "one of training.arms when the set is made"
         )
     config = {
         "arm": run.option, "training_set_id": set_id, "base": base["sha256"], "steps": steps,
@@ -65,14 +66,15 @@ def main(run: Run) -> Counts:
     models.register(run.lake, run.run_id, model_id=model_id, arm=run.option,
                     base_model_id=base["model_id"], training_run_id=model_id, spec="",
                     path=f"models/{model_id}", sha256=sha256)  # fmt: skip
-    unused = [r for r in rows if r["phase"] not in steps]
+    used = {r["pair_id"] for r in rows if r["phase"] in steps}
+    unused = {r["pair_id"] for r in rows} - used  # a pair may be in several phases
     run.reject([
-        {"row_id": r["pair_id"], "source": "training_set", "origin": set_id,
+        {"row_id": pair, "source": "training_set", "origin": set_id,
          "reason": "not used by this arm", "remedy": f"none: {run.option} does without",
          "rule_version": "finetune/1", "evidence": "{}"}
-        for r in unused
+        for pair in sorted(unused)
     ])  # fmt: skip
-    return Counts(len(rows), len(rows) - len(unused), len(unused), prompt_tokens=tokens)
+    return Counts(len(used) + len(unused), len(used), len(unused), prompt_tokens=tokens)
 
 
 def _training_set(lake: Lake, _settings: Settings, day: dt.date) -> dict[str, str]:

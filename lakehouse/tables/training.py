@@ -9,7 +9,7 @@ TRAINING_EXAMPLES = declare(
     key="training_set_id phase position", partition="training_set_id",
     columns="""
     training_set_id STRING -- sha256 of the examples in their order, first 16 hex digits.
-    phase STRING -- self_generated (phase 1) or original (phase 2).
+    phase STRING -- self_generated (phase 1), original (phase 2) or, where training.arms wants it, labelled: those of phase 1 that are about an original's own code.
     position INT -- Place within the phase, from 0.
     pair_id STRING -- gold.instruction_pairs.pair_id, or the document_id of an original.
     instruction STRING -- The prompt's content.
@@ -22,7 +22,7 @@ MODELS = declare(
     key="model_id", partition=None,
     columns="""
     model_id STRING -- Name and content hash.
-    arm STRING -- base, teacher, or an arm of training/arms.toml: inverse, control, labelled_only.
+    arm STRING -- base, teacher, or an arm of training/arms.toml: inverse, control, labelled_only, originals.
     base_model_id STRING -- The model it was trained from; itself for one that came ready-made.
     training_run_id STRING -- The run that made it; empty for one that came ready-made.
     spec STRING -- What the settings named: train:RECIPE, package:NAME, a folder or endpoint:NAME; empty if fine-tuned.
@@ -57,7 +57,7 @@ TRAINING_RUNS = declare(
     key="training_run_id", partition=None,
     columns="""
     training_run_id STRING -- sha256 of config, arm and training set, first 16 hex digits.
-    arm STRING -- base, teacher, or an arm of training/arms.toml: inverse, control, labelled_only.
+    arm STRING -- base, teacher, or an arm of training/arms.toml: inverse, control, labelled_only, originals.
     training_set_id STRING -- The examples; for base and teacher the generator's version.
     recipe STRING -- A file of training/recipes.
     seed INT -- Seed of order and initialisation.

@@ -43,7 +43,7 @@ def fill(lake: Lake, order: random.Random) -> None:
     version = prompts.load("tiny").version
     pairs = [
         {"pair_id": f"p{n}", "snippet_id": f"s{n % 7}", "rank": n // 7, "candidate_id": f"c{n}",
-         "document_id": f"d{n}",
+         "document_id": "o1" if n == 4 else f"d{n}",
          "ds": DAY + dt.timedelta(n % 2), "source": "s", "language": "python", "license": "MIT",
          "instruction": f"i{n}", "response": f"r{n}", "score": 0.5, "scorer": "yes_no",
          "yes_no_score": 0.5, "n_candidates": 1, "model_id": "other" if n == 8 else "t",
@@ -91,6 +91,9 @@ def test_a_training_set_is_what_is_published_so_far_in_an_order_of_its_own(
     ids = [{r["training_set_id"] for r in x.read(TRAINING_EXAMPLES).to_pylist()}
            for x in (lake, other)]  # fmt: skip
     assert ids[0] == ids[1]
+    more = execute(mix.STAGE, DAY, settings(other, "training.arms=inverse,labelled_only"))
+    (own,) = other.read(TRAINING_EXAMPLES, {"phase": "labelled"}).to_pylist()
+    assert (own["pair_id"], own["training_set_id"], more["rows_in"]) == ("p4", more["note"], 9)
 
 
 def test_what_a_limit_leaves_out_is_in_the_books(spark: Any, lake: Lake) -> None:

@@ -304,17 +304,17 @@ def test_a_launchers_processes_make_the_model_and_the_first_alone_writes(
         assert ours[:2] == theirs[:2]
         assert theirs[2:] == pytest.approx(ours[2:], rel=1e-3)
     code, result, _ = stage(
-        "training.finetune", "--arm", "labelled_only", "--set", "training.launcher=/no/such,-m",
+        "training.finetune", "--arm", "originals", "--set", "training.launcher=/no/such,-m",
         lake="two",
     )  # fmt: skip
     assert (code, "torchrun" in result["error"]) == (2, True)
 
 
 def test_an_arm_for_its_own_number_of_steps(place: Path, stage: Stages) -> None:
-    code, result, log = stage("training.finetune", "--arm", "labelled_only", lake="two")
+    code, result, log = stage("training.finetune", "--arm", "originals", lake="two")
     assert code == 0, log
     assert (result["rows_kept"], result["rows_rejected"]) == (40, 20)
-    [run] = Lake(str(place / "two")).read(TRAINING_RUNS, {"arm": "labelled_only"}).to_pylist()
+    [run] = Lake(str(place / "two")).read(TRAINING_RUNS, {"arm": "originals"}).to_pylist()
     assert run["steps"] == 8
     config = json.loads(run["config"])
     assert config["training_examples_version"] == result["versions_read"][

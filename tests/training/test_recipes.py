@@ -48,7 +48,10 @@ def test_the_control_takes_as_many_steps_on_the_originals_alone() -> None:
         inverse, control = arms.plan("inverse", sizes, recipe), arms.plan("control", sizes, recipe)
         assert list(inverse) == ["self_generated", "original"]
         assert control == {"original": sum(inverse.values())}
-        assert arms.plan("labelled_only", sizes, recipe) == {"original": inverse["original"]}
+        assert arms.plan("originals", sizes, recipe) == {"original": inverse["original"]}
+        labelled = arms.plan("labelled_only", {**sizes, "labelled": 300}, recipe)
+        assert list(labelled) == ["labelled", "original"]
+        assert sum(labelled.values()) == sum(inverse.values())
 
 
 def test_without_originals_there_is_no_control() -> None:

@@ -63,7 +63,10 @@ def test_settings_that_would_empty_a_day_are_refused(overrides: list[str], said:
     [
         ("corpus.sources=stdlib,stdlb", "source 'stdlb'; allowed: local, stdlib"),
         ("summarize.sources=stdlb", "source 'stdlb'"),
-        ("training.recipe=huge", "recipe 'huge'; allowed: paper, smollm2, tiny"),
+        (
+            "training.recipe=huge",
+            "recipe 'huge'; allowed: codellama-7b, deepseek-6.7b, paper, smollm2, tiny",
+        ),
         ("model.base=train:huge", "recipe 'huge'"),
         ("model.teacher=package:other", "model.teacher = 'package:other' names no package of ours"),
         ("model.teacher=/no/such/folder", "is no folder that exists; give train:RECIPE, package"),
@@ -72,7 +75,7 @@ def test_settings_that_would_empty_a_day_are_refused(overrides: list[str], said:
         ("model.prompts=chatty", "prompt profile 'chatty'; allowed: chat, default"),
         ("evaluation.benchmarks=human_evil", "benchmark 'human_evil'; allowed: .*human_eval"),
         ("decontaminate.benchmarks=human_evil", "benchmark 'human_evil'"),
-        ("training.arms=inverse", "training.arms"),  # nothing would read it
+        ("training.arms=everything", "training.arms.*labelled_only"),
     ],
 )
 def test_a_name_that_nothing_bears_is_refused_before_work_starts(override: str, named: str) -> None:

@@ -278,8 +278,9 @@ def _judge(word: bytes, *, timed_out: bool) -> Verdict:
     if len(word) < 4 or len(word) != 4 + size:
         return Verdict(False, "error: NoVerdict", "the tests' process ended without a verdict")
     said = json.loads(word[4:])
-    answer = decode(said.get("answer"))
-    return Verdict(said["verdict"] == "passed", said["verdict"], said["detail"], answer)
+    # half a surrogate pair is a candidate's word that no table takes
+    verdict, detail = (said[k].encode(errors="replace").decode() for k in ("verdict", "detail"))
+    return Verdict(verdict == "passed", verdict, detail, decode(said.get("answer")))
 
 
 def visible_paths() -> list[str]:

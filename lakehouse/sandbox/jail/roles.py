@@ -14,6 +14,7 @@ from .codec import Malformed, Opaque, decode, encode, receive, send
 
 _TEXT = 300
 _ANSWER = 1 << 20
+_ENDS_ITERATION = (StopIteration, StopAsyncIteration)
 
 
 class Refused(BaseException):
@@ -129,9 +130,13 @@ def _hear(peer: int) -> dict[str, Any]:
 
 
 def _exception(name: str, text: str) -> BaseException:
-    """The builtin exception of that name; a RuntimeError for one that is not, or not an error."""
+    """The builtin exception of that name; a RuntimeError for one that is not, or not an error.
+
+    StopIteration is told as that too: raised by a function under `map` it would end the tests'
+    iteration as if all had been tried.
+    """
     kind = getattr(builtins, name, None)
-    if isinstance(kind, type) and issubclass(kind, Exception):
+    if isinstance(kind, type) and issubclass(kind, Exception) and kind not in _ENDS_ITERATION:
         try:
             return kind(text)
         except TypeError:  # UnicodeDecodeError and its like want more arguments

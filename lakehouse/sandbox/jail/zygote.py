@@ -32,6 +32,7 @@ _WARM = (
 _MEMORY = 512 << 20
 _SCRATCH = 32 << 20
 _FILES, _THREADS, _DESCRIPTORS = 2048, 64, 64
+_HOST = "jail"  # a new namespace would bear the machine's own name
 _KEPT = 32  # the roles' two descriptors are this one and the next
 
 
@@ -62,6 +63,7 @@ def isolate(control: socket.socket, order: dict[str, Any]) -> None:
         kernel.unshare(namespaces)
         build_root(order["staging"], order["binds"])
         kernel.unshare(kernel.NEW_USER | namespaces)
+        socket.sethostname(_HOST)
         control.send(b'{"map": true}')
         if control.recv(16) != b"mapped":
             raise OSError("the launcher could not map the user id")
@@ -70,6 +72,7 @@ def isolate(control: socket.socket, order: dict[str, Any]) -> None:
         os.setresuid(0, 0, 0)
         return
     kernel.unshare(kernel.NEW_USER | namespaces)
+    socket.sethostname(_HOST)
     Path("/proc/self/setgroups").write_text("deny")
     Path("/proc/self/uid_map").write_text(f"0 {user} 1")
     Path("/proc/self/gid_map").write_text(f"0 {group} 1")

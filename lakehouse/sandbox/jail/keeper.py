@@ -46,6 +46,7 @@ def keep(order: dict[str, Any]) -> None:
     kernel.die_with_parent()
     os.setsid()
     kernel.mount_tmpfs("/tmp", f"size={order['scratch']},nr_inodes={order['files']},mode=1777")
+    kernel.never_regain_capabilities()
     kernel.drop_capabilities()
     os.chdir("/tmp")
     for name, text in order["sources"].items():

@@ -21,6 +21,11 @@ _MOUNT_SETATTR = 442
 _NUMBERS = {"x86_64": {"pivot_root": 155, "clone": 56}, "aarch64": {"pivot_root": 41, "clone": 220}}
 
 _libc = ctypes.CDLL(None, use_errno=True)
+_libc_locked = ctypes.PyDLL(None, use_errno=True)  # its calls keep the interpreter's lock
+# looked up before any fork, once for all children
+_prctl, _capset, _mount = _libc.prctl, _libc.capset, _libc.mount
+_syscall_locked, _python = _libc_locked.syscall, ctypes.pythonapi
+_before, _after_in_child = _python.PyOS_BeforeFork, _python.PyOS_AfterFork_Child
 
 
 def _number(name: str) -> int:
@@ -44,7 +49,7 @@ def unshare(flags: int) -> None:
 def mount_tmpfs(target: str, options: str, flags: int = 0) -> None:
     """Mount an empty file system in memory."""
     flags |= NO_SUID | NO_DEVICES
-    result = _libc.mount(
+    result = _mount(
         b"tmpfs", target.encode(), b"tmpfs", ctypes.c_ulong(flags), options.encode()
     )
     _check(result, f"mount tmpfs on {target}")
@@ -53,13 +58,13 @@ def mount_tmpfs(target: str, options: str, flags: int = 0) -> None:
 def make_mounts_private() -> None:
     """Keep this namespace's mounts from showing in the one it came from."""
     flags = ctypes.c_ulong(_RECURSIVE | _PRIVATE)
-    _check(_libc.mount(b"none", b"/", None, flags, None), "make / private")
+    _check(_mount(b"none", b"/", None, flags, None), "make / private")
 
 
 def bind(source: str, target: str, attributes: int) -> None:
     """Show `source` at `target` too, with mount attributes added all the way down (Linux 5.12)."""
     flags = ctypes.c_ulong(_BIND | _RECURSIVE)
-    _check(_libc.mount(source.encode(), target.encode(), None, flags, None), f"bind {source}")
+    _check(_mount(source.encode(), target.encode(), None, flags, None), f"bind {source}")
     wanted = (ctypes.c_uint64 * 4)(attributes, 0, 0, 0)
     result = _libc.syscall(
         _MOUNT_SETATTR, -100, target.encode(), _AT_RECURSIVE, ctypes.byref(wanted),
@@ -77,34 +82,37 @@ def change_root(root: str) -> None:
     _check(_libc.umount2(b"/old", _DETACH), "unmount the old root")
     Path("/old").rmdir()
     flags = ctypes.c_ulong(_REMOUNT | READ_ONLY | NO_SUID | NO_DEVICES)
-    _check(_libc.mount(b"none", b"/", None, flags, None), "make / read-only")
+    _check(_mount(b"none", b"/", None, flags, None), "make / read-only")
 
 
 def die_with_parent() -> None:
     """Have the kernel kill this process when the thread that made it ends."""
-    _check(_libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0), "prctl")
+    _check(_prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0), "prctl")
+
+
+def never_regain_capabilities() -> None:
+    """Give up the right to regain a capability that is dropped, also for all children."""
+    for capability in range(64):
+        if _prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0) != 0:
+            break  # past the last one that this kernel knows
 
 
 def drop_capabilities() -> None:
-    """Give up every capability, and the right to regain one."""
-    for capability in range(64):
-        if _libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0) != 0:
-            break  # past the last one that this kernel knows
+    """Give up every capability."""
     header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
-    _check(_libc.capset(header, (ctypes.c_uint32 * 6)()), "capset")
+    _check(_capset(header, (ctypes.c_uint32 * 6)()), "capset")
 
 
 def fork_into(flags: int) -> int:
     """`os.fork` whose child starts in new namespaces; 0 in the child."""
-    # PyDLL calls keep the interpreter's lock, so the child starts with it held, as after os.fork
-    python = ctypes.pythonapi
-    python.PyOS_BeforeFork()
-    child = int(ctypes.PyDLL(None, use_errno=True).syscall(
+    # the interpreter's lock is kept, so the child starts with it held, as after os.fork
+    _before()
+    child = int(_syscall_locked(
         _number("clone"), ctypes.c_ulong(flags | signal.SIGCHLD), 0, 0, 0, 0
     ))  # fmt: skip
     if child == 0:
-        python.PyOS_AfterFork_Child()
+        _after_in_child()
     else:
-        python.PyOS_AfterFork_Parent()
+        _python.PyOS_AfterFork_Parent()
         _check(child, "clone")
     return child

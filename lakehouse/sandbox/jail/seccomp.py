@@ -43,6 +43,7 @@ _DENIED = {
     "io_uring_enter": (426, 426), "io_uring_register": (427, 427),
     "vhangup": (153, 58), "sched_setscheduler": (144, 119), "sched_setattr": (314, 274),
 }  # fmt: skip
+_PARENT_CALLS = ("fork", "vfork", "mount", "pidfd_open", "pidfd_send_signal")
 _CLONE = (56, 220)
 _CLONE3 = 435
 _MMAP = (9, 222)
@@ -88,7 +89,7 @@ def numbers(names: Iterable[str]) -> list[int]:
     return [_DENIED[name][column] for name in names]
 
 
-def jail_filter(allowed: Collection[str] = ()) -> bytes:
+def jail_filter(allowed: Collection[str] = (), denied: Collection[str] = _DENIED) -> bytes:
     """The filter for whatever is jailed, without the denied calls that are `allowed` by name.
 
     `fork` among them allows new processes, if not new namespaces.
@@ -104,8 +105,17 @@ def jail_filter(allowed: Collection[str] = ()) -> bytes:
         program += _step(_ANY_BIT, 0, 1, _CLONE_NAMESPACES) + refused + granted
     else:
         program += _step(_ANY_BIT, 0, 1, _CLONE_THREAD) + granted + refused
-    denied = (name for name in _DENIED if name not in allowed)
-    return program + _deny(numbers(denied)) + granted
+    return program + _deny(numbers(name for name in denied if name not in allowed)) + granted
+
+
+def parent_filter() -> bytes:
+    """What of `jail_filter` a parent of jails bears too: its children inherit it."""
+    return denying(name for name in _DENIED if name not in _PARENT_CALLS)
+
+
+def child_filter() -> bytes:
+    """What `parent_filter` leaves of `jail_filter`: a filter costs as much as it is long."""
+    return jail_filter(denied=_PARENT_CALLS)
 
 
 def only_counted_memory() -> bytes:
@@ -145,16 +155,18 @@ def _prologue(machine: _Machine) -> bytes:
     ))  # fmt: skip
 
 
+_prctl = ctypes.CDLL(None, use_errno=True).prctl
+
+
 class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("steps", ctypes.c_void_p))
 
 
 def install(program: bytes) -> None:
     """Load the filter into this process, for good; `OSError` if the kernel refuses."""
-    libc = ctypes.CDLL(None, use_errno=True)
     steps = ctypes.create_string_buffer(program)
     loaded = _Program(len(program) // 8, ctypes.addressof(steps))
-    if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
+    if _prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
         raise OSError(ctypes.get_errno(), "no_new_privs: " + os.strerror(ctypes.get_errno()))
-    if libc.prctl(_PR_SET_SECCOMP, _FILTER_MODE, ctypes.byref(loaded), 0, 0):
+    if _prctl(_PR_SET_SECCOMP, _FILTER_MODE, ctypes.byref(loaded), 0, 0):
         raise OSError(ctypes.get_errno(), "seccomp: " + os.strerror(ctypes.get_errno()))

@@ -174,8 +174,10 @@ def main() -> NoReturn:
     for name in _WARM.split():
         importlib.import_module(name)
     try:
-        program = seccomp.jail_filter()
         isolate(control, order)
+        kernel.never_regain_capabilities()
+        seccomp.install(seccomp.parent_filter())
+        program = seccomp.child_filter()
     except Exception as error:
         control.send(json.dumps({"error": f"{type(error).__name__}: {error}"[:500]}).encode())
         os._exit(1)

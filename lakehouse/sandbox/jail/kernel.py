@@ -49,9 +49,7 @@ def unshare(flags: int) -> None:
 def mount_tmpfs(target: str, options: str, flags: int = 0) -> None:
     """Mount an empty file system in memory."""
     flags |= NO_SUID | NO_DEVICES
-    result = _mount(
-        b"tmpfs", target.encode(), b"tmpfs", ctypes.c_ulong(flags), options.encode()
-    )
+    result = _mount(b"tmpfs", target.encode(), b"tmpfs", ctypes.c_ulong(flags), options.encode())
     _check(result, f"mount tmpfs on {target}")
 
 

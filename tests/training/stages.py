@@ -18,10 +18,6 @@ ANSWERS = os.fdopen(os.dup(1), "w")  # DeepSpeed prints to stdout as it is impor
 os.dup2(2, 1)
 
 
-ANSWERS = os.fdopen(os.dup(1), "w")  # DeepSpeed prints to stdout as it is imported
-os.dup2(2, 1)
-
-
 def main() -> None:
     from training import recipes
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import select
 import socket
 import subprocess
@@ -18,7 +19,9 @@ from typing import Any
 from lakehouse.errors import UserError
 from lakehouse.sandbox.jail.codec import decode
 
-ISOLATION = "namespaces+seccomp"
+NAMESPACES, LANDLOCK = "namespaces+seccomp", "landlock+seccomp"
+TIERS = (NAMESPACES, LANDLOCK)
+"""The ways to isolate, the best first (docs/sandbox.md); `jail.zygote.TIERS` makes them."""
 _BOOT = (
     "import sys; sys.path.insert(0, {place!r}); from jail.zygote import main; "
     "del sys.path[0]; main()"
@@ -30,7 +33,8 @@ _GRACE = 10.0  # seconds beyond a program's own time after which the zygote coun
 _LONGEST = (1 << 20) + 70_000  # bytes of a verdict with its answer
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom")
 REMEDY = (
-    "untrusted code is only run where user, mount, network and pid namespaces and seccomp work. "
+    "untrusted code is only run where user, mount, network and pid namespaces and seccomp work, or "
+    "Landlock as of Linux 6.12 for a Python that every user may read. "
     "In a container, start it with `--security-opt seccomp=unconfined --cap-add SYS_ADMIN`; on "
     "Ubuntu 24.04 or later, `sysctl kernel.apparmor_restrict_unprivileged_userns=0`; on an older "
     "Debian, `sysctl kernel.unprivileged_userns_clone=1`; Linux 5.12 or later is needed"
@@ -40,7 +44,7 @@ REMEDY = (
 _PROBE = """
 import ctypes, os, socket
 
-def holes():
+def holes(namespaces):
     found = []
     def attempt(name, action):
         try:
@@ -54,11 +58,17 @@ def holes():
     attempt("memory file", lambda: os.memfd_create("x"))
     attempt("user id", lambda: os.setuid(12345))
     attempt("write", lambda: open("/written", "w"))
+    attempt("change", lambda: os.chmod(os.__file__, 0o644))
+    # Landlock hides what is in files and folders, not that they are there
+    look = os.stat if namespaces else lambda path: os.close(os.open(path, os.O_RDONLY))
     for path in ("/proc/self", "/etc/passwd", "/sys/kernel", "/bin/sh", "/usr/bin"):
-        attempt(path, lambda: os.stat(path))
+        attempt(path, lambda: look(path))
+    if not namespaces:
+        attempt("signal", lambda: os.kill(os.getppid(), 0))
+        attempt("write to /tmp", lambda: open("/tmp/written", "w"))
     if ctypes.CDLL(None).unshare(0x10000000) == 0:
         found.append("namespaces")
-    if os.getpid() != 1 or os.getppid() != 0:
+    if namespaces and (os.getpid() != 1 or os.getppid() != 0):
         found.append("process ids")
     found += sorted(set(os.environ) - {"PATH", "HOME", "LANG", "PYTHONHASHSEED", "LC_CTYPE"})
     return found
@@ -94,14 +104,16 @@ class Sandbox:
     def __init__(self, timeout: float = 5.0) -> None:
         self._timeout = timeout
         self._zygote: _Zygote | None = None
+        self._tier = ""
 
     @property
     def isolation(self) -> str:
-        """The tier of isolation, for `ops.evaluation_samples.isolation`."""
-        return ISOLATION
+        """The tier of isolation once entered, for `ops.evaluation_samples.isolation`."""
+        return self._tier
 
     def __enter__(self) -> Sandbox:
-        self._zygote = _start_checked()
+        self._zygote = _start_checked(TIERS)
+        self._tier = self._zygote.tier
         return self
 
     def __exit__(
@@ -122,7 +134,7 @@ class Sandbox:
         """
         for _attempt in range(2):
             if self._zygote is None:
-                self._zygote = _start_checked()
+                self._zygote = _start_checked((self._tier,))
             try:
                 return self._zygote.run(code, test, names, setup, self._timeout)
             except _Lost:
@@ -131,18 +143,27 @@ class Sandbox:
         return Verdict(False, "error: SandboxDied", "the sandbox died twice on this program")
 
 
-def _start_checked() -> _Zygote:
-    """A zygote whose jail holds; `UserError` else."""
-    zygote = _Zygote()
-    try:
-        probe = zygote.run(_PROBE, "found = holes()\nassert not found, found", ["holes"], "", 30.0)
-    except _Lost as error:
-        zygote.close()
-        raise UserError(f"the sandbox does not run: {error}; {REMEDY}") from None
-    if not probe.passed:
-        zygote.close()
-        raise UserError(f"the sandbox does not isolate ({probe.verdict} {probe.detail}); {REMEDY}")
-    return zygote
+def _start_checked(tiers: Sequence[str]) -> _Zygote:
+    """A zygote of the first tier that can be set up, if its jail holds; `UserError` else."""
+    refusals = []
+    for tier in tiers:
+        try:
+            zygote = _Zygote(tier)
+        except OSError as error:
+            refusals.append(f"{tier}: {error}")
+            continue
+        probe = f"found = holes({tier == NAMESPACES})\nassert not found, found"
+        try:
+            found = zygote.run(_PROBE, probe, ["holes"], "", 30.0)
+        except _Lost as error:
+            zygote.close()
+            raise UserError(f"the sandbox does not run: {error}; {REMEDY}") from None
+        if not found.passed:
+            zygote.close()
+            said = f"{found.verdict} {found.detail}"
+            raise UserError(f"the sandbox does not isolate ({said}); {REMEDY}")
+        return zygote
+    raise UserError(f"the sandbox cannot be set up here ({'; '.join(refusals)}); {REMEDY}")
 
 
 class _Zygote:
@@ -151,7 +172,8 @@ class _Zygote:
     It ends by itself when the socket closes, so a killed launcher leaves no process behind.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tier: str) -> None:
+        self.tier = tier
         self._staging = tempfile.TemporaryDirectory(prefix="sandbox-")
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  closed by close()
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -166,9 +188,9 @@ class _Zygote:
                     start_new_session=True,
                 )  # fmt: skip
             self._set_up()
-        except OSError as error:
+        except OSError:
             self.close()
-            raise UserError(f"the sandbox cannot be set up here: {error}; {REMEDY}") from None
+            raise
 
     @property
     def process_id(self) -> int:
@@ -176,7 +198,14 @@ class _Zygote:
         return self._process.pid
 
     def _set_up(self) -> None:
-        order = {"staging": self._staging.name, "binds": visible_paths()}
+        order: dict[str, Any] = {
+            "tier": self.tier,
+            "staging": self._staging.name,
+            "binds": visible_paths(),
+        }
+        if self.tier == LANDLOCK and os.getuid() == 0:
+            order["spare"] = [unused_id(Path(f"/proc/self/{name}").read_text(), self._process.pid)
+                              for name in ("uid_map", "gid_map")]  # fmt: skip
         self._control.send(json.dumps(order).encode())
         answer = self._answer()
         if answer.get("map"):

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,10 +15,11 @@ from typing import Any
 import pytest
 
 from lakehouse.sandbox import Sandbox
+from lakehouse.sandbox.jail import landlock
 from tests.lakehouse.attacks.attack import HONEST, ONE
 from tests.lakehouse.attacks.exhaustion import ENDLESS
 from tests.lakehouse.attacks.forgeries import FORGERIES
-from tests.lakehouse.attacks.listed import LISTED
+from tests.lakehouse.attacks.listed import LISTED, NOT_STOPPED
 from tests.lakehouse.attacks.run import ATTACKS, SECONDS, SHORT_SECONDS, trouble
 
 REPOSITORY = Path(__file__).parents[2]
@@ -54,22 +56,20 @@ def test_the_attacks_are_those_listed_and_more() -> None:
     assert len(set(known) - set(LISTED.values())) >= 30
 
 
-def as_nobody(*forbidden: str) -> dict[str, Any]:
-    """What `attacks.run` says of all attacks as an ordinary user; skips where that cannot be."""
-    python = shutil.which("python3", path="/usr/local/bin:/usr/bin")
-    if os.getuid() != 0 or python is None:
-        pytest.skip("the other tests run as an ordinary user already")
-    identity: dict[str, Any] = {"user": 65534, "group": 65534, "extra_groups": []}
+def apart(user: int, *forbidden: str) -> dict[str, Any]:
+    """What `attacks.run` says of all attacks as that user, or as us if we are not root.
+
+    Root's system Python is used, which an unused user can read; skips where there is none.
+    """
+    root = os.getuid() == 0
+    python = shutil.which("python3", path="/usr/local/bin:/usr/bin") if root else sys.executable
+    identity: dict[str, Any] = {"user": user, "group": user, "extra_groups": []} if root else {}
     able = "import sys, lakehouse.sandbox; sys.exit(sys.version_info < (3, 11))"
-    tried = subprocess.run(
-        [python, "-B", "-c", able], capture_output=True, cwd=REPOSITORY, env={}, **identity
-    )
-    if tried.returncode != 0:
+    start = {"capture_output": True, "cwd": REPOSITORY, "env": {}, **identity}
+    if python is None or subprocess.run([python, "-B", "-c", able], **start).returncode != 0:
         pytest.skip("no Python of the right version, or this folder, is open to an ordinary user")
-    done = subprocess.run(
-        [python, "-B", "-m", "tests.lakehouse.attacks.run", *forbidden], capture_output=True,
-        text=True, cwd=REPOSITORY, env={}, timeout=300, **identity,
-    )  # fmt: skip
+    command = [python, "-B", "-m", "tests.lakehouse.attacks.run", *forbidden]
+    done = subprocess.run(command, text=True, timeout=300, **start)
     assert done.returncode == 0, done.stderr
     said: dict[str, Any] = json.loads(done.stdout)
     assert said["attacks"] == len(ATTACKS) + len(ENDLESS)
@@ -77,8 +77,23 @@ def as_nobody(*forbidden: str) -> dict[str, Any]:
 
 
 def test_an_ordinary_users_sandbox_holds_too() -> None:
-    said = as_nobody()
+    if os.getuid() != 0:
+        pytest.skip("the other tests run as an ordinary user already")
+    said = apart(65534)
     assert (said["tier"], said["troubles"]) == ("namespaces+seccomp", {})
+
+
+@pytest.mark.parametrize("user", [0, 65534])
+def test_where_namespaces_are_forbidden_landlock_holds(user: int) -> None:
+    try:
+        os.close(landlock.ruleset([]))
+    except OSError as error:
+        pytest.skip(str(error))
+    if os.getuid() != 0 and user == 0:
+        pytest.skip("only root can try what root's sandbox does")
+    said = apart(user, "unshare")
+    assert said["tier"] == "landlock+seccomp"
+    assert set(said["troubles"]) == NOT_STOPPED[said["tier"]], said["troubles"]
 
 
 @pytest.mark.parametrize(

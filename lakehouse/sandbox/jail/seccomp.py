@@ -42,7 +42,21 @@ _DENIED = {
     "open_by_handle_at": (304, 265), "io_uring_setup": (425, 425),
     "io_uring_enter": (426, 426), "io_uring_register": (427, 427),
     "vhangup": (153, 58), "sched_setscheduler": (144, 119), "sched_setattr": (314, 274),
+    "landlock_create_ruleset": (444, 444),
 }  # fmt: skip
+# what reaches beyond the process where no namespace hides it, and Landlock does not ask
+_UNHIDDEN = {
+    "chmod": (90, -1), "fchmod": (91, 52), "fchmodat": (268, 53), "fchmodat2": (452, 452),
+    "chown": (92, -1), "fchown": (93, 55), "lchown": (94, -1), "fchownat": (260, 54),
+    "utime": (132, -1), "utimes": (235, -1), "futimesat": (261, -1), "utimensat": (280, 88),
+    "setxattr": (188, 5), "lsetxattr": (189, 6), "fsetxattr": (190, 7), "removexattr": (197, 14),
+    "lremovexattr": (198, 15), "fremovexattr": (199, 16), "flock": (73, 32),
+    "inotify_init": (253, -1), "inotify_init1": (294, 26), "setpriority": (141, 140),
+    "ioprio_set": (251, 30), "sched_setaffinity": (203, 122), "sched_setparam": (142, 118),
+    "semop": (65, 193), "semctl": (66, 191), "semtimedop": (220, 192), "shmctl": (31, 195),
+    "msgsnd": (69, 189), "msgrcv": (70, 188), "msgctl": (71, 187), "mq_unlink": (241, 181),
+}  # fmt: skip
+_SOCKETPAIR, _PRLIMIT = (53, 199), (302, 261)
 _PARENT_CALLS = ("fork", "vfork", "mount", "pidfd_open", "pidfd_send_signal")
 _CLONE = (56, 220)
 _CLONE3 = 435
@@ -56,6 +70,7 @@ _EPERM, _ENOSYS = 1, 38
 _CLONE_THREAD = 0x00010000
 _CLONE_NAMESPACES = 0x7E020000
 _MAP_SHARED_ANONYMOUS, _MAP_GROWS_DOWN = 0x21, 0x100
+_SOCKET_TYPE, _SOCKET_STREAM = 0xF, 1
 _X32 = 0x40000000
 _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS, _FILTER_MODE = 22, 38, 2
 
@@ -134,6 +149,32 @@ def only_counted_memory() -> bytes:
         _step(_AND, 0, 0, _MAP_SHARED_ANONYMOUS),
         _step(_EQUAL, 0, 1, _MAP_SHARED_ANONYMOUS),
         refused,
+        granted,
+    ))  # fmt: skip
+
+
+def only_itself() -> bytes:
+    """A second filter, where no namespace hides the machine: nothing but the process is reached.
+
+    Pairs of sockets are streams only (a datagram could be sent to any socket's path), limits are
+    set of the process itself only.
+    """
+    machine = _Machine.here()
+    refused, granted = _step(_RETURN, 0, 0, _ERRNO | _EPERM), _step(_RETURN, 0, 0, _ALLOW)
+    return b"".join((
+        _prologue(machine),
+        _step(_EQUAL, 0, 5, _SOCKETPAIR[machine.column]),
+        _step(_LOAD, 0, 0, 16 + 8),
+        _step(_AND, 0, 0, _SOCKET_TYPE),
+        _step(_EQUAL, 1, 0, _SOCKET_STREAM),
+        refused,
+        granted,
+        _step(_EQUAL, 0, 4, _PRLIMIT[machine.column]),
+        _step(_LOAD, 0, 0, 16),
+        _step(_EQUAL, 1, 0, 0),
+        refused,
+        granted,
+        _deny(both[machine.column] for both in _UNHIDDEN.values()),
         granted,
     ))  # fmt: skip
 

@@ -19,10 +19,11 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from . import kernel, roles, seccomp
+from . import kernel, landlock, roles, seccomp
 
 # Modules that solutions import, loaded once here instead of in every run
 _WARM = (
@@ -79,12 +80,62 @@ def isolate(control: socket.socket, order: dict[str, Any]) -> None:
     build_root(order["staging"], order["binds"])
 
 
-def jail(descriptors: tuple[int, int], seconds: float, program: bytes) -> tuple[int, int]:
+@dataclass(frozen=True, slots=True)
+class Jail:
+    """How each role is locked in: by namespaces, or by Landlock's `rules` where there are none."""
+
+    filters: tuple[bytes, ...]
+    rules: int = -1
+    counted: bool = True
+    """Whether the user's processes are the jail's own, so that their number can be limited."""
+
+    @property
+    def namespaces(self) -> int:
+        """Those that a role gets of its own."""
+        own = kernel.NEW_PIDS | kernel.NEW_MOUNTS | kernel.NEW_IPC
+        return own if self.rules < 0 else 0
+
+    def hide(self) -> None:
+        """Take the machine's files out of this process's sight."""
+        if self.rules >= 0:
+            landlock.restrict(self.rules)
+            os.chdir("/")
+            return
+        options = f"size={_SCRATCH},nr_inodes={_FILES},mode=1777"
+        kernel.mount_tmpfs("/tmp", options, kernel.NO_EXEC)
+        os.chdir("/tmp")
+
+
+def by_namespaces(control: socket.socket, order: dict[str, Any]) -> Jail:
+    """Enter the namespaces that all roles share."""
+    isolate(control, order)
+    kernel.never_regain_capabilities()
+    seccomp.install(seccomp.parent_filter())
+    return Jail((seccomp.child_filter(),))
+
+
+def by_landlock(_control: socket.socket, order: dict[str, Any]) -> Jail:
+    """Become an unused user if root; the roles are bound to the rules one by one."""
+    rules = landlock.ruleset(order["binds"])
+    kernel.never_regain_capabilities()
+    spare = os.getuid() == 0
+    if spare:
+        user, group = order["spare"]
+        os.setgroups([])
+        os.setresgid(group, group, group)
+        os.setresuid(user, user, user)
+        next(Path(os.__file__).parent.iterdir())  # an interpreter that only root reads is no use
+    seccomp.install(seccomp.parent_filter())
+    return Jail((seccomp.only_itself(), seccomp.child_filter()), rules, spare)
+
+
+TIERS = {"namespaces+seccomp": by_namespaces, "landlock+seccomp": by_landlock}
+
+
+def lock_in(descriptors: tuple[int, int], seconds: float, jail: Jail) -> tuple[int, int]:
     """Lock this process in, for good; the descriptors' new numbers."""
     os.setsid()  # else kill(0, 9) would reach the zygote: process groups cross pid namespaces
-    options = f"size={_SCRATCH},nr_inodes={_FILES},mode=1777"
-    kernel.mount_tmpfs("/tmp", options, kernel.NO_EXEC)
-    os.chdir("/tmp")
+    jail.hide()
     null = os.open("/dev/null", os.O_RDWR)
     for standard in (0, 1, 2):  # output is nobody's evidence: it goes nowhere
         os.dup2(null, standard)
@@ -93,29 +144,31 @@ def jail(descriptors: tuple[int, int], seconds: float, program: bytes) -> tuple[
     for low, high in itertools.pairwise([2, *kept, 1 << 16]):
         os.closerange(low + 1, high)
     cpu = int(seconds) + 1
+    if jail.counted:
+        resource.setrlimit(resource.RLIMIT_NPROC, (_THREADS, _THREADS))
     for limit, value in (
         (resource.RLIMIT_AS, _MEMORY), (resource.RLIMIT_FSIZE, _SCRATCH),
-        (resource.RLIMIT_NPROC, _THREADS), (resource.RLIMIT_NOFILE, _DESCRIPTORS),
+        (resource.RLIMIT_NOFILE, _DESCRIPTORS),
         (resource.RLIMIT_CPU, cpu), (resource.RLIMIT_CORE, 0), (resource.RLIMIT_MEMLOCK, 0),
         (resource.RLIMIT_MSGQUEUE, 0),
     ):  # fmt: skip
         resource.setrlimit(limit, (value, value))
     kernel.drop_capabilities()
-    seccomp.install(program)
+    for program in jail.filters:
+        seccomp.install(program)
     return kept[0], kept[1]
 
 
 def start(
-    role: Callable[[int, int], NoReturn], descriptors: tuple[int, int], seconds: float,
-    program: bytes,
+    role: Callable[[int, int], NoReturn], descriptors: tuple[int, int], seconds: float, jail: Jail
 ) -> int:  # fmt: skip
     """Fork one jailed role; its process id, as the zygote sees it."""
-    child = kernel.fork_into(kernel.NEW_PIDS | kernel.NEW_MOUNTS | kernel.NEW_IPC)
+    child = kernel.fork_into(jail.namespaces)
     if child:
         return child
     try:
         kernel.die_with_parent()
-        role(*jail(descriptors, seconds, program))
+        role(*lock_in(descriptors, seconds, jail))
     finally:
         os._exit(99)
 
@@ -150,7 +203,7 @@ def watch(control: socket.socket, tester: int, candidate: int, seconds: float) -
     return {"timeout": timed_out}
 
 
-def serve(control: socket.socket, program: bytes) -> NoReturn:
+def serve(control: socket.socket, jail: Jail) -> NoReturn:
     """Answer run requests until the launcher hangs up."""
     gc.collect()
     gc.freeze()  # keep shared pages shared
@@ -160,8 +213,8 @@ def serve(control: socket.socket, program: bytes) -> NoReturn:
             os._exit(0)
         seconds = float(json.loads(message)["seconds"])
         code, candidate_end, order, tester_end = descriptors
-        candidate = start(roles.candidate, (code, candidate_end), seconds, program)
-        tester = start(roles.tester, (order, tester_end), seconds, program)
+        candidate = start(roles.candidate, (code, candidate_end), seconds, jail)
+        tester = start(roles.tester, (order, tester_end), seconds, jail)
         for descriptor in descriptors:
             os.close(descriptor)
         control.send(json.dumps(watch(control, tester, candidate, seconds)).encode())
@@ -174,12 +227,9 @@ def main() -> NoReturn:
     for name in _WARM.split():
         importlib.import_module(name)
     try:
-        isolate(control, order)
-        kernel.never_regain_capabilities()
-        seccomp.install(seccomp.parent_filter())
-        program = seccomp.child_filter()
+        jail = TIERS[order["tier"]](control, order)
     except Exception as error:
         control.send(json.dumps({"error": f"{type(error).__name__}: {error}"[:500]}).encode())
         os._exit(1)
     control.send(b'{"ready": true}')
-    serve(control, program)
+    serve(control, jail)

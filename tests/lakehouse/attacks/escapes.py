@@ -247,7 +247,8 @@ def answer(x):
     "a pair connected elsewhere": ("""
 import socket
 def answer(x):
-    one, _other = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try: one, _other = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    except PermissionError: return []
     done = []
     for name in ("connect", "bind"):
         try: getattr(one, name)("\\0elsewhere"); done.append(name)
@@ -257,7 +258,8 @@ def answer(x):
     "a datagram sent elsewhere": ("""
 import socket
 def answer(x):
-    one, _other = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try: one, _other = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    except PermissionError: return []
     done = []
     for path in ("/dev/log", "/run/systemd/journal/socket", "\\0outside"):
         try: one.sendto(b"planted", path); done.append(path)

@@ -1,7 +1,8 @@
-"""The attacks that the sandbox was designed against, each by the attack of ours that makes it."""
+"""The attacks that the sandbox was designed against, and those that a tier does not stop."""
 
 from __future__ import annotations
 
+# each by the attack of ours that makes it
 LISTED = {
     "fork bomb": "fork", "thread bomb": "threads", "memory bomb": "memory", "tmpfs bomb": "disk",
     "memfd bomb": "memory file", "inode bomb": "inodes", "infinite loop": "loop",
@@ -26,3 +27,9 @@ LISTED = {
     "reply 100,000 deep": "deep reply", "1 << 8e8": "a number of 100 MB",
     "segmentation fault": "segmentation fault", "recursion": "recursion",
 }  # fmt: skip
+
+NOT_STOPPED: dict[str, set[str]] = {
+    "namespaces+seccomp": set(),
+    "landlock+seccomp": {"metadata", "the machine's name", "processes counted"},
+}
+"""What each tier lets a program learn: that files and processes are there, not what is in them."""

@@ -40,7 +40,7 @@ PROFILE = "tests/e2e/smoke.toml"
 DAYS = ("2026-11-01", "2026-11-02")
 # What differs between two runs of one flow: clocks, and the names of files and versions.
 VOLATILE = {"seconds", "cost", "tokens_per_second", "started_at", "finished_at", "git_sha",
-            "table_version", "table_digest", "fingerprint", "made_from"}  # fmt: skip
+            "table_version", "table_digest", "fingerprint", "made_from", "memory_mb"}  # fmt: skip
 ON_SPARK = "spark.deduplicates_from=0"  # behind Spark Connect, where `lake run` is one process
 WITH_MODELS = {"prepare", "summarize", "judge", "roundtrip", "finetune_inverse",
                "finetune_control", "evaluate"}  # fmt: skip

@@ -47,8 +47,9 @@ def ahead(n: int) -> list[bool]:
     return [k < n for k in range(N)]
 
 
-def started(lake: Lake, settings: Settings, *suites: str) -> Run:
-    chosen = settings.evaluation.model_copy(update={"benchmarks": suites or ("tiny_world",)})
+def started(lake: Lake, settings: Settings, *suites: str, samples: int = 1) -> Run:
+    wanted = {"benchmarks": suites or ("tiny_world",), "samples": samples}
+    chosen = settings.evaluation.model_copy(update=wanted)
     asked = settings.model_copy(update={"evaluation": chosen})
     return Run(compare.STAGE, "compare", dt.date(2026, 11, 3), asked, lake, "run")
 
@@ -137,7 +138,8 @@ def test_several_answers_a_task_are_shares(run: Run) -> None:
     for arm, answers in drawn.items():
         for index, passed in enumerate(answers.tolist()):
             samples(run.lake, arm, passed, index=index)
-    compare.main(run)
+        samples(run.lake, arm, [False] * N, index=4)  # more than the settings want
+    compare.main(started(run.lake, run.settings, samples=4))
     (row,) = run.lake.read(SCORES).to_pylist()
     # in the order of the tasks' names
     order = sorted(range(N), key=lambda k: f"t/{k}")

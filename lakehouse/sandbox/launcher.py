@@ -33,12 +33,12 @@ _GRACE = 10.0  # seconds beyond a program's own time after which the zygote coun
 _LONGEST = (1 << 20) + 70_000  # bytes of a verdict with its answer
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom")
 REMEDY = (
-    "untrusted code is only run where user, mount, network and pid namespaces and seccomp work, or "
-    "Landlock as of Linux 6.12 for a Python that every user may read. "
+    "untrusted code is only run where user, mount, network and pid namespaces and seccomp work. "
     "In a container, start it with `--security-opt seccomp=unconfined --cap-add SYS_ADMIN`; on "
     "Ubuntu 24.04 or later, `sysctl kernel.apparmor_restrict_unprivileged_userns=0`; on an older "
     "Debian, `sysctl kernel.unprivileged_userns_clone=1`; Linux 5.12 or later is needed"
 )
+_LESS = "or Landlock (Linux 6.2 or later), as root with a Python that every user may read"
 
 # Tried once a start, in the candidate's place: what it manages to do is a hole.
 _PROBE = """
@@ -163,7 +163,7 @@ def _start_checked(tiers: Sequence[str]) -> _Zygote:
             said = f"{found.verdict} {found.detail}"
             raise UserError(f"the sandbox does not isolate ({said}); {REMEDY}")
         return zygote
-    raise UserError(f"the sandbox cannot be set up here ({'; '.join(refusals)}); {REMEDY}")
+    raise UserError(f"the sandbox cannot be set up here ({'; '.join(refusals)}); {REMEDY}, {_LESS}")
 
 
 class _Zygote:

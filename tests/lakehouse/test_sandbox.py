@@ -257,12 +257,22 @@ def test_it_outlives_the_thread_that_started_it() -> None:
         box.__exit__(None, None, None)
 
 
-def test_killing_the_evaluator_leaves_no_process(tmp_path: Path) -> None:
-    script = """
+FREED = """
+import ctypes
+def f():
+    ctypes.CDLL(None).prctl(1, 0)  # take back that it dies with its parent
+    ctypes.CDLL(None).prctl(15, b"freed")  # a name to be known by
+    while True: pass
+"""
+
+
+@pytest.mark.parametrize("zygote_first", [False, True])
+def test_killing_the_evaluator_leaves_no_process(tmp_path: Path, zygote_first: bool) -> None:
+    script = f"""
 from lakehouse.sandbox import Sandbox
 with Sandbox(timeout=60) as box:
     print(box._zygote.process_id, flush=True)
-    box.run(code="def f():\\n    while True: pass", test="f()", names=["f"])
+    box.run(code={FREED!r}, test="f()", names=["f"])
 """
     with subprocess.Popen(
         [sys.executable, "-c", script],
@@ -274,12 +284,19 @@ with Sandbox(timeout=60) as box:
         assert evaluator.stdout is not None
         zygote = int(evaluator.stdout.readline())
         children = Path(f"/proc/{zygote}/task/{zygote}/children")
-        wait_until(lambda: len(children.read_text().split()) == 2)
+        wait_until(lambda: "freed" in map(name_of, children.read_text().split()))
         processes = [zygote, *map(int, children.read_text().split())]
+        assert len(processes) == 3
+        if zygote_first:
+            os.kill(zygote, signal.SIGKILL)
         evaluator.kill()
     wait_until(
         lambda: not any(Path(f"/proc/{p}/exe").is_symlink() and running(p) for p in processes)
     )
+
+
+def name_of(process: str) -> str:
+    return Path(f"/proc/{process}/comm").read_text().strip()
 
 
 def running(process: int) -> bool:

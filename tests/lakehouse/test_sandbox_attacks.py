@@ -16,6 +16,7 @@ import pytest
 
 from lakehouse.sandbox import Sandbox
 from lakehouse.sandbox.jail import landlock
+from tests.lakehouse.attacks import belongings
 from tests.lakehouse.attacks.attack import HONEST, ONE
 from tests.lakehouse.attacks.exhaustion import ENDLESS
 from tests.lakehouse.attacks.forgeries import FORGERIES
@@ -40,6 +41,11 @@ def hasty() -> Iterator[Sandbox]:
 @pytest.mark.parametrize("name", ATTACKS)
 def test_an_attack_gains_nothing_and_harms_no_later_run(box: Sandbox, name: str) -> None:
     assert trouble(box, ATTACKS[name]) == ""
+
+
+def test_what_the_evaluator_has_is_left_alone(box: Sandbox, tmp_path: Path) -> None:
+    with belongings.attacks(tmp_path) as attacks:
+        assert [trouble(box, attack) for attack in attacks.values()] == [""] * len(attacks)
 
 
 @pytest.mark.parametrize("name", ENDLESS)
@@ -72,7 +78,7 @@ def apart(user: int, *forbidden: str) -> dict[str, Any]:
     done = subprocess.run(command, text=True, timeout=300, **start)
     assert done.returncode == 0, done.stderr
     said: dict[str, Any] = json.loads(done.stdout)
-    assert said["attacks"] == len(ATTACKS) + len(ENDLESS)
+    assert said["attacks"] == len(ATTACKS) + len(belongings.PROGRAMS) + len(ENDLESS)
     return said
 
 

@@ -1,7 +1,9 @@
-"""Landlock: a process gives up files, TCP, abstract sockets and signals beyond its own domain.
+"""Landlock: a process gives up every file but those that it may read.
 
-No namespace and no privilege is needed; version 6 of its interface (Linux 6.12) is. Constants and
-structures: the kernel's uapi/linux/landlock.h; the call numbers are the same on every machine.
+No namespace and no privilege is needed; version 3 of its interface (Linux 6.2) is. What later ones
+can forbid besides (TCP, signals) is the filter's part (`seccomp.only_itself`): the rules are the
+same on every kernel. Constants and structures: the kernel's uapi/linux/landlock.h; the call numbers
+are the same on every machine.
 """
 
 from __future__ import annotations
@@ -12,12 +14,11 @@ import struct
 from collections.abc import Iterable
 from pathlib import Path
 
-LEAST_VERSION = 6  # the first that keeps signals within the domain
+LEAST_VERSION = 3  # the first that can forbid that a file is cut short
 _CREATE, _ADD, _RESTRICT = 444, 445, 446
 _ASK_VERSION, _PATH_BENEATH = 1, 1
-_EVERY_FILE_RIGHT = (1 << 16) - 1
+_EVERY_FILE_RIGHT = (1 << 15) - 1  # of version 3
 _WRITE_FILE, _READ_FILE, _READ_FOLDER = 1 << 1, 1 << 2, 1 << 3
-_EVERY_TCP_RIGHT, _EVERY_SCOPE = 3, 3
 
 _syscall = ctypes.CDLL(None, use_errno=True).syscall
 
@@ -34,7 +35,7 @@ def ruleset(readable: Iterable[str]) -> int:
     version = _check(_syscall(_CREATE, None, ctypes.c_size_t(0), _ASK_VERSION), "landlock")
     if version < LEAST_VERSION:
         raise OSError(f"landlock has version {version} here, {LEAST_VERSION} is needed")
-    handled = struct.pack("QQQ", _EVERY_FILE_RIGHT, _EVERY_TCP_RIGHT, _EVERY_SCOPE)
+    handled = struct.pack("Q", _EVERY_FILE_RIGHT)
     rules = _check(_syscall(_CREATE, handled, ctypes.c_size_t(len(handled)), 0), "landlock")
     for path in readable:
         rights = _READ_FILE | (_READ_FOLDER if Path(path).is_dir() else _WRITE_FILE)

@@ -44,19 +44,27 @@ _DENIED = {
     "vhangup": (153, 58), "sched_setscheduler": (144, 119), "sched_setattr": (314, 274),
     "landlock_create_ruleset": (444, 444),
 }  # fmt: skip
-# what reaches beyond the process where no namespace hides it, and Landlock does not ask
+# what reaches beyond the process where no namespace hides it, and Landlock does not ask, or asks
+# only on newer kernels (signals)
 _UNHIDDEN = {
+    "kill": (62, 129), "tkill": (200, 130), "tgkill": (234, 131), "rt_sigqueueinfo": (129, 138),
+    "rt_tgsigqueueinfo": (297, 240), "process_mrelease": (448, 448),
     "chmod": (90, -1), "fchmod": (91, 52), "fchmodat": (268, 53), "fchmodat2": (452, 452),
     "chown": (92, -1), "fchown": (93, 55), "lchown": (94, -1), "fchownat": (260, 54),
     "utime": (132, -1), "utimes": (235, -1), "futimesat": (261, -1), "utimensat": (280, 88),
     "setxattr": (188, 5), "lsetxattr": (189, 6), "fsetxattr": (190, 7), "removexattr": (197, 14),
-    "lremovexattr": (198, 15), "fremovexattr": (199, 16), "flock": (73, 32),
-    "inotify_init": (253, -1), "inotify_init1": (294, 26), "setpriority": (141, 140),
+    "lremovexattr": (198, 15), "fremovexattr": (199, 16), "getxattr": (191, 8),
+    "lgetxattr": (192, 9), "fgetxattr": (193, 10), "listxattr": (194, 11), "llistxattr": (195, 12),
+    "flistxattr": (196, 13), "flock": (73, 32), "inotify_init": (253, -1),
+    "inotify_init1": (294, 26), "inotify_add_watch": (254, 27), "setpriority": (141, 140),
     "ioprio_set": (251, 30), "sched_setaffinity": (203, 122), "sched_setparam": (142, 118),
     "semop": (65, 193), "semctl": (66, 191), "semtimedop": (220, 192), "shmctl": (31, 195),
     "msgsnd": (69, 189), "msgrcv": (70, 188), "msgctl": (71, 187), "mq_unlink": (241, 181),
 }  # fmt: skip
-_SOCKETPAIR, _PRLIMIT = (53, 199), (302, 261)
+_SOCKETPAIR, _PRLIMIT, _FCNTL, _IOCTL = (53, 199), (302, 261), (72, 25), (16, 29)
+_OWN_DESCRIPTOR = (0, 1, 2, 3, 4, 1030)  # duplicates and flags; no owner, no lease, no lock
+_TERMINAL_OR_FLAG = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)  # TCGETS to FIOCLEX
+_PRCTL, _PR_SET_PDEATHSIG = (157, 167), 1
 _PARENT_CALLS = ("fork", "vfork", "mount", "pidfd_open", "pidfd_send_signal")
 _CLONE = (56, 220)
 _CLONE3 = 435
@@ -70,7 +78,8 @@ _EPERM, _ENOSYS = 1, 38
 _CLONE_THREAD = 0x00010000
 _CLONE_NAMESPACES = 0x7E020000
 _MAP_SHARED_ANONYMOUS, _MAP_GROWS_DOWN = 0x21, 0x100
-_SOCKET_TYPE, _SOCKET_STREAM = 0xF, 1
+_SOCKET_TYPE, _SOCKET_STREAM, _SOCKET_UNIX = 0xF, 1, 1
+_ARGUMENTS, _ARGUMENT = 16, 8  # where a call's arguments lie, and how wide each is
 _X32 = 0x40000000
 _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS, _FILTER_MODE = 22, 38, 2
 
@@ -115,11 +124,14 @@ def jail_filter(allowed: Collection[str] = (), denied: Collection[str] = _DENIED
     # glibc falls back from clone3, whose flags a filter cannot read, to clone
     program += _step(_EQUAL, 0, 1, _CLONE3) + _step(_RETURN, 0, 0, _ERRNO | _ENOSYS)
     refused, granted = _step(_RETURN, 0, 0, _ERRNO | _EPERM), _step(_RETURN, 0, 0, _ALLOW)
-    program += _step(_EQUAL, 0, 4, _CLONE[machine.column]) + _step(_LOAD, 0, 0, 16)
+    program += _step(_EQUAL, 0, 4, _CLONE[machine.column]) + _step(_LOAD, 0, 0, _ARGUMENTS)
     if "fork" in allowed:
         program += _step(_ANY_BIT, 0, 1, _CLONE_NAMESPACES) + refused + granted
     else:
         program += _step(_ANY_BIT, 0, 1, _CLONE_THREAD) + granted + refused
+    # whoever could take back that it dies with its parent would outlive the evaluator
+    program += _step(_EQUAL, 0, 4, _PRCTL[machine.column]) + _step(_LOAD, 0, 0, _ARGUMENTS)
+    program += _step(_EQUAL, 0, 1, _PR_SET_PDEATHSIG) + refused + granted
     return program + _deny(numbers(name for name in denied if name not in allowed)) + granted
 
 
@@ -143,7 +155,7 @@ def only_counted_memory() -> bytes:
     return b"".join((
         _prologue(machine),
         _step(_EQUAL, 0, 6, _MMAP[machine.column]),
-        _step(_LOAD, 0, 0, 16 + 3 * 8),
+        _step(_LOAD, 0, 0, _ARGUMENTS + 3 * _ARGUMENT),
         _step(_ANY_BIT, 0, 1, _MAP_GROWS_DOWN),
         refused,
         _step(_AND, 0, 0, _MAP_SHARED_ANONYMOUS),
@@ -157,25 +169,38 @@ def only_itself() -> bytes:
     """A second filter, where no namespace hides the machine: nothing but the process is reached.
 
     Pairs of sockets are streams only (a datagram could be sent to any socket's path), limits are
-    set of the process itself only.
+    set of the process itself only, and of a descriptor only what is its own: an owner that is set
+    gets signals, a lease stops who writes, and some of ioctl's requests change a file's attributes.
     """
-    machine = _Machine.here()
+    column = _Machine.here().column
     refused, granted = _step(_RETURN, 0, 0, _ERRNO | _EPERM), _step(_RETURN, 0, 0, _ALLOW)
     return b"".join((
-        _prologue(machine),
-        _step(_EQUAL, 0, 5, _SOCKETPAIR[machine.column]),
-        _step(_LOAD, 0, 0, 16 + 8),
+        _prologue(_Machine.here()),
+        _step(_EQUAL, 0, 7, _SOCKETPAIR[column]),
+        _step(_LOAD, 0, 0, _ARGUMENTS),
+        _step(_EQUAL, 0, 3, _SOCKET_UNIX),
+        _step(_LOAD, 0, 0, _ARGUMENTS + _ARGUMENT),
         _step(_AND, 0, 0, _SOCKET_TYPE),
         _step(_EQUAL, 1, 0, _SOCKET_STREAM),
         refused,
         granted,
-        _step(_EQUAL, 0, 4, _PRLIMIT[machine.column]),
-        _step(_LOAD, 0, 0, 16),
-        _step(_EQUAL, 1, 0, 0),
-        refused,
+        _only(_PRLIMIT[column], 0, (0,)),
+        _only(_FCNTL[column], 1, _OWN_DESCRIPTOR),
+        _only(_IOCTL[column], 1, _TERMINAL_OR_FLAG),
+        _deny(both[column] for both in _UNHIDDEN.values()),
         granted,
-        _deny(both[machine.column] for both in _UNHIDDEN.values()),
-        granted,
+    ))  # fmt: skip
+
+
+def _only(call: int, argument: int, values: Collection[int]) -> bytes:
+    """Refuse the call unless that argument of it, an int, has one of the values."""
+    n = len(values)
+    return b"".join((
+        _step(_EQUAL, 0, n + 3, call),
+        _step(_LOAD, 0, 0, _ARGUMENTS + argument * _ARGUMENT),
+        *(_step(_EQUAL, n - place, 0, value) for place, value in enumerate(values)),
+        _step(_RETURN, 0, 0, _ERRNO | _EPERM),
+        _step(_RETURN, 0, 0, _ALLOW),
     ))  # fmt: skip
 
 

@@ -174,10 +174,13 @@ def start(
 
 
 def watch(control: socket.socket, tester: int, candidate: int, seconds: float) -> dict[str, Any]:
-    """Wait for the tester, kill both at the deadline or when the launcher is gone."""
+    """Wait for the tester, kill both at the deadline or when the launcher is gone.
+
+    The account of the run; empty when the launcher is gone.
+    """
     handles = {os.pidfd_open(tester): tester, os.pidfd_open(candidate): candidate}
     deadline = time.monotonic() + seconds
-    timed_out = False
+    account = {"timeout": False}
     poll = select.poll()
     for handle in (*handles, control.fileno()):
         poll.register(handle, select.POLLIN)
@@ -186,13 +189,14 @@ def watch(control: socket.socket, tester: int, candidate: int, seconds: float) -
             left = deadline - time.monotonic()
             ready = {fd for fd, _event in poll.poll(max(0, int(left * 1000) + 1))}
             if control.fileno() in ready:  # nothing is ever sent during a run: it hung up
-                os._exit(0)
+                account = {}
+                break
             if any(handles.get(fd) == tester for fd in ready):
                 break
             for fd in ready:
                 poll.unregister(fd)
             if left <= 0:
-                timed_out = True
+                account = {"timeout": True}
                 break
     finally:
         for handle, process in handles.items():
@@ -200,7 +204,7 @@ def watch(control: socket.socket, tester: int, candidate: int, seconds: float) -
                 signal.pidfd_send_signal(handle, signal.SIGKILL)
             os.waitpid(process, 0)
             os.close(handle)
-    return {"timeout": timed_out}
+    return account
 
 
 def serve(control: socket.socket, jail: Jail) -> NoReturn:
@@ -217,7 +221,10 @@ def serve(control: socket.socket, jail: Jail) -> NoReturn:
         tester = start(roles.tester, (order, tester_end), seconds, jail)
         for descriptor in descriptors:
             os.close(descriptor)
-        control.send(json.dumps(watch(control, tester, candidate, seconds)).encode())
+        account = watch(control, tester, candidate, seconds)
+        if not account:
+            os._exit(0)
+        control.send(json.dumps(account).encode())
 
 
 def main() -> NoReturn:

@@ -144,10 +144,8 @@ import os
 def answer(x):
     seen = []
     for process in range(1, 70_000):
-        try: os.kill(process, 0)
-        except ProcessLookupError: continue
-        except PermissionError: pass
-        seen.append(process)
+        try: os.getsid(process); seen.append(process)
+        except OSError: pass
     return [p for p in seen if p != os.getpid()]
 """, _NOTHING),
     "limits of another": ("""
@@ -258,12 +256,13 @@ def answer(x):
     "a datagram sent elsewhere": ("""
 import socket
 def answer(x):
-    try: one, _other = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
-    except PermissionError: return []
     done = []
-    for path in ("/dev/log", "/run/systemd/journal/socket", "\\0outside"):
-        try: one.sendto(b"planted", path); done.append(path)
-        except OSError: pass
+    for kind in (socket.SOCK_DGRAM, socket.SOCK_RAW, socket.SOCK_STREAM):
+        for path in ("/dev/log", "/run/systemd/journal/socket", "\\0outside"):
+            try:
+                one, _other = socket.socketpair(socket.AF_UNIX, kind)
+                one.sendto(b"planted", path); done.append(path)
+            except OSError: pass
     return done
 """, _NOTHING),
 }  # fmt: skip

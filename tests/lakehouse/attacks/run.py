@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import json
 import sys
+import tempfile
 from collections.abc import Iterable
+from pathlib import Path
 
 from lakehouse.sandbox import Sandbox
 from lakehouse.sandbox.jail import seccomp
+from tests.lakehouse.attacks import belongings
 from tests.lakehouse.attacks.attack import HONEST, ONE, Attack
 from tests.lakehouse.attacks.escapes import ESCAPES
 from tests.lakehouse.attacks.exhaustion import ENDLESS, EXHAUSTION
@@ -47,9 +50,11 @@ def troubles(seconds: float, attacks: Iterable[Attack]) -> tuple[str, dict[str, 
 def main() -> None:
     if sys.argv[1:]:
         seccomp.install(seccomp.denying(sys.argv[1:]))
-    tier, found = troubles(SECONDS, ATTACKS.values())
+    with tempfile.TemporaryDirectory() as folder, belongings.attacks(Path(folder)) as on_ours:
+        attacks = ATTACKS | on_ours
+        tier, found = troubles(SECONDS, attacks.values())
     _tier, endless = troubles(SHORT_SECONDS, ENDLESS.values())
-    counted = len(ATTACKS) + len(ENDLESS)
+    counted = len(attacks) + len(ENDLESS)
     json.dump({"tier": tier, "troubles": found | endless, "attacks": counted}, sys.stdout)
 
 

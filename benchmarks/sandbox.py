@@ -2,8 +2,8 @@
 
     python benchmarks/sandbox.py --rounds 5
 
-Both run HumanEval's 164 canonical solutions one after the other on one core, in alternating rounds;
-then programs that do not solve their task and want the verdict `passed` all the same.
+Both run HumanEval's 164 canonical solutions one after the other on `--cores`, in alternating
+rounds; then programs that do not solve their task and want the verdict `passed` all the same.
 """
 
 from __future__ import annotations
@@ -150,13 +150,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--tasks", type=int, default=164)
+    parser.add_argument("--cores", type=int, default=1)
     parser.add_argument("--forgery", help=argparse.SUPPRESS)
     parser.add_argument("--to", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.forgery:
         judge_forgery(args.forgery, args.to)
         return
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: args.cores])
     with Sandbox(timeout=SECONDS) as box:
         report(box, problems()[: args.tasks], args.rounds)
 

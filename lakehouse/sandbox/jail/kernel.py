@@ -25,6 +25,8 @@ _libc_locked = ctypes.PyDLL(None, use_errno=True)  # its calls keep the interpre
 # looked up before any fork, once for all children
 _prctl, _capset, _mount = _libc.prctl, _libc.capset, _libc.mount
 _syscall_locked, _python = _libc_locked.syscall, ctypes.pythonapi
+_THIS_PROCESS = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
+_NO_CAPABILITIES = (ctypes.c_uint32 * 6)()
 _before, _after_in_child = _python.PyOS_BeforeFork, _python.PyOS_AfterFork_Child
 
 
@@ -97,8 +99,7 @@ def never_regain_capabilities() -> None:
 
 def drop_capabilities() -> None:
     """Give up every capability."""
-    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
-    _check(_capset(header, (ctypes.c_uint32 * 6)()), "capset")
+    _check(_capset(_THIS_PROCESS, _NO_CAPABILITIES), "capset")
 
 
 def fork_into(flags: int) -> int:

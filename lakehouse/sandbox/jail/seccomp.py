@@ -14,6 +14,7 @@ import platform
 import struct
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from functools import cache
 
 # name: (x86_64, aarch64); -1 where the architecture has no such call
 _DENIED = {
@@ -228,10 +229,16 @@ class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("steps", ctypes.c_void_p))
 
 
+@cache
+def prepared(program: bytes) -> tuple[_Program, object]:
+    """The filter as the kernel takes it, and its steps: a parent makes it once for all children."""
+    steps = ctypes.create_string_buffer(program)
+    return _Program(len(program) // 8, ctypes.addressof(steps)), steps
+
+
 def install(program: bytes) -> None:
     """Load the filter into this process, for good; `OSError` if the kernel refuses."""
-    steps = ctypes.create_string_buffer(program)
-    loaded = _Program(len(program) // 8, ctypes.addressof(steps))
+    loaded, _steps = prepared(program)
     if _prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
         raise OSError(ctypes.get_errno(), "no_new_privs: " + os.strerror(ctypes.get_errno()))
     if _prctl(_PR_SET_SECCOMP, _FILTER_MODE, ctypes.byref(loaded), 0, 0):

@@ -209,6 +209,8 @@ def watch(control: socket.socket, tester: int, candidate: int, seconds: float) -
 
 def serve(control: socket.socket, jail: Jail) -> NoReturn:
     """Answer run requests until the launcher hangs up."""
+    for program in jail.filters:
+        seccomp.prepared(program)
     gc.collect()
     gc.freeze()  # keep shared pages shared
     while True:

@@ -1,8 +1,8 @@
 """`lake`: the people's command. `lake run` is the whole chain without Airflow, by the same code.
 
 lake run --from 2026-11-01 --to 2026-11-03 --profile tiny
-lake tables · lake sql "SELECT …" · lake report · lake tainted · lake stale · lake cost
-lake promotion · lake power
+lake tables · lake sql "SELECT …" · lake report · lake trace WHAT · lake tainted · lake stale
+lake cost · lake promotion · lake power
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
-from jobs import costs, power, queries, report, tainted
+from jobs import costs, power, queries, report, tainted, traces
 from lakehouse import promotions
 from lakehouse.command import configure_logging, parse_day
 from lakehouse.delta import Lake
@@ -209,6 +209,18 @@ def out_of_date(args: argparse.Namespace, settings: Settings) -> None:
         sys.stdout.write("Nothing is out of date: a run would leave everything as it is.\n")
 
 
+def traced(args: argparse.Namespace, settings: Settings) -> None:
+    """Print what something was made from and what it went into."""
+    found = traces.trace(Lake(settings.lake.root), args.what, None if args.all else args.limit)
+    if args.format == "json":
+        sys.stdout.write(json.dumps(traces.nested(found), default=str, indent=1) + "\n")
+    elif args.format == "csv":
+        _print(list(traces.FLAT), traces.flat(found), "csv")
+    else:
+        for section in traces.sections(found):
+            sys.stdout.write(report.as_text(section) + "\n")
+
+
 def promotion(args: argparse.Namespace, settings: Settings) -> None:
     """List the decisions on promotion; of a model, record a person's first."""
     lake = Lake(settings.lake.root)
@@ -253,6 +265,14 @@ def _spread(argv: Sequence[str]) -> list[str]:
     return spread
 
 
+def _positive(text: str) -> int:
+    """A number of rows; argparse says what is wrong with any other text."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is not at least 1")
+    return number
+
+
 def _parser() -> argparse.ArgumentParser:
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--profile", default=os.environ.get("LAKE_PROFILE", "tiny"))
@@ -262,7 +282,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="lake", description=(__doc__ or "").split("\n")[0])
     verbs = parser.add_subparsers(
         dest="name", required=True,
-        metavar="run | tables | sql | report | tainted | stale | cost | promotion | power",
+        metavar="run | tables | sql | report | trace | tainted | stale | cost | promotion | power",
     )  # fmt: skip
     chained = verbs.add_parser("run", parents=[shared], help="the chain, without Airflow")
     chained.add_argument("--from", dest="first", required=True, metavar="YYYY-MM-DD")
@@ -279,6 +299,15 @@ def _parser() -> argparse.ArgumentParser:
     shown = verbs.add_parser("report", parents=[shared], help="what the newest runs did")
     shown.add_argument("--out", default="report.html")
     shown.set_defaults(verb=show)
+    followed = verbs.add_parser(
+        "trace", parents=[shared, printed], help="from a score to the source lines, and back",
+        description="What WHAT was made from, and what it went into.",
+    )  # fmt: skip
+    followed.add_argument("what", metavar="WHAT", help="an id or the beginning of one, "
+                          "MODEL_ID/BENCHMARK[/METRIC], or SOURCE:ORIGIN[:LINE]")  # fmt: skip
+    followed.add_argument("--limit", type=_positive, default=10, help="rows of each level (10)")
+    followed.add_argument("--all", action="store_true", help="all rows of each level")
+    followed.set_defaults(verb=traced)
     reached = verbs.add_parser(
         "tainted", parents=[shared], help="search all history for the benchmarks of today"
     )

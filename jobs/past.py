@@ -1,0 +1,93 @@
+"""Rows of past versions of a table: what was superseded since is still in the files of then.
+
+Files are immutable and versions share most of them. So the files of many versions are read once,
+in groups that the same versions have in common; a nightly rewrite of one day costs that day.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+from lakehouse.delta import Lake
+from lakehouse.tables import Table
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow.dataset as ds
+
+ROWS = "_of_versions"
+"""What a statement calls the rows of a group."""
+VERSIONS = "$versions"
+"""What it calls the list of the versions that have these rows."""
+
+
+def cited(connection: duckdb.DuckDBPyConnection, table: Table) -> set[int]:
+    """The versions of a table that some run has read."""
+    found = connection.execute(
+        "SELECT DISTINCT input_version FROM ops.lineage_edges WHERE input_table = ?",
+        [table.full_name],
+    ).fetchall()
+    return {version for (version,) in found}
+
+
+def each(
+    connection: duckdb.DuckDBPyConnection, lake: Lake, table: Table, versions: Collection[int],
+    statement: str, besides: int | None = None,
+) -> set[int]:  # fmt: skip
+    """Execute a statement about `ROWS` and `VERSIONS` for each group of files of these versions.
+
+    Files that the version `besides` has, too, are left out. Returns the versions that cannot be
+    read whole any more: their log entry has expired, or a file of theirs was vacuumed.
+    """
+    import duckdb
+
+    groups, gone = _groups(lake, table, versions, besides)
+    for shared, rows in groups.items():
+        connection.register(ROWS, rows)
+        try:
+            connection.execute(statement.replace(VERSIONS, f"{list(shared)}::BIGINT[]"))
+        except duckdb.Error as error:
+            if FileNotFoundError.__name__ not in str(error):
+                raise
+            gone |= set(shared)
+        finally:
+            connection.unregister(ROWS)
+    return gone
+
+
+def _groups(
+    lake: Lake, table: Table, versions: Collection[int], besides: int | None
+) -> tuple[dict[tuple[int, ...], ds.Dataset], set[int]]:
+    """The files of these versions by the versions that have them; the versions without a log."""
+    import pyarrow.dataset as ds
+
+    files: dict[str, tuple[ds.Fragment, list[int]]] = {}
+    groups: dict[tuple[int, ...], list[ds.Fragment]] = {}
+    like, left_out, gone = None, set(), set()
+    for version in sorted({*versions, *([] if besides is None else [besides])}):
+        if (found := _dataset(lake, table, version)) is None:
+            gone.add(version)
+            continue
+        like = found
+        for fragment in found.get_fragments():
+            files.setdefault(fragment.path, (fragment, []))[1].append(version)
+            if version == besides:
+                left_out.add(fragment.path)
+    for path, (fragment, shared) in files.items():
+        if path not in left_out:
+            groups.setdefault(tuple(shared), []).append(fragment)
+    return {
+        shared: ds.FileSystemDataset(held, like.schema, like.format, like.filesystem)
+        for shared, held in groups.items() if like is not None
+    }, gone  # fmt: skip
+
+
+def _dataset(lake: Lake, table: Table, version: int) -> ds.FileSystemDataset | None:
+    from deltalake.exceptions import DeltaError
+
+    try:
+        found = lake.open(table, version)
+    except DeltaError:  # how delta-rs says that the log does not reach back that far
+        return None
+    return found.to_pyarrow_dataset() if found else None

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from jobs import past
@@ -27,28 +27,26 @@ _HASH = 64
 """Characters of a sha256: of it a person gives the beginning."""
 _METRIC = "benchmark || '/' || metric"
 _LINE = re.compile(r"(?P<file>.+):(?P<line>\d+)(?:-\d+)?")
+_HEX = re.compile(r"[0-9a-f]+")
 _NAMED = 8
 """Ids that an error names."""
 RUN = "job_runs"
 """The level of a run of a stage, which is no row of the chain."""
 
-_IDS = {
+_NAMES = {
     "models": ("model_id", "ops.models"),
     "training_runs": ("training_run_id", "ops.training_runs"),
     "training_sets": ("training_set_id", "(SELECT training_set_id FROM gold.training_examples "
                       "UNION SELECT training_set_id FROM ops.training_runs)"),
     RUN: ("run_id", "ops.job_runs"),
-    "pairs": ("pair_id", "(SELECT pair_id FROM gold.instruction_pairs UNION ALL SELECT pair_id "
-              "FROM gold.training_examples WHERE phase = 'self_generated')"),
-    "candidates": ("candidate_id", "(SELECT candidate_id FROM silver.candidates UNION ALL SELECT "
-                   "candidate_id FROM gold.instruction_pairs)"),
-    "snippets": ("snippet_id", "(SELECT snippet_id FROM silver.snippets UNION ALL SELECT "
-                 "snippet_id FROM gold.instruction_pairs)"),
-    "documents": ("document_id", "(SELECT document_id FROM bronze.documents UNION ALL SELECT "
-                  "document_id FROM silver.snippets UNION ALL SELECT document_id FROM "
-                  "gold.instruction_pairs)"),
 }  # fmt: skip
-"""Where ids are looked for: the first level that has it is meant (a model bears its run's name)."""
+_HASHES = {
+    level: (KINDS[level].id, KINDS[level].table.full_name)
+    for level in ("pairs", "candidates", "snippets", "documents")
+}
+"""Large tables: they are asked for hexadecimal digits alone."""
+_IDS = {**_NAMES, **_HASHES}
+"""Where ids are looked for: the first level that has one is meant (a model is named as its run)."""
 
 
 def start(connection: duckdb.DuckDBPyConnection, lake: Lake, what: str) -> Start:
@@ -97,15 +95,20 @@ def _of_now(connection: duckdb.DuckDBPyConnection, what: str) -> list[tuple[str,
     """(level, id) of what the newest versions name so."""
     return connection.execute(" UNION ALL ".join(
         f"(SELECT DISTINCT '{level}', {key} FROM {rows} WHERE {_named(key, what)} "
-        f"LIMIT {_NAMED + 1})" for level, (key, rows) in _IDS.items()
+        f"LIMIT {_NAMED + 1})" for level, (key, rows) in _that_may(what).items()
     )).fetchall()  # fmt: skip
+
+
+def _that_may(what: str) -> Mapping[str, tuple[str, str]]:
+    """Where a word may be an id, or the beginning of one."""
+    return _IDS if _HEX.fullmatch(what) else _NAMES
 
 
 def _of_past(connection: duckdb.DuckDBPyConnection, lake: Lake, what: str) -> list[tuple[str, str]]:
     """(level, id) of what was superseded and was named so."""
     return [
-        row for level in ("pairs", "candidates", "snippets", "documents")
-        for row in _superseded(connection, lake, level, _named(KINDS[level].id, what))
+        row for level, (key, _) in _that_may(what).items() if level in _HASHES
+        for row in _superseded(connection, lake, level, _named(key, what))
     ]  # fmt: skip
 
 
@@ -113,7 +116,7 @@ def _superseded(
     connection: duckdb.DuckDBPyConnection, lake: Lake, level: str, where: str
 ) -> list[tuple[str, str]]:
     """(level, id) of rows that are no more, in versions that runs have read."""
-    table, key = KINDS[level].table, KINDS[level].id
+    table, (key, _) = KINDS[level].table, _HASHES[level]
     connection.execute("CREATE OR REPLACE TABLE found (level VARCHAR, id VARCHAR)")
     past.each(
         connection, lake, table, past.cited(connection, table),
@@ -186,10 +189,10 @@ def _near(connection: duckdb.DuckDBPyConnection, what: str) -> list[str]:
         "DESC LIMIT 5)"
     ).fetchall()]  # fmt: skip
     if len(what) >= SHORTEST:
+        start = what[: SHORTEST - 2]
         names += [n for _, n in connection.execute(" UNION ALL ".join(
-            f"(SELECT DISTINCT '{level}', {key} FROM {rows} "
-            f"WHERE {_begins(key, what[: SHORTEST - 2])} LIMIT {_NAMED})"
-            for level, (key, rows) in _IDS.items()
+            f"(SELECT DISTINCT '{level}', {key} FROM {rows} WHERE {_begins(key, start)} "
+            f"LIMIT {_NAMED})" for level, (key, rows) in _that_may(start).items()
         )).fetchall()]  # fmt: skip
     called = {n: n for n in names if len(n) != _HASH} | {n[: len(what)]: n for n in names}
     return list(dict.fromkeys(called[n] for n in difflib.get_close_matches(what, called, n=5)))

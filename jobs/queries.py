@@ -13,6 +13,10 @@ from lakehouse.tables import TABLES
 if TYPE_CHECKING:
     import duckdb
 
+LEARNT = "json_keys({}.config, '$.steps')"
+"""SQL: the phases of its training set that a row of ops.training_runs learnt from; null where the
+row does not say: all."""
+
 
 def connect(lake: Lake, query: str) -> duckdb.DuckDBPyConnection:
     """A connection in which the tables that the query mentions are views, `layer.name`."""

@@ -40,8 +40,7 @@ QUERIES = {
         JOIN ops.models m ON m.model_id IN (s.model_id, s.control_model_id)
         JOIN ops.training_runs r USING (training_run_id)
         JOIN gold.training_examples e ON e.training_set_id = r.training_set_id
-            AND (e.phase = 'original' OR e.phase = CASE r.arm WHEN 'inverse' THEN 'self_generated'
-                 WHEN 'labelled_only' THEN 'labelled' END)
+            AND coalesce(list_contains({queries.LEARNT.format("r")}, e.phase), true)
         JOIN hits h ON h.row_id = e.pair_id AND h.benchmark = s.benchmark
         GROUP BY ALL ORDER BY ALL""",
 }

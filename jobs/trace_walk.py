@@ -77,8 +77,6 @@ _READ = """
     FROM (SELECT DISTINCT training_set_id, run_id FROM examples {where}) e
     LEFT JOIN ops.lineage_edges l
         ON l.run_id = e.run_id AND l.input_table = 'gold.instruction_pairs'"""
-_LEARNT = "json_keys({}.config, '$.steps')"
-"""SQL: the phases of its training set that a run learnt from; null says nothing: all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +123,7 @@ class Walk:
             self._add("training_runs", "m.training_run_id = f.training_run_id", "models f")
         if place >= _place("training_runs"):
             self.sql.execute("INSERT INTO entered SELECT training_set_id, id, "
-                             f"{_LEARNT.format('r')} FROM training_runs r")  # fmt: skip
+                             f"{queries.LEARNT.format('r')} FROM training_runs r")  # fmt: skip
         if place >= _place("training_sets"):
             self.sql.execute(_SETS)
             self._pairs_of_sets()
@@ -197,7 +195,7 @@ class Walk:
             self._sets_of_pairs(originals=place == _place("documents"))
         if place <= _place("training_sets"):
             self._add("training_runs", "m.training_set_id = f.id AND coalesce(list_has_any("
-                      f"f.phases, {_LEARNT.format('m')}), true)", "entered f")  # fmt: skip
+                      f"f.phases, {queries.LEARNT.format('m')}), true)", "entered f")  # fmt: skip
         if place <= _place("training_runs"):
             self._add("models", "m.training_run_id = f.id", "training_runs f")
         if place <= _place("models"):

@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
 Count = Annotated[int, Field(ge=0)]
-Arm = Literal["base", "teacher", "inverse", "control", "random", "labelled_only"]
+Trained = Literal["inverse", "control", "labelled_only", "originals"]
+"""Arms that a fine-tune makes (training/arms.toml)."""
 Dollars = Annotated[float, Field(ge=0)]
 
 
@@ -299,10 +300,7 @@ class Training(Section):
     seed: Count = 1
     max_examples: Count = 0
     """At most so many examples a phase; 0 for all."""
-    arms: tuple[Literal["inverse", "control", "labelled_only", "originals"], ...] = (
-        "inverse",
-        "control",
-    )
+    arms: tuple[Trained, ...] = ("inverse", "control")
     """Arms that the training set is made for; labelled_only has a phase of its own."""
     launcher: tuple[str, ...] = ()
     """What starts the processes of a fine-tune, up to the module's name, in parts divided by
@@ -328,7 +326,7 @@ class Evaluation(Section):
     max_tokens: Positive = 512
     timeout: Annotated[float, Field(gt=0)] = 5.0
     """Seconds a program may run."""
-    arms: tuple[Arm, ...] = ("inverse", "control")
+    arms: tuple[Literal["base", "teacher"] | Trained, ...] = ("inverse", "control")
 
     @model_validator(mode="after")
     def _samples_are_drawn(self) -> Self:

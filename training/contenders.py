@@ -1,8 +1,6 @@
 """Which models a partition's evaluation is about, by arm, and what each is compared with.
 
-The arms that are trained: `inverse` (self-generated pairs, then the originals), `control` (as many
-steps on the originals alone), `random` (as inverse, candidates chosen at random) and
-`labelled_only` (as inverse, from the originals' own code alone).
+Arms are made by `training.prepare` (base, teacher) or trained (arms.toml).
 """
 
 from __future__ import annotations
@@ -26,8 +24,6 @@ CANDIDATE = "inverse"
 CONTROLS = (
     ("inverse", "control"),
     ("inverse", "base"),
-    ("inverse", "random"),
-    ("random", "control"),
     ("labelled_only", "control"),
 )
 """(arm, its control): what evaluation.arms has of both sides is compared."""

@@ -8,10 +8,8 @@ trains; the first alone writes steps, checkpoints, the model and its row of ops.
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -25,6 +23,7 @@ from lakehouse import prompts
 from lakehouse.command import configure_logging
 from lakehouse.delta import Lake
 from lakehouse.errors import ServiceError, UserError
+from lakehouse.processes import end_with
 from lakehouse.settings import Settings
 from lakehouse.tables import TRAINING_EXAMPLES, TRAINING_STEPS
 from training import models
@@ -32,8 +31,6 @@ from training.dataset import Example, encode
 from training.engine import whole
 from training.loop import Phase, Row, train
 from training.recipes import Finetune, half_precision
-
-PR_SET_PDEATHSIG = 1
 
 
 class Plan(BaseModel):
@@ -72,7 +69,8 @@ def carry_out(plan: Plan) -> None:
     place.write_text(plan.model_dump_json())
     argv = [*launcher, "training.launch", str(place)]
     try:
-        done = subprocess.run(argv, check=False, preexec_fn=partial(_end_with, os.getpid()))
+        # else a killed stage's rest would write the checkpoints of the next try, too
+        done = subprocess.run(argv, check=False, preexec_fn=partial(end_with, os.getpid()))
     except OSError as error:
         raise UserError(
             f"training.launcher: {argv[0]!r} cannot be run ({error}); give a command that runs a "
@@ -118,17 +116,9 @@ def follow(plan: Plan) -> None:
             )  # fmt: skip
 
 
-def _end_with(parent: int) -> None:
-    """Have the kernel kill this process as soon as its parent has ended: two runs of one model
-    would write one checkpoint."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it ended before we asked
-        os.kill(os.getpid(), signal.SIGKILL)
-
-
 def main() -> None:
     """One of the launcher's processes; DeepSpeed's adds an argument of its own."""
-    _end_with(os.getppid())
+    end_with(os.getppid())
     configure_logging()
     follow(Plan.model_validate_json(Path(sys.argv[-1]).read_text(encoding="utf-8")))
 

@@ -7,7 +7,6 @@ a user's mistake, are not retried; 4, a failed service, is.
 
 from __future__ import annotations
 
-import ctypes
 import datetime as dt
 import json
 import os
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Asset, BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
+from lakehouse.processes import end_with
 from lakehouse.shares import of_a_day
 from lakehouse.stages import FAILURE, OF_SHARES, StageRef
 
@@ -50,8 +50,6 @@ DEFAULT_ARGS = {
 SERVICE_FAILED = 4
 GRACE_SECONDS = 3.0
 """What a job has to end its work; Airflow kills the task 5 s after it has asked it to end."""
-PR_SET_PDEATHSIG = 1
-LIBC = ctypes.CDLL(None)
 
 
 class StageJob(BaseOperator):
@@ -79,7 +77,7 @@ class StageJob(BaseOperator):
 
     def pre_execute(self, context: Any) -> None:
         """A killed supervisor takes its task along: the next try must not run beside this one."""
-        _end_with(os.getppid())
+        end_with(os.getppid())
 
     def execute(self, context: Any) -> dict[str, Any]:
         """Run the job; its log becomes the task's log, its counters the task's result."""
@@ -91,7 +89,7 @@ class StageJob(BaseOperator):
         self.log.info("running %s", " ".join(argv[1:]))
         self._process = subprocess.Popen(
             argv, cwd=PROJECT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            start_new_session=True, bufsize=1, preexec_fn=partial(_end_with, os.getpid()),
+            start_new_session=True, bufsize=1, preexec_fn=partial(end_with, os.getpid()),
         )  # fmt: skip
         assert self._process.stdout is not None
         last = ""
@@ -120,13 +118,6 @@ class StageJob(BaseOperator):
                 self._process.wait(GRACE_SECONDS)
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
-
-
-def _end_with(parent: int) -> None:
-    """Have the kernel kill this process as soon as its parent has ended."""
-    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it ended before we asked
-        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _result(line: str) -> dict[str, Any]:

@@ -39,6 +39,7 @@ from lakehouse.tables import (
 from tests.rows import document, row, sketch
 
 DAYS = [dt.date(2026, 11, 1), dt.date(2026, 11, 2)]
+STEPS = {"inverse": {"self_generated": 1, "original": 2}, "control": {"original": 3}}
 ASKED = "Count how many of the given words have an odd number of vowels in them."
 SOLUTION = """def tally(words):
     total = 0
@@ -105,8 +106,8 @@ def model(name: str, arm: str, run: str, spec: str = "") -> dict[str, Any]:
 
 def trained(run: str, arm: str, set_id: str) -> dict[str, Any]:
     return {"training_run_id": run, "arm": arm, "training_set_id": set_id, "recipe": "tiny",
-            "seed": 1, "steps": 1, "tokens": 1, "seconds": 1.0, "final_loss": 1.0, "config": "{}",
-            "git_sha": ""}  # fmt: skip
+            "seed": 1, "steps": 1, "tokens": 1, "seconds": 1.0, "final_loss": 1.0,
+            "config": json.dumps({"steps": STEPS[arm]}), "git_sha": ""}  # fmt: skip
 
 
 def score(name: str, arm: str, benchmark: str, control: str = "") -> dict[str, Any]:

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from lakehouse.errors import UserError
+from lakehouse.sections import Trained
 from training import arms, recipes
 from training.loop import rate, version
 
@@ -52,6 +54,10 @@ def test_the_control_takes_as_many_steps_on_the_originals_alone() -> None:
         labelled = arms.plan("labelled_only", {**sizes, "labelled": 300}, recipe)
         assert list(labelled) == ["labelled", "original"]
         assert sum(labelled.values()) == sum(inverse.values())
+
+
+def test_the_settings_name_the_arms_that_there_are() -> None:
+    assert set(arms.load()) == set(get_args(Trained))
 
 
 def test_without_originals_there_is_no_control() -> None:

@@ -2,11 +2,13 @@
 UV_VERSION := 0.13.9
 PROFILE ?= tiny
 DAYS ?= 3
+STUDY ?= tiny_world
+SEEDS ?= 5
 PY := .venv/bin/python
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup preflight test check up down demo docs clean
+.PHONY: help setup preflight test check up down demo study docs clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -44,10 +46,13 @@ down:  ## stop all that `make up` started
 demo: setup  ## the whole loop on Airflow, to a table of scores (PROFILE=tiny, DAYS=3, KEEP=1)
 	$(PY) -m lakehouse.demo --profile $(PROFILE) --days $(DAYS)
 
+study: setup  ## five seeds of the tiny world, every arm and scorer, to study.html (STUDY=tiny_world, SEEDS=5)
+	.venv/bin/lake study $(STUDY) --seeds $(SEEDS)
+
 docs: setup  ## write the data dictionary and the flow's page anew
 	$(PY) -m lakehouse.tables > docs/tables.md
 	$(PY) -m lakehouse.stages > docs/dags.md
 
 clean:  ## end the services; remove the default lake, Airflow's state, the report, tools' leavings
 	@test ! -x $(PY) || $(PY) -m lakehouse.services down || echo "clean: what is in .run could not be ended" >&2
-	rm -rf .lake .airflow .run report.html .pytest_cache .mypy_cache .ruff_cache .coverage spark-warehouse
+	rm -rf .lake .airflow .run report.html study.html .pytest_cache .mypy_cache .ruff_cache .coverage spark-warehouse

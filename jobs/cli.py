@@ -2,7 +2,7 @@
 
 lake run --from 2026-11-01 --to 2026-11-03 --profile tiny
 lake tables · lake sql "SELECT …" · lake report · lake trace WHAT · lake tainted · lake stale
-lake cost · lake promotion · lake power
+lake cost · lake promotion · lake study · lake power
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     code = 0
     try:
         with translated():
-            to_run = args.verb in (run, tainted.show, out_of_date)
+            to_run = args.verb in (run, study, tainted.show, out_of_date)
             args.verb(args, load(args.profile, args.set, to_run=to_run))
     except LakeError as error:
         sys.stderr.write(f"lake: {error}\n")
@@ -239,20 +239,46 @@ def needed(args: argparse.Namespace, _settings: Settings) -> None:
     _print(*found, args.format)
 
 
+def study(args: argparse.Namespace, settings: Settings) -> None:
+    """Carry out a study; print and write what it found."""
+    from jobs import studies
+    from jobs.studies import findings, page, work
+
+    chosen = studies.read(args.study)
+    if args.seeds:
+        chosen = chosen.model_copy(update={"seeds": args.seeds})
+    lake = Lake(settings.lake.root)
+    undertaken = work.Undertaking(chosen, lake, tuple(args.set), _say)
+    undertaken.carry_out()
+    found = findings.conclude(lake, chosen, undertaken.study_id)
+    told = page.sections(lake, undertaken.study_id, found)
+    for section in told[1:]:
+        sys.stdout.write(report.as_text(section) + "\n")
+    sys.stdout.write("".join(f"{finding}\n" for finding in found))
+    _write(Path(args.out), page.as_html(lake, undertaken.study_id, told))
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"study: {dt.datetime.now(dt.UTC):%H:%M:%S} {text}\n")
+
+
 def show(args: argparse.Namespace, settings: Settings) -> None:
     """Print the report and write its page."""
     lake = Lake(settings.lake.root)
     found = report.sections(lake, settings)
     for section in found:
         sys.stdout.write(report.as_text(section) + "\n")
-    page = Path(args.out)
+    _write(Path(args.out), report.as_html(lake, found))
+
+
+def _write(place: Path, page: str) -> None:
     try:
-        page.write_text(report.as_html(lake, found))
+        place.write_text(page)
     except OSError as error:
         raise UserError(
-            f"--out {args.out}: {error.strerror}; name a file in a folder that you may write to"
+            f"--out {place}: {error.strerror}; name a file in a folder that you may write to"
         ) from None
-    sys.stdout.write(f"The same with plots: {page}\n")
+    sys.stdout.write(f"The same with plots: {place}\n")
 
 
 def _spread(argv: Sequence[str]) -> list[str]:
@@ -282,7 +308,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="lake", description=(__doc__ or "").split("\n")[0])
     verbs = parser.add_subparsers(
         dest="name", required=True,
-        metavar="run | tables | sql | report | trace | tainted | stale | cost | promotion | power",
+        metavar="run | tables | sql | report | trace | tainted | stale | cost | promotion | "
+                "study | power",
     )  # fmt: skip
     chained = verbs.add_parser("run", parents=[shared], help="the chain, without Airflow")
     chained.add_argument("--from", dest="first", required=True, metavar="YYYY-MM-DD")
@@ -338,6 +365,14 @@ def _of_comparing(verbs: Any, parents: list[argparse.ArgumentParser]) -> None:
     decided.add_argument("--because", default="", help="why, for whoever asks later")
     decided.add_argument("--by", default=os.environ.get("USER", "a person"), help="who decides")
     decided.set_defaults(verb=promotion)
+    studied = verbs.add_parser(
+        "study", parents=parents[:1], help="ways of making training data, compared over seeds"
+    )
+    studied.add_argument("study", nargs="?", default="tiny_world",
+                         help="a file of jobs/studies, or a TOML file of your own")  # fmt: skip
+    studied.add_argument("--seeds", type=_positive, help="1 to so many, not the study's number")
+    studied.add_argument("--out", default="study.html")
+    studied.set_defaults(verb=study)
     asked = verbs.add_parser(
         "power", parents=parents, help="how many tasks and seeds a difference takes to be found"
     )

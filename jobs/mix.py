@@ -5,12 +5,14 @@
 All published pairs up to the partition's day (phase `self_generated`) and all original
 instruction documents that deduplication kept (phase `original`), without those in which the
 benchmarks of today are found, whatever was known when they were published; each phase in an order
-drawn by hash. For the arm `labelled_only` there is a phase `labelled`, too: the pairs about the
-originals' own code. The set's id is a hash of its content: an equal set is the same set.
+drawn by hash. Two arms have a phase of their own: `random`, of each published snippet a candidate
+drawn by hash instead of the best-scored, and `labelled_only`, the pairs about the originals' own
+code. The set's id is a hash of its content: an equal set is the same set.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 from collections.abc import Mapping
 from functools import reduce
@@ -21,9 +23,10 @@ from pyspark.sql import functions as F
 from jobs import contamination, kept, rescan
 from jobs.scope import Scope, versions
 from lakehouse.command import entry
+from lakehouse.delta import Lake
 from lakehouse.run import Counts, Run, Stage
 from lakehouse.settings import Settings
-from lakehouse.tables import CONTAMINATION, PAIRS, TRAINING_EXAMPLES
+from lakehouse.tables import CANDIDATES, CONTAMINATION, PAIRS, TRAINING_EXAMPLES
 
 RULES = "mix/1"
 
@@ -47,28 +50,45 @@ def fingerprint(examples: DataFrame) -> str:
     return hashlib.sha256(f"{row['n']} {row['h']} {row['g']}".encode()).hexdigest()[:16]
 
 
+def by_chance(published: DataFrame, candidates: DataFrame, seed: int) -> DataFrame:
+    """The published pairs with instructions drawn by a hash from all usable ones of their snippet.
+
+    As many of a snippet as were published, of those that the best were chosen from.
+    """
+    alike = ["snippet_id", "model_id", "prompt_version", "sampling"]
+    best = candidates.join(published.select("candidate_id"), "candidate_id", "leftsemi")
+    drawn = F.sha2(F.concat_ws("\0", F.lit(str(seed)), "candidate_id"), 256)
+    order = Window.partitionBy("snippet_id").orderBy(drawn)
+    others = candidates.where("status = 'ok'").join(best.select(alike), alike, "leftsemi").select(
+        "snippet_id", "instruction", (F.row_number().over(order) - 1).alias("rank")
+    )  # fmt: skip
+    identity = F.sha2(F.concat_ws("\0", "instruction", "response"), 256)  # as jobs.choose
+    return (
+        published.drop("instruction", "pair_id").join(others, ["snippet_id", "rank"])
+        .withColumn("pair_id", identity).dropDuplicates(["pair_id"])
+    )  # fmt: skip
+
+
 def main(run: Run) -> Counts:
     """Make the training set of everything published up to the partition's day."""
-    scope = Scope.of(run)
+    scope, chosen = Scope.of(run), run.settings.training
     until = f"ds <= DATE '{run.partition}'"
     published = run.table(PAIRS).where(
         f"{until} AND model_id = '{scope.teacher['model_id']}' "
         f"AND prompt_version = '{scope.prompts.version}'"
     )
-    response = F.col("response")
-    if scope.prompts.fenced:
-        response = F.concat(F.lit("```"), "language", F.lit("\n"), "response", F.lit("\n```"))
-    pairs = published.select("document_id", "pair_id", "instruction", response.alias("response"))
     originals = kept.documents(run).where(f"{until} AND kind = 'instruction'")
-    original = originals.select(
-        F.col("document_id").alias("pair_id"), "instruction", F.col("content").alias("response")
-    )
-    hits = rescan.refresh(run)
-    chosen = run.settings.training
-    phases = {"self_generated": pairs.drop("document_id"), "original": original}
+    asked = originals.withColumns({"pair_id": F.col("document_id"), "response": F.col("content")})
+    pairs = {"self_generated": published}
+    if "random" in chosen.arms:
+        candidates = run.table(CANDIDATES).where(until)
+        pairs["random"] = by_chance(published, candidates, chosen.seed).localCheckpoint()
     if "labelled_only" in chosen.arms:
-        own = pairs.join(originals.select("document_id"), "document_id", "leftsemi")
-        phases["labelled"] = own.drop("document_id")
+        own = originals.select("document_id")
+        pairs["labelled"] = published.join(own, "document_id", "leftsemi")
+    phases = {phase: learnt(rows, scope.prompts.fenced) for phase, rows in pairs.items()}
+    phases["original"] = learnt(asked, fenced=False)
+    hits = rescan.refresh(run, searched(pairs["random"]) if "random" in pairs else None)
     standing = hits.select(F.col("row_id").alias("pair_id"))
     placed = reduce(DataFrame.union, (
         shuffled(rows.join(standing, "pair_id", "leftanti"), phase, chosen.seed)
@@ -86,6 +106,22 @@ def main(run: Run) -> Counts:
     run.reject(dropped)
     total = examples.count() + len(dropped)
     return Counts(total, total - len(dropped), len(dropped), note=set_id)
+
+
+def learnt(rows: DataFrame, fenced: bool) -> DataFrame:
+    """What a model sees of pairs: (pair_id, instruction, response)."""
+    response = F.col("response")
+    if fenced:
+        response = F.concat(F.lit("```"), "language", F.lit("\n"), "response", F.lit("\n```"))
+    return rows.select("pair_id", "instruction", response.alias("response"))
+
+
+def searched(rows: DataFrame) -> DataFrame:
+    """Pairs that are not published, as `contamination.search` takes them."""
+    return rows.select(
+        "ds", F.col("pair_id").alias("row_id"), F.lit("example").alias("row_kind"), "snippet_id",
+        "language", "instruction", F.col("response").alias("code"),
+    )  # fmt: skip
 
 
 def dirty(hits: DataFrame, phases: Mapping[str, DataFrame]) -> list[dict[str, str]]:
@@ -116,8 +152,14 @@ def _depends(settings: Settings) -> str:
     return f"{versions(settings)} {contamination.version(settings)}"
 
 
+def _candidates(lake: Lake, settings: Settings, _day: dt.date) -> dict[str, str]:
+    """All of them, where one is drawn by chance; else none matters."""
+    return {"*": lake.digest(CANDIDATES) if "random" in settings.training.arms else ""}
+
+
 STAGE = Stage(
-    "mix", main, reads=(PAIRS, *kept.READS), writes=(TRAINING_EXAMPLES, CONTAMINATION),
+    "mix", main, reads=(PAIRS, *kept.READS, CANDIDATES), narrowed={CANDIDATES: _candidates},
+    writes=(TRAINING_EXAMPLES, CONTAMINATION),
     settings=("training", "model", "decontaminate"), grain="key", depends=_depends,
 )  # fmt: skip
 

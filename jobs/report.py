@@ -6,7 +6,7 @@ import base64
 import html
 import io
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
@@ -146,6 +146,16 @@ def as_text(section: Section) -> str:
 
 
 def as_html(lake: Lake, found: Sequence[Section]) -> str:
+    """The report as one self-contained page."""
+    return page("report", f"What the newest runs of this lake did: {lake.root}", found,
+                figures(lake))  # fmt: skip
+
+
+Picture = tuple[str, str]
+"""(title, PNG as a data URI)."""
+
+
+def page(title: str, lead: str, found: Sequence[Section], pictures: Sequence[Picture]) -> str:
     """One self-contained page: tables, and plots as embedded pictures."""
     body = []
     for section in found:
@@ -160,21 +170,33 @@ def as_html(lake: Lake, found: Sequence[Section]) -> str:
             f"<section><h2>{html.escape(section.title)}</h2>{remark}"
             f'<div class="wide"><table><tr>{head}</tr>{lines}</table></div>{empty}</section>'
         )
-    plots = "".join(f'<img alt="{html.escape(t)}" src="{p}">' for t, p in figures(lake))
-    page = Template(TEMPLATE.read_text())
-    return page.substitute(body="".join(body), plots=plots, root=html.escape(lake.root))
+    plots = "".join(f'<img alt="{html.escape(t)}" src="{p}">' for t, p in pictures)
+    return Template(TEMPLATE.read_text()).substitute(
+        title=html.escape(title), lead=html.escape(lead), body="".join(body), plots=plots
+    )
 
 
-def figures(lake: Lake) -> list[tuple[str, str]]:
-    """(title, PNG as a data URI): gains, scores, candidates against chosen, loss, reliability."""
+def picture(title: str, draw: Callable[[Any], None], height: float = 3.2) -> Picture:
+    """What `draw` draws on the axes that it is given; inches."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     from matplotlib import pyplot
 
+    figure, axes = pyplot.subplots(figsize=(5, height), dpi=110)
+    draw(axes)
+    axes.set_title(title, fontsize=10)
+    axes.spines[["top", "right"]].set_visible(False)
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png", bbox_inches="tight")
+    pyplot.close(figure)
+    return title, f"data:image/png;base64,{base64.b64encode(drawn.getvalue()).decode()}"
+
+
+def figures(lake: Lake) -> list[Picture]:
+    """Gains, scores, candidates against chosen, loss, reliability."""
     from jobs.calibrate import judged_by_execution
 
-    made = []
     gains = dicts(lake, f"SELECT * FROM {GAINS} ORDER BY benchmark DESC, arm DESC, control DESC")
     scores = dicts(lake, """SELECT arm, benchmark, value, ci_low, ci_high
         FROM gold.evaluation_scores WHERE metric = 'pass@1' QUALIFY row_number() OVER
@@ -189,24 +211,14 @@ def figures(lake: Lake) -> list[tuple[str, str]]:
     steps = dicts(lake, """SELECT r.arm, s.step, s.loss FROM ops.training_steps s
         JOIN ops.training_runs r USING (training_run_id) ORDER BY r.arm, s.step""")  # fmt: skip
     executed = judged_by_execution(lake)
-    for title, draw in (
+    drawings: tuple[tuple[str, Callable[[Any], None]], ...] = (
         ("Gain over the control, points with 95% intervals", lambda ax: _draw_gains(ax, gains)),
         ("pass@1 with 95% intervals", lambda ax: _draw_scores(ax, scores)),
         ("Scores of all candidates and of the chosen", lambda ax: _draw_judged(ax, judged)),
         ("Training loss, nats a token", lambda ax: _draw_loss(ax, steps)),
         ("Score against execution", lambda ax: draw_reliability(ax, executed)),
-    ):
-        figure, axes = pyplot.subplots(figsize=(5, 3.2), dpi=110)
-        draw(axes)
-        axes.set_title(title, fontsize=10)
-        axes.spines[["top", "right"]].set_visible(False)
-        picture = io.BytesIO()
-        figure.savefig(picture, format="png", bbox_inches="tight")
-        pyplot.close(figure)
-        made.append(
-            (title, f"data:image/png;base64,{base64.b64encode(picture.getvalue()).decode()}")
-        )
-    return made
+    )
+    return [picture(title, draw) for title, draw in drawings]
 
 
 def _draw_gains(axes: Any, gains: Sequence[dict[str, Any]]) -> None:

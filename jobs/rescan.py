@@ -47,9 +47,14 @@ def _rows(table: DataFrame, kind: str, identity: str, code: str) -> DataFrame:
     )  # fmt: skip
 
 
-def refresh(run: Run) -> DataFrame:
-    """Search everything, bring the ledger up to date; the hits that stand, as (row_id, …)."""
+def refresh(run: Run, more: DataFrame | None = None) -> DataFrame:
+    """Search everything, bring the ledger up to date; the hits that stand, as (row_id, …).
+
+    `more`: examples that are to be trained on and that no table has yet, as `contamination.ROW`.
+    """
     rows = transform(run.table(PAIRS), run.table(DOCUMENTS), run.table(TRAINING_EXAMPLES))
+    if more is not None:
+        rows = rows.unionByName(more.join(rows.select("row_id"), "row_id", "leftanti"))
     found = contamination.search(rows, run.settings)
     run.write(CONTAMINATION, found, contamination.TRAINED_ON)
     return found.where(contamination.STANDING)

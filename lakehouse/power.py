@@ -59,6 +59,18 @@ def seeds_needed(gain: float, spread: Spread, tasks: int) -> int | None:
     return enough
 
 
+def gain_found(spread: Spread, seeds: int, tasks: int) -> float:
+    """The least true gain, a share, that so many seeds and tasks find with 80% power."""
+    little, enough = 0.0, 1.0
+    while enough - little > 1e-4:
+        middle = (little + enough) / 2
+        if power_over_seeds(middle, spread, seeds, tasks) < POWER:
+            little = middle
+        else:
+            enough = middle
+    return enough
+
+
 def spread_of(gain: float, discordant: float, of_task: float, between_seeds: float) -> Spread:
     """The variances that a pair of models with these discordant tasks has at each seed.
 

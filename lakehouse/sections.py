@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
 Count = Annotated[int, Field(ge=0)]
-Trained = Literal["inverse", "control", "labelled_only", "originals"]
+Trained = Literal["inverse", "control", "random", "labelled_only", "originals"]
 """Arms that a fine-tune makes (training/arms.toml)."""
 Dollars = Annotated[float, Field(ge=0)]
 
@@ -301,7 +301,7 @@ class Training(Section):
     max_examples: Count = 0
     """At most so many examples a phase; 0 for all."""
     arms: tuple[Trained, ...] = ("inverse", "control")
-    """Arms that the training set is made for; labelled_only has a phase of its own."""
+    """Arms that the training set is made for; random, labelled_only have a phase of their own."""
     launcher: tuple[str, ...] = ()
     """What starts the processes of a fine-tune, up to the module's name, in parts divided by
     commas: `torchrun,--nproc-per-node,8,-m`; none: one process, the stage's own."""

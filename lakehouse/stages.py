@@ -85,7 +85,8 @@ STAGES: tuple[StageRef, ...] = (
         (t.PREFERENCES,),
     ),
     StageRef(
-        "mix", "jobs.mix", "training", "spark", (t.PAIRS, t.DOCUMENTS, t.SKETCHES, t.DUPLICATES),
+        "mix", "jobs.mix", "training", "spark",
+        (t.PAIRS, t.DOCUMENTS, t.SKETCHES, t.DUPLICATES, t.CANDIDATES),
         (t.TRAINING_EXAMPLES, t.CONTAMINATION),
     ),
     StageRef(

@@ -13,7 +13,7 @@ from lakehouse.settings import read_toml
 from training.recipes import Finetune
 
 FILE = Path(__file__).with_suffix(".toml")
-AS = {"labelled": "self_generated"}
+AS = {"random": "self_generated", "labelled": "self_generated"}
 """Phases that a recipe does not name, and the one whose steps and epochs they take."""
 
 
@@ -22,7 +22,7 @@ class Arm(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    phases: tuple[Literal["self_generated", "labelled", "original"], ...]
+    phases: tuple[Literal["self_generated", "random", "labelled", "original"], ...]
     steps: str
     """`own`, or the arm that it takes as many steps as."""
 

@@ -23,7 +23,9 @@ CANDIDATE = "inverse"
 """The arm that is promoted."""
 CONTROLS = (
     ("inverse", "control"),
+    ("inverse", "random"),
     ("inverse", "base"),
+    ("random", "control"),
     ("labelled_only", "control"),
 )
 """(arm, its control): what evaluation.arms has of both sides is compared."""

@@ -42,8 +42,8 @@ def main(run: Run) -> Counts:
     if not steps:
         raise UserError(
             f"training set {set_id} has no examples for arm {run.option}: the control needs "
-            "original instruction documents, which come in on corpus.start; labelled_only must be "
-            "one of training.arms when the set is made"
+            "original instruction documents, which come in on corpus.start; random and "
+            "labelled_only must be among training.arms when the set is made"
         )
     config = {
         "arm": run.option, "training_set_id": set_id, "base": base["sha256"], "steps": steps,

@@ -13,14 +13,7 @@ from typing import Any
 
 from lakehouse.benchmarks import Benchmark
 from lakehouse.errors import UserError
-from lakehouse.intervals import (
-    Interval,
-    bootstrap_gain,
-    holm,
-    mcnemar,
-    paired_gain,
-    sign_flips,
-)
+from lakehouse.intervals import Interval, holm, paired
 from lakehouse.run import Run
 from lakehouse.seeds import over_seeds
 from lakehouse.tables import EVALUATION_SAMPLES
@@ -28,8 +21,6 @@ from training.contenders import Contest
 from training.evaluate import harness
 from training.testing import was_run
 
-SEED = 0
-"""Of what is drawn: the same samples give the same interval."""
 Outcomes = dict[str, float]
 """A model's share of answers that passed, by task."""
 
@@ -93,14 +84,6 @@ def of_seeds(contest: Contest, benchmark: Benchmark, held: Mapping[str, Outcomes
     treatment, control = ([[both[k][t] for t in tasks] for both in pairs] for k in (0, 1))
     over = over_seeds(treatment, control)
     return Gain(contest, benchmark, over.gain, over.p, over.p, len(tasks), len(pairs))
-
-
-def paired(treatment: Sequence[float], control: Sequence[float]) -> tuple[Interval, float]:
-    """The gain over tasks in one order, and the p of "none": exact where each was answered once."""
-    if {*treatment, *control} <= {0.0, 1.0}:
-        passed = [[x == 1 for x in side] for side in (treatment, control)]
-        return paired_gain(*passed), mcnemar(*passed)
-    return bootstrap_gain(treatment, control, SEED), sign_flips(treatment, control, SEED)
 
 
 def corrected(gains: Sequence[Gain]) -> list[Gain]:

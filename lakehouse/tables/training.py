@@ -9,9 +9,9 @@ TRAINING_EXAMPLES = declare(
     key="training_set_id phase position", partition="training_set_id",
     columns="""
     training_set_id STRING -- sha256 of the examples in their order, first 16 hex digits.
-    phase STRING -- self_generated (phase 1), original (phase 2) or, where training.arms wants it, labelled: those of phase 1 that are about an original's own code.
+    phase STRING -- self_generated (phase 1), original (phase 2) or, where training.arms wants it, a phase that stands for the first: random, a candidate of each published snippet by chance; labelled, those pairs that are about an original's own code.
     position INT -- Place within the phase, from 0.
-    pair_id STRING -- gold.instruction_pairs.pair_id, or the document_id of an original.
+    pair_id STRING -- gold.instruction_pairs.pair_id (random: the same hash of instruction and response), or the document_id of an original.
     instruction STRING -- The prompt's content.
     response STRING -- What is learnt.
     """,
@@ -22,7 +22,7 @@ MODELS = declare(
     key="model_id", partition=None,
     columns="""
     model_id STRING -- Name and content hash.
-    arm STRING -- base, teacher, or an arm of training/arms.toml: inverse, control, labelled_only, originals.
+    arm STRING -- base, teacher, or an arm of training/arms.toml: inverse, control, random, labelled_only, originals.
     base_model_id STRING -- The model it was trained from; itself for one that came ready-made.
     training_run_id STRING -- The run that made it; empty for one that came ready-made.
     spec STRING -- What the settings named: train:RECIPE, package:NAME, a folder or endpoint:NAME; empty if fine-tuned.
@@ -57,7 +57,7 @@ TRAINING_RUNS = declare(
     key="training_run_id", partition=None,
     columns="""
     training_run_id STRING -- sha256 of config, arm and training set, first 16 hex digits.
-    arm STRING -- base, teacher, or an arm of training/arms.toml: inverse, control, labelled_only, originals.
+    arm STRING -- base, teacher, or an arm of training/arms.toml: inverse, control, random, labelled_only, originals.
     training_set_id STRING -- The examples; for base and teacher the generator's version.
     recipe STRING -- A file of training/recipes.
     seed INT -- Seed of order and initialisation.
@@ -120,5 +120,27 @@ SCORES = declare(
     p_value DOUBLE? -- Two-sided p of "no gain", by itself; null for a plain score.
     p_holm DOUBLE? -- The same, corrected by Holm over the suites of this comparison.
     seeds INT? -- Training seeds that a gain is over; 1 for one pair of models.
+    """,
+)  # fmt: skip
+
+STUDY_SCORES = declare(
+    "gold", "study_scores", "What a study found: one row a variant, control, suite and seed, and one over all seeds.",
+    key="study_id variant control benchmark seed", partition=None,
+    columns="""
+    study_id STRING -- The study's name and the first 8 hex digits of the sha256 of its definition and settings.
+    variant STRING -- What the study calls a way of making training data; arms of one training set bear the arm's name.
+    control STRING -- What it is compared with, likewise; empty for its own pass@1.
+    benchmark STRING -- Name of the suite.
+    benchmark_version STRING -- sha256 of its items, first 12 hex digits.
+    seed INT -- The seed; 0 over all of them.
+    value DOUBLE -- pass@1, or the difference of two, -1 to 1.
+    ci_low DOUBLE -- Lower end of the 95% interval; over all seeds it is of the way of training, not of one model.
+    ci_high DOUBLE -- Upper end.
+    p_value DOUBLE? -- Two-sided p of "no difference"; null for a pass@1.
+    p_holm DOUBLE? -- The same, corrected by Holm over the study's claims of this suite and seed.
+    n INT -- Tasks.
+    seeds INT -- Seeds that the row is over.
+    model_id STRING -- The seed's model of the variant; empty over all seeds.
+    lake STRING -- The seed's lake, relative to this one's root; empty over all seeds.
     """,
 )  # fmt: skip

@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 
 from jobs import mix
+from jobs.choose import pair_id
 from jobs.signals import Signals
 from lakehouse import prompts
 from lakehouse.delta import Lake
 from lakehouse.run import execute
 from lakehouse.settings import load
 from lakehouse.tables import (
+    CANDIDATES,
     DOCUMENTS,
     DUPLICATES,
     MODELS,
@@ -94,6 +96,26 @@ def test_a_training_set_is_what_is_published_so_far_in_an_order_of_its_own(
     more = execute(mix.STAGE, DAY, settings(other, "training.arms=inverse,labelled_only"))
     (own,) = other.read(TRAINING_EXAMPLES, {"phase": "labelled"}).to_pylist()
     assert (own["pair_id"], own["training_set_id"], more["rows_in"]) == ("p4", more["note"], 9)
+
+
+def test_by_chance_is_another_usable_candidate_of_each_published_snippet(
+    spark: Any, lake: Lake
+) -> None:
+    fill(lake, random.Random(4))
+    version = prompts.load("tiny").version
+    lake.append_missing(CANDIDATES, [
+        row(CANDIDATES, ds=DAY, candidate_id=f"c{n}" if k == 0 else f"c{n}.{k}", sample_index=k,
+            snippet_id=f"s{n}", model_id="t", prompt_version=version, sampling=f"{k == 6}",
+            instruction=f"i{n}" if k == 0 else f"i{n}.{k}", status="echo" if k == 5 else "ok")
+        for n in range(7) for k in range(7)
+    ], "run")  # fmt: skip
+    execute(mix.STAGE, DAY, settings(lake, "training.arms=inverse,random"))
+    rows = {r["response"]: r for r in lake.read(TRAINING_EXAMPLES, {"phase": "random"}).to_pylist()}
+    assert sorted(rows) == ["r0", "r2", "r4", "r6"]  # what is published, whoever was chosen
+    drawn = {rows[f"r{n}"]["instruction"] for n in (0, 2, 4, 6)}
+    assert drawn <= {f"i{n}{k}" for n in (0, 2, 4, 6) for k in ("", ".1", ".2", ".3", ".4")}
+    assert drawn != {"i0", "i2", "i4", "i6"}
+    assert all(r["pair_id"] == pair_id(r["instruction"], r["response"]) for r in rows.values())
 
 
 def test_what_a_limit_leaves_out_is_in_the_books(spark: Any, lake: Lake) -> None:

@@ -12,7 +12,7 @@ from lakehouse import benchmarks, promotions
 from lakehouse.benchmarks import Benchmark, Task
 from lakehouse.delta import Lake
 from lakehouse.errors import UserError
-from lakehouse.intervals import bootstrap_gain, holm, mcnemar, paired_gain
+from lakehouse.intervals import SEED, bootstrap_gain, holm, mcnemar, paired_gain
 from lakehouse.run import Run
 from lakehouse.seeds import over_seeds
 from lakehouse.settings import Settings, load
@@ -144,7 +144,7 @@ def test_several_answers_a_task_are_shares(run: Run) -> None:
     # in the order of the tasks' names
     order = sorted(range(N), key=lambda k: f"t/{k}")
     shares = [drawn[arm].mean(axis=0)[order].tolist() for arm in ARMS]
-    expected = bootstrap_gain(*shares, gains.SEED)
+    expected = bootstrap_gain(*shares, SEED)
     assert (row["value"], row["ci_low"], row["ci_high"]) == (
         pytest.approx(expected.value), expected.low, expected.high)  # fmt: skip
     assert row["n"] == N and row["p_value"] < 0.01

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lakehouse.benchmarks import Benchmark
+from lakehouse.intervals import paired
 from training.contenders import Contest
-from training.gains import Gain, corrected, paired
+from training.gains import Gain, corrected
 from training.promotion import ALPHA, verdict
 
 Outcome = tuple[bool, bool]

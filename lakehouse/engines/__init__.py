@@ -14,10 +14,10 @@ over-long prompt makes vLLM fail the whole call, so the caller asks `fits` first
 
 from __future__ import annotations
 
+import gc
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Protocol
 
 from lakehouse.sections import Engine as Settings
@@ -99,12 +99,24 @@ class Engine(Protocol):
         """How likely each continuation is, given its prompt."""
 
 
-@lru_cache(maxsize=1)
+_RUNNING: dict[tuple[str, Settings], Engine] = {}
+"""The process's one engine, by what it was started for."""
+
+
 def shared(place: str, settings: Settings) -> Engine:
     """The process's engine for a model: stages of one process load it once.
 
-    `place` is what `lakehouse.models.folder` says: a folder, or `endpoint:NAME` (server only).
+    `place` is what `lakehouse.models.folder` says: a folder, or `endpoint:NAME` (server only). The
+    one before it is gone when it starts: vLLM's end takes down groups that a successor would share.
     """
+    if (place, settings) not in _RUNNING:
+        _RUNNING.clear()
+        gc.collect()  # engines are in cycles
+        _RUNNING[place, settings] = _start(place, settings)
+    return _RUNNING[place, settings]
+
+
+def _start(place: str, settings: Settings) -> Engine:
     if settings.kind == "server":
         from lakehouse.engines.server import Server
 

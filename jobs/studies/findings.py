@@ -42,10 +42,10 @@ class Finding:
     @property
     def verdict(self) -> str:
         """shown, less than claimed, the contrary, or not shown."""
+        if self.p_holm > ALPHA or self.found.low <= 0 <= self.found.high:
+            return "not shown"
         if self.found.high < 0:
             return "the contrary"
-        if self.found.low <= 0 or self.p_holm > ALPHA:
-            return "not shown"
         return "shown" if self.found.value >= self.claim.least else "less than claimed"
 
     def __str__(self) -> str:

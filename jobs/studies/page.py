@@ -77,7 +77,8 @@ def _by_seed(rows: Sequence[Row], keys: Sequence[str]) -> tuple[list[str], list[
         over = cells.get((name, 0)) or cells[name, seeds[0]]
         each = [f"{100 * r['value']:.1f}" if (r := cells.get((name, s))) else "" for s in seeds]
         found.append([*first, _interval(over), *each])
-    return ["suite", *keys, "all seeds (95%)", *(f"seed {s}" for s in seeds)], found
+    first = "all seeds (95%)" if len(seeds) > 1 else "95%"
+    return ["suite", *keys, first, *(f"seed {s}" for s in seeds)], found
 
 
 def _interval(row: Row) -> str:

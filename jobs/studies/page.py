@@ -77,8 +77,8 @@ def _by_seed(rows: Sequence[Row], keys: Sequence[str]) -> tuple[list[str], list[
         over = cells.get((name, 0)) or cells[name, seeds[0]]
         each = [f"{100 * r['value']:.1f}" if (r := cells.get((name, s))) else "" for s in seeds]
         found.append([*first, _interval(over), *each])
-    first = "all seeds (95%)" if len(seeds) > 1 else "95%"
-    return ["suite", *keys, first, *(f"seed {s}" for s in seeds)], found
+    whole = "all seeds (95%)" if len(seeds) > 1 else "95%"
+    return ["suite", *keys, whole, *(f"seed {s}" for s in seeds)], found
 
 
 def _interval(row: Row) -> str:

@@ -35,6 +35,8 @@ class Estimate:
     stage: str
     rows: int
     """Samples to write, or answers to ask for."""
+    cached: int
+    """Those that are there and need not be paid for."""
     prompt_tokens: int
     completion_tokens: int
     seconds: float | None
@@ -85,22 +87,25 @@ def _of_day(scope: Scope, rates: dict[str, Rate | None]) -> list[Estimate]:
     unwritten = sum(counter.judged(*one) + counter.mean for one in coming)
     read = sum(counter.judged(*one) for one in waiting) + round(counter.usable * unwritten)
     asked = len(waiting) + round(counter.usable * len(coming))
+    answered = len(rows) * len(questions) - len(waiting)
     return [
-        _priced(scope, "summarize", rates, len(missing), sum(map(counter.asked, missing)), written),
-        _priced(scope, "judge", rates, asked, read, 0),
+        _priced(scope, "summarize", rates, (len(missing), len(cached)),
+                sum(map(counter.asked, missing)), written),
+        _priced(scope, "judge", rates, (asked, answered), read, 0),
     ]  # fmt: skip
 
 
 def _priced(
-    scope: Scope, stage: str, rates: dict[str, Rate | None], rows: int, read: int, written: int
-) -> Estimate:
-    rate, cost = rates[stage], scope.settings.cost
+    scope: Scope, stage: str, rates: dict[str, Rate | None], answers: tuple[int, int], read: int,
+    written: int,
+) -> Estimate:  # fmt: skip
+    (rows, cached), rate, cost = answers, rates[stage], scope.settings.cost
     seconds = None if rate is None else (rate.start + rate.per_token * (read + written))
     if not rows:
         seconds = 0.0
     by_time = cost.usd_per_hour > 0
     usd = None if seconds is None and by_time else price(cost, seconds or 0.0, read, written)
-    return Estimate(scope.day, stage, rows, read, written, seconds, usd)
+    return Estimate(scope.day, stage, rows, cached, read, written, seconds, usd)
 
 
 class _Counter:

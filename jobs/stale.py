@@ -41,24 +41,23 @@ def stale(settings: Settings) -> list[Stale]:
     lake = Lake(settings.lake.root)
     found = []
     for ref in STAGES:
-        for stage in _parts(ref):
-            option = ref.args[1] if ref.args else ""
-            label = f"{stage.name}_{option}" if option else stage.name
+        for stage, option, label in labelled(ref):
             found += [
                 Stale(day, label, why)
-                for day, why in _days(stage, option, history(lake, label), lake, settings)
+                for day, why in out_of_date(stage, option, history(lake, label), lake, settings)
             ]
     return found
 
 
-def _parts(ref: StageRef) -> Iterator[Stage]:
-    """The stages of a task."""
-    modules = [f"jobs.{name}" for name in ref.parts] or [ref.module]
-    for module in modules:
-        yield import_module(module).STAGE
+def labelled(ref: StageRef) -> Iterator[tuple[Stage, str, str]]:
+    """The stages of a task, each with its option and its name in the books."""
+    option = ref.args[1] if ref.args else ""
+    for module in [f"jobs.{name}" for name in ref.parts] or [ref.module]:
+        stage: Stage = import_module(module).STAGE
+        yield stage, option, f"{stage.name}_{option}" if option else stage.name
 
 
-def _days(
+def out_of_date(
     stage: Stage, option: str, past: History, lake: Lake, settings: Settings
 ) -> Iterator[tuple[dt.date, str]]:
     """(day, why) of a stage's days that are out of date."""

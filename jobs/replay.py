@@ -1,0 +1,152 @@
+"""`lake replay`: which tasks of a range of days run again, why, and what that would take.
+
+A task is chosen because its last run failed, because it is out of date, because it has not run, or
+because one before it in the day's chain is chosen: its input may change then. Whatever is chosen
+leaves its day alone where nothing has changed, unless it is forced.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any, Literal
+
+from jobs.estimate import MODEL_STAGES, Estimate, estimates
+from jobs.stale import labelled, out_of_date
+from lakehouse import models
+from lakehouse.bill import price
+from lakehouse.books import history
+from lakehouse.delta import Lake
+from lakehouse.settings import Settings
+from lakehouse.stages import StageRef
+from lakehouse.tables import JOB_RUNS
+
+Only = Literal["", "stale", "failed"]
+Task = tuple[StageRef, dt.date]
+NEW = "has not run"
+UNCHANGED = "up to date"
+FORCED = "forced"
+FAILED = ("failed", "gate_failed", "killed", "running")
+"""States of a newest run that did not finish."""
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A task of the range: what is the matter with it, and what it would take.
+
+    Of what a model does `rows` are asked and `cached` are answered by the cache; None where neither
+    the books nor the cache can tell.
+    """
+
+    ds: dt.date
+    stage: str
+    runs: bool
+    why: str
+    rows: int | None
+    cached: int | None
+    tokens: int | None
+    seconds: float | None
+    usd: float | None
+
+
+def chosen(
+    tasks: Sequence[Task], state: Mapping[Task, str], only: Only, force: bool = False
+) -> dict[Task, str]:
+    """The tasks that run and why, in their order.
+
+    `state`: what is the matter with a task, "" where nothing is. Training follows every day.
+    """
+    found: dict[Task, str] = {}
+    follows: dict[dt.date, str] = {}
+    for task in tasks:
+        ref, day = task
+        training = ref.flow == "training"
+        after = next(iter(follows.values()), "") if training else follows.get(day, "")
+        matters = {
+            "": True, "stale": bool(state[task]),
+            "failed": state[task].partition(":")[0] in FAILED,
+        }[only]  # fmt: skip
+        if matters or after:
+            found[task] = state[task] or (f"follows {after}" if after else
+                                          FORCED if force else UNCHANGED)  # fmt: skip
+            if found[task] != UNCHANGED:
+                follows.setdefault(day, f"{ref.name} of {day}")
+    return found
+
+
+def plan(
+    settings: Settings, tasks: Sequence[Task], only: Only, force: bool = False
+) -> list[Planned]:
+    """Every task of the range in its order, also those that are left alone."""
+    state = {task: _matter(settings, task) for task in tasks}
+    runs = chosen(tasks, state, only, force)
+    asked = sorted({day for ref, day in runs if set(ref.parts or [ref.name]) & set(MODEL_STAGES)})
+    known: dict[tuple[dt.date, str], Estimate] = {}
+    if asked and _teacher(settings):
+        known = {(e.ds, e.stage): e for e in estimates(settings, asked)}
+    return [_planned(settings, task, runs.get(task), state[task], known) for task in tasks]
+
+
+def _planned(
+    settings: Settings, task: Task, why: str | None, matter: str,
+    known: Mapping[tuple[dt.date, str], Estimate],
+) -> Planned:  # fmt: skip
+    ref, day = task
+    if why is None:
+        return Planned(day, ref.name, False, matter or UNCHANGED, 0, None, 0, 0.0, 0.0)
+    parts = [known[day, p] for p in ref.parts or [ref.name] if (day, p) in known]
+    if parts:
+        return Planned(
+            day, ref.name, True, why, sum(e.rows for e in parts), sum(e.cached for e in parts),
+            sum(e.prompt_tokens + e.completion_tokens for e in parts),
+            _sum(e.seconds for e in parts), _sum(e.usd for e in parts),
+        )  # fmt: skip
+    seconds = 0.0 if why == UNCHANGED else _usual(Lake(settings.lake.root), ref)
+    usd = None if seconds is None else price(settings.cost, seconds, 0, 0)
+    return Planned(day, ref.name, True, why, None, None, None, seconds, usd)
+
+
+def _matter(settings: Settings, task: Task) -> str:
+    """Why a task's day is not as a run of now would leave it; "" if it is."""
+    ref, day = task
+    lake = Lake(settings.lake.root)
+    for stage, option, label in labelled(ref):
+        past = history(lake, label)
+        if day not in past.newest and stage.grain != "corpus":
+            if stage.enabled(settings):
+                return NEW
+            continue
+        for ds, why in out_of_date(stage, option, past, lake, settings):
+            if ds == day or stage.grain == "corpus":
+                return why
+        if not past.newest:
+            return NEW
+    return ""
+
+
+def _usual(lake: Lake, ref: StageRef) -> float | None:
+    """Median seconds of a task's finished runs; None where there is none."""
+    labels = {label for _, _, label in labelled(ref)}
+    rows = lake.read(JOB_RUNS, {"stage": labels, "status": "done"}, ["stage", "seconds"])
+    by_label: dict[str, list[float]] = {}
+    for row in rows.to_pylist():
+        by_label.setdefault(row["stage"], []).append(row["seconds"])
+    return sum(map(median, by_label.values())) if by_label else None
+
+
+def _teacher(settings: Settings) -> dict[str, Any] | None:
+    lake, model = Lake(settings.lake.root), settings.model
+    return models.find(lake, "teacher", model.teacher, settings.engine.url)
+
+
+def _sum(values: Iterable[float | None]) -> float | None:
+    found = list(values)
+    known = [v for v in found if v is not None]
+    return sum(known) if len(known) == len(found) else None
+
+
+def running(planned: Iterable[Planned]) -> Iterator[tuple[str, dt.date]]:
+    """(stage, day) of those that run."""
+    yield from ((p.stage, p.ds) for p in planned if p.runs)

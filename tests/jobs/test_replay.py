@@ -1,0 +1,69 @@
+"""What of a range of days runs again: what is asked for, and all that follows from it."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobs.replay import FORCED, NEW, UNCHANGED, Only, Task, chosen
+from lakehouse.stages import STAGES
+
+DAYS = [dt.date(2026, 11, 1) + dt.timedelta(n) for n in range(3)]
+TASKS: list[Task] = [
+    *((s, d) for d in DAYS for s in STAGES if s.flow != "training"),
+    *((s, DAYS[-1]) for s in STAGES if s.flow == "training"),
+]
+MATTERS = ("", "", "", NEW, "rules", "inputs", "failed: the disk is full", "killed")
+STATES = st.lists(st.sampled_from(MATTERS), min_size=len(TASKS), max_size=len(TASKS)).map(
+    lambda matters: dict(zip(TASKS, matters, strict=True))
+)
+ALL_WELL = dict.fromkeys(TASKS, "")
+
+
+def named(name: str, day: dt.date) -> Task:
+    return next(t for t in TASKS if t[0].name == name and t[1] == day)
+
+
+def test_what_is_out_of_date_takes_its_followers_along() -> None:
+    state = {**ALL_WELL, named("choose", DAYS[1]): "rules"}
+    runs = chosen(TASKS, state, "stale")
+    places = [(ref.name, day) for ref, day in runs]
+    of_day = [("choose", DAYS[1]), ("gate", DAYS[1]), ("publish", DAYS[1]), ("prefer", DAYS[1])]
+    assert places == [*of_day, *((s.name, DAYS[2]) for s in STAGES if s.flow == "training")]
+    assert runs[named("gate", DAYS[1])] == "follows choose of 2026-11-02"
+    assert runs[named("mix", DAYS[2])] == "follows choose of 2026-11-02"
+    assert chosen(TASKS, state, "failed") == {}
+
+
+def test_only_failed_leaves_what_is_stale() -> None:
+    failed = named("gate", DAYS[2])
+    state = {**ALL_WELL, named("ingest", DAYS[0]): "rules", failed: "gate_failed: x"}
+    assert named("ingest", DAYS[0]) not in chosen(TASKS, state, "failed")
+    assert chosen(TASKS, state, "failed")[failed] == "gate_failed: x"
+    assert named("publish", DAYS[2]) in chosen(TASKS, state, "failed")
+
+
+def test_force_says_so() -> None:
+    assert {*chosen(TASKS, ALL_WELL, "").values()} == {UNCHANGED}
+    forced = chosen(TASKS, ALL_WELL, "", force=True)
+    assert forced[TASKS[0]] == FORCED
+    assert len(forced) == len(TASKS)
+
+
+@given(STATES, st.sampled_from(("", "stale", "failed")))
+def test_nothing_is_run_without_a_reason_and_nothing_left_out_with_one(
+    state: dict[Task, str], only: Only
+) -> None:
+    runs = chosen(TASKS, state, only)
+    assert [*runs] == [t for t in TASKS if t in runs]  # in their order
+    for task, matter in state.items():
+        if only == "stale" and matter:
+            assert task in runs
+        if only == "failed" and matter.startswith(("failed", "killed")):
+            assert task in runs
+        before = [t for t in TASKS[: TASKS.index(task)] if t[1] == task[1] or
+                  task[0].flow == "training"]  # fmt: skip
+        if only and not matter:
+            assert (task in runs) == any(t in runs for t in before)

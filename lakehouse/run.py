@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import structlog
 
+from lakehouse import openlineage
 from lakehouse.bill import price
 from lakehouse.books import Book, History, balance, history, moved
 from lakehouse.delta import Lake
@@ -233,6 +234,7 @@ def _run_one(run: Run, past: History, prints: Fingerprints, report: dict[str, An
     run.log.info("start", run_id=run.run_id, reads=run.versions)
     book = Book(run, prints.of(day), past)
     book.enter({day: NOTHING}, "running")
+    openlineage.started(run)
     counts = spent = NOTHING
 
     def progress(so_far: Counts) -> None:
@@ -242,8 +244,9 @@ def _run_one(run: Run, past: History, prints: Fingerprints, report: dict[str, An
 
     run.progress = progress
 
-    def close(status: str) -> None:
+    def close(status: str, error: str = "") -> None:
         written = book.trace()
+        openlineage.ended(run, written, error)
         cost = price(run.settings.cost, book.seconds, counts.prompt_tokens,
                      counts.completion_tokens)  # fmt: skip
         report.update(_report(label, day, run.run_id, status, counts, run.versions, written,
@@ -256,9 +259,10 @@ def _run_one(run: Run, past: History, prints: Fingerprints, report: dict[str, An
         balance(lake, label, by_day)
     except BaseException as error:
         counts = spent if counts == NOTHING else counts
-        close("failed")
+        said = f"{type(error).__name__}: {error}"[:2000]
+        close("failed", said)
         status = "gate_failed" if isinstance(error, GateError) else "failed"
-        book.enter({day: spent}, status, f"{type(error).__name__}: {error}"[:2000])
+        book.enter({day: spent}, status, said)
         if isinstance(error, Exception) and run.lost_spark():
             raise ServiceError(
                 f"{label} {day}: Spark ended in the middle of the work. Run it again, nothing is "

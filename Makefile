@@ -33,6 +33,7 @@ check: setup  ## lint, format, types, layers, generated docs
 	.venv/bin/lint-imports
 	$(PY) -m lakehouse.tables | diff -u docs/tables.md -
 	$(PY) -m lakehouse.stages | diff -u docs/dags.md -
+	$(PY) -m lakehouse.reference | diff -u docs/settings.md -
 
 test: check  ## all checks and all tests, with coverage
 	.venv/bin/pytest -n auto --maxprocesses 4 --dist worksteal --cov --cov-report=term
@@ -49,9 +50,10 @@ demo: setup  ## the whole loop on Airflow, to a table of scores (PROFILE=tiny, D
 study: setup  ## five seeds of the tiny world, every arm and scorer, to study.html (STUDY=tiny_world, SEEDS=5)
 	.venv/bin/lake study $(STUDY) --seeds $(SEEDS)
 
-docs: setup  ## write the data dictionary and the flow's page anew
+docs: setup  ## write the generated pages anew: tables, DAGs, settings
 	$(PY) -m lakehouse.tables > docs/tables.md
 	$(PY) -m lakehouse.stages > docs/dags.md
+	$(PY) -m lakehouse.reference > docs/settings.md
 
 clean:  ## end the services; remove the default lake, Airflow's state, the report, tools' leavings
 	@test ! -x $(PY) || $(PY) -m lakehouse.services down || echo "clean: what is in .run could not be ended" >&2

@@ -87,8 +87,11 @@ class Filters(Section):
     allow_personal_data: bool = False
     """Whether instruction documents, and snippets of code, that hold personal data are used."""
     allow_generated: bool = False
+    """Whether files that a program wrote are used."""
     allow_minified: bool = False
+    """Whether minified files are used."""
     allow_vendored: bool = False
+    """Whether copies of other projects are used."""
     max_line_length: Positive = 1000
     """Code with a longer line is data more often than code (StarCoder: 1000)."""
     min_alphanumeric: Fraction = 0.25
@@ -132,6 +135,7 @@ class Extract(Section):
     max_tokens: Positive = 2048
     """Longer code is dropped: it would not fit the teacher's context."""
     min_lines: Positive = 2
+    """Shorter code is dropped."""
     max_chars: Positive = 100_000
     """Longer code is dropped uncounted: no teacher's context holds it."""
     max_file_chars: Positive = 1_000_000
@@ -201,9 +205,11 @@ class Engine(Section):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """auto: float32 on a CPU without bf16 instructions, else bfloat16."""
     max_model_len: Positive = 2048
+    """Tokens of prompt and answer together."""
     memory_gb: Annotated[float, Field(gt=0)] = 1.0
     """Key-value cache on a CPU, GiB."""
     max_sequences: Positive = 128
+    """Answers that are written at a time."""
     block_size: Positive = 32
     """Tokens a cache block; small blocks share short prefixes."""
     prefix_caching: bool = True
@@ -233,9 +239,13 @@ class Summarize(Section):
     samples: Positive = 10
     """K, candidates a snippet (paper: 10)."""
     temperature: Annotated[float, Field(ge=0, le=2)] = 0.8
+    """Of the samples."""
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Probability of the tokens that are drawn from."""
     repetition_penalty: Annotated[float, Field(ge=1, le=2)] = 1.1
+    """1: a token may be repeated at no cost."""
     max_tokens: Positive = 2048
+    """Of an instruction."""
     batch: Positive = 512
     """Prompts a micro-batch: what a crash can cost."""
     min_words: Count = 3
@@ -298,6 +308,7 @@ class Training(Section):
     recipe: str
     """A file of training/recipes."""
     seed: Count = 1
+    """Of the order of examples and of what a fine-tune draws."""
     max_examples: Count = 0
     """At most so many examples a phase; 0 for all."""
     arms: tuple[Trained, ...] = ("inverse", "control")
@@ -311,6 +322,7 @@ class Evaluation(Section):
     """What models are tested on."""
 
     benchmarks: tuple[str, ...]
+    """Suites, and what none of the training data may hold (docs/evaluation.md)."""
     tasks: Count = 0
     """At most so many tasks a benchmark, in order; 0 for all."""
     form: Literal["instruct", "complete"] = "instruct"
@@ -324,9 +336,11 @@ class Evaluation(Section):
     batch: Positive = 100
     """Tasks after which the answers are tested and committed."""
     max_tokens: Positive = 512
+    """Of an answer."""
     timeout: Annotated[float, Field(gt=0)] = 5.0
     """Seconds a program may run."""
     arms: tuple[Literal["base", "teacher"] | Trained, ...] = ("inverse", "control")
+    """Which models are tested."""
 
     @model_validator(mode="after")
     def _samples_are_drawn(self) -> Self:
@@ -367,6 +381,7 @@ class Spark(Section):
     """How a Spark session is started."""
 
     shuffle_partitions: Positive = 2
+    """Parts that rows are dealt to between steps: about as many as cores."""
     quick_start: bool = True
     """C1 compiler, serial collector, expressions interpreted, not compiled: right for seconds of
     JVM work, wrong for hours."""

@@ -8,7 +8,7 @@ PY := .venv/bin/python
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup preflight test check up down demo study docs clean
+.PHONY: help setup preflight test check up down demo study docs site clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -34,6 +34,7 @@ check: setup  ## lint, format, types, layers, generated docs
 	$(PY) -m lakehouse.tables | diff -u docs/tables.md -
 	$(PY) -m lakehouse.stages | diff -u docs/dags.md -
 	$(PY) -m lakehouse.reference | diff -u docs/settings.md -
+	@$(MAKE) --no-print-directory site
 
 test: check  ## all checks and all tests, with coverage
 	.venv/bin/pytest -n auto --maxprocesses 4 --dist worksteal --cov --cov-report=term
@@ -55,6 +56,9 @@ docs: setup  ## write the generated pages anew: tables, DAGs, settings
 	$(PY) -m lakehouse.stages > docs/dags.md
 	$(PY) -m lakehouse.reference > docs/settings.md
 
+site: setup  ## build the documentation site into site/, every link checked
+	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet
+
 clean:  ## end the services; remove the default lake, Airflow's state, the report, tools' leavings
 	@test ! -x $(PY) || $(PY) -m lakehouse.services down || echo "clean: what is in .run could not be ended" >&2
-	rm -rf .lake .airflow .run report.html study.html .pytest_cache .mypy_cache .ruff_cache .coverage spark-warehouse
+	rm -rf site .lake .airflow .run report.html study.html .pytest_cache .mypy_cache .ruff_cache .coverage spark-warehouse

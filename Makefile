@@ -57,7 +57,7 @@ docs: setup  ## write the generated pages anew: tables, DAGs, settings
 	$(PY) -m lakehouse.reference > docs/settings.md
 
 site: setup  ## build the documentation site into site/, every link checked
-	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict   # --quiet would let broken links pass
 
 clean:  ## end the services; remove the default lake, Airflow's state, the report, tools' leavings
 	@test ! -x $(PY) || $(PY) -m lakehouse.services down || echo "clean: what is in .run could not be ended" >&2

@@ -37,6 +37,8 @@ class Finding:
     severity: str
     observed: str
     threshold: str
+    words: str = ""
+    """What a failed one says, where that is more than what was observed."""
 
 
 def suite(name: str) -> list[Expectation]:

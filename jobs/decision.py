@@ -41,11 +41,12 @@ def decide(
     ], run.run_id)  # fmt: skip
     failed = [(c, f) for c, f in found if not f.success]
     for c, f in failed:
-        run.log.warning("expectation failed", severity=f.severity, suite=c.suite,
-                        expectation=f.expectation, on=f.column, observed=f.observed)  # fmt: skip
+        run.log.warning("expectation failed", severity=f.severity, suite=c.suite, on=f.column,
+                        expectation=f.expectation, observed=f.words or f.observed)  # fmt: skip
     if critical := [(c, f) for c, f in failed if f.severity == "critical"]:
         named = "; ".join(
-            f"{c.suite}: {f.expectation} on {f.column}: {f.observed[:300]}" for c, f in critical
+            f"{c.suite}: {f.expectation} on {f.column}: {f.words or f.observed[:300]}"
+            for c, f in critical
         )
         where = " and ".join(
             f'lake sql "SELECT * FROM {t.full_name}{_of(run, t)}"'

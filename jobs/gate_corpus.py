@@ -4,9 +4,9 @@
 
 Great Expectations over what this flow writes for the day, and over the pairs of all days
 (`CHECKED`): structure (from the tables' declarations), meaning (expectations/TABLE.json), the books
-of the flow's stages (expectations/ops.job_runs.json), and the day's figures beside those of the
-days before it (expectations/trailing_days.json). A failing critical expectation is exit code 3: the
-day is not announced, and no instruction is written for it.
+of the flow's stages (expectations/ops.job_runs.json), and the drift of the day's figures from those
+of the days before it (jobs/drift.py). A failing critical expectation is exit code 3: the day is not
+announced, and no instruction is written for it.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from expectations.check import Finding, check, suite
-from expectations.structural import Expectation, of_table
+from expectations.structural import of_table
+from jobs import drift
 from jobs.balance import Ends, balanced
 from jobs.decision import Checked, decide
 from lakehouse import bulk
@@ -60,7 +61,7 @@ MEASURED = {
     DOCUMENTS: "document_id", DUPLICATES: "document_id", SNIPPETS: "snippet_id",
     CONTAMINATION: "row_id",
 }  # fmt: skip
-"""What later stages read and the bands count, and the column by which failing rows are named."""
+"""What later stages read and the figures count, and the column by which failing rows are named."""
 FOLLOWING = {REJECTED: "row_id", SKETCHES: "document_id", UNITS: "snippet_id"}
 """What moves with the others, so that it wakes no day by itself."""
 GATHERED = {SIMILAR: "content_a", TAKEOVERS: "document_id"}
@@ -73,20 +74,8 @@ CHECKED = MEASURED | FOLLOWING | GATHERED
 OTHERS = {part for flow in ("instructions", "training") for stage in of_flow(flow)
           for part in (stage.parts or (stage.name,))}  # fmt: skip
 """Stages of other flows: any other name in ops.rejected_rows is looked at here."""
-BANDS = "trailing_days"
-MEASURES: dict[str, tuple[str, str]] = {
-    "documents": (DOCUMENTS.full_name, ""),
-    "rejected_rate": ("rejected", "records"),
-    "duplicate_rate": (DUPLICATES.full_name, DOCUMENTS.full_name),
-    "snippets_a_document": (SNIPPETS.full_name, DOCUMENTS.full_name),
-    "hits_a_snippet": (CONTAMINATION.full_name, SNIPPETS.full_name),
-}
-"""What is compared with the days before: a count of rows, or one over another."""
 _TEXTS = {"instruction", "content", "code", "docstring"}
 _ENOUGH_TEXT = 100
-
-Figures = Mapping[str, int]
-"""Rows by table, and ingest's records and rejected rows; of one day."""
 
 
 def main(run: Run) -> Counts:
@@ -104,9 +93,9 @@ def main(run: Run) -> Counts:
             found.append(Checked(table.full_name, table, seen))
         total += count if table in MEASURED else 0
     found.append(balanced(run, DOCUMENTS, STAGES))
-    found.append(Checked(BANDS, DOCUMENTS, _beside_trailing_days(run)))
-    decide(run, found)
-    return Counts(total, total, 0)
+    drifts = _drift(run)
+    decide(run, [*found, Checked(drift.SUITE, DOCUMENTS, drifts)])
+    return Counts(total, total, 0, note=drift.note(drifts))
 
 
 def _counts(run: Run, table: Table, days: Collection[dt.date]) -> Mapping[str, int]:
@@ -172,64 +161,42 @@ def cut(rows: pa.RecordBatchReader) -> pa.RecordBatchReader:
 # -- the days before -------------------------------------------------------------------------------
 
 
-def _beside_trailing_days(run: Run) -> list[Finding]:
-    """The findings of the bands, on the measures of this day and of the days before it."""
-    import pyarrow as pa
-
-    chosen = run.settings.gate_corpus
-    passed = history(run.lake, run.label).newest.items()
-    before = sorted(
-        day for day, last in passed
-        if day < run.partition and last["status"] == "done" and last["rows_in"]
-    )[-chosen.trailing_days :]  # fmt: skip
-    held = figures(run, [*before, run.partition])
-    measured = compare(held[run.partition], [held[d] for d in before], chosen.enough_days)
-    values = ((name, pa.float64()) for name in ("today", "lowest", "median", "highest"))
-    kinds = pa.schema([("measure", pa.string()), *values, ("days", pa.int32())])
-    rows = pa.Table.from_pylist(measured, kinds).to_reader()
-    return check(rows, bands(accepted=run.partition in chosen.accepted), "measure")
+def _drift(run: Run) -> list[Finding]:
+    """How far the day's figures are from those of the days before it that passed."""
+    passed = [day for day, last in history(run.lake, run.label).newest.items()
+              if last["status"] == "done" and last["rows_in"]]  # fmt: skip
+    return drift.of(run, drift.CORPUS, passed, lambda days: figures(run, days))
 
 
-def bands(*, accepted: bool) -> list[Expectation]:
-    """The suite of the bands; for a day that a person has accepted it only warns."""
-    return [{**e, "severity": "warning"} if accepted else e for e in suite(BANDS)]
-
-
-def figures(run: Run, days: Sequence[dt.date]) -> dict[dt.date, Figures]:
+def figures(run: Run, days: Sequence[dt.date]) -> dict[dt.date, drift.Day]:
     """What these days hold, by day."""
-    counted = {table.full_name: _counts(run, table, days) for table in MEASURED}
+    counted = {table: _counts(run, table, days) for table in MEASURED}
     ingested = history(run.lake, "ingest").done
-    found: dict[dt.date, Figures] = {}
+    languages = _by_day(run, DOCUMENTS, days, "language")
+    lengths = _by_day(run, SKETCHES, days, "n_shingles")
+    found: dict[dt.date, drift.Day] = {}
     for day in days:
+        documents, duplicates, snippets, hits = (
+            counted[table].get(str(day), 0) for table in MEASURED
+        )
         read = ingested.get(day, {"rows_in": 0, "rows_rejected": 0})
         found[day] = {
-            **{name: counts.get(str(day), 0) for name, counts in counted.items()},
-            "records": read["rows_in"], "rejected": read["rows_rejected"],
+            "documents": documents, "rejected_rate": (read["rows_rejected"], read["rows_in"]),
+            "duplicate_rate": (duplicates, documents), "snippets_a_document": (snippets, documents),
+            "hits_a_snippet": (hits, snippets),
+            "language_mix": Counter(languages[day].to_pylist()), "document_length": lengths[day],
         }  # fmt: skip
     return found
 
 
-def compare(today: Figures, before: Sequence[Figures], enough: int) -> list[dict[str, Any]]:
-    """One row a measure: today's value, and the range of the days before, null where too few.
+def _by_day(
+    run: Run, table: Table, days: Sequence[dt.date], column: str
+) -> dict[dt.date, pa.ChunkedArray]:
+    """A column's values, by day."""
+    import pyarrow.compute as pc
 
-    A rate of nothing is null, too; a null leaves no band.
-    """
-    rows = []
-    for measure, of in MEASURES.items():
-        past = [v for day in before if (v := _value(day, *of)) is not None]
-        known = len(past) >= enough
-        rows.append({
-            "measure": measure, "today": _value(today, *of), "days": len(past),
-            "lowest": min(past) if known else None, "median": median(past) if known else None,
-            "highest": max(past) if known else None,
-        })  # fmt: skip
-    return rows
-
-
-def _value(day: Figures, part: str, whole: str) -> float | None:
-    if not whole:
-        return float(day[part])
-    return day[part] / day[whole] if day[whole] else None
+    rows = run.lake.read(table, {"ds": [*days]}, ["ds", column], run.versions[table.full_name])
+    return {day: rows.filter(pc.field("ds") == day)[column] for day in days}
 
 
 # -- what wakes it ---------------------------------------------------------------------------------
@@ -245,20 +212,18 @@ def _hits(lake: Lake, _settings: Settings, _day: dt.date) -> dict[str, str]:
             for day, rows in found.items()}  # fmt: skip
 
 
-def _none(_lake: Lake, _settings: Settings, _day: dt.date) -> dict[str, str]:
-    return {}
-
-
 def _rules(settings: Settings) -> str:
     """The suites, and how far back is looked; a day that is accepted was red and runs anyway."""
-    suites = [suite(name) for name in (*(t.full_name for t in (*CHECKED, JOB_RUNS)), BANDS)]
+    suites = [suite(table.full_name) for table in (*CHECKED, JOB_RUNS)]
     window = settings.gate_corpus.model_dump(exclude={"accepted"})
     return json.dumps([suites, window])
 
 
 STAGE = Stage(
-    "gate_corpus", main, reads=(*CHECKED,), writes=(QUALITY_RESULTS,), settings=("deduplicate",),
-    narrowed={CONTAMINATION: _hits, **dict.fromkeys(FOLLOWING | GATHERED, _none)}, depends=_rules,
+    "gate_corpus", main, reads=(*CHECKED,), writes=(QUALITY_RESULTS,), 
+    settings=("deduplicate", "drift"),
+    narrowed={CONTAMINATION: _hits, **dict.fromkeys(FOLLOWING | GATHERED, drift.wakes_nothing)},
+    depends=_rules,
 )  # fmt: skip
 
 if __name__ == "__main__":

@@ -165,17 +165,6 @@ class Decontaminate(Section):
     """TOML file of people's verdicts on hits; empty for none."""
 
 
-class GateCorpus(Section):
-    """What a day's figures are compared with; the bands are expectations/trailing_days.json."""
-
-    trailing_days: Positive = 7
-    """Days before it, at most: those with documents that passed this gate."""
-    enough_days: Positive = 3
-    """With fewer of them nothing is compared."""
-    accepted: tuple[dt.date, ...] = ()
-    """Days that a person has found right although they leave the bands: these only warn there."""
-
-
 class Model(Section):
     """The models and the prompts they are asked with."""
 
@@ -375,6 +364,13 @@ class Cost(Section):
     budget_usd: Dollars = 0.0
     """What a model stage may spend in one run: it stops after the micro-batch that reaches it, and
     the next run goes on there; 0 for no limit."""
+
+
+class Alerts(Section):
+    """When somebody is told (docs/operations.md); whom, is no setting but a secret."""
+
+    deadline_hours: Annotated[float, Field(ge=0)] = 0.0
+    """Hours after which a day's run of `corpus` or `instructions` is late; 0 for never."""
 
 
 class Spark(Section):

@@ -18,7 +18,9 @@ from typing import Any, Self
 from pydantic import BaseModel, ValidationError, model_validator
 
 from lakehouse.errors import UserError, unknown
+from lakehouse.limits import Drift, Trailing
 from lakehouse.sections import (
+    Alerts,
     Choose,
     Corpus,
     Cost,
@@ -28,7 +30,6 @@ from lakehouse.sections import (
     Evaluation,
     Extract,
     Filters,
-    GateCorpus,
     Judge,
     LakePlace,
     Local,
@@ -73,18 +74,21 @@ class Settings(Section):
     deduplicate: Deduplicate = Deduplicate()
     extract: Extract = Extract()
     decontaminate: Decontaminate = Decontaminate()
-    gate_corpus: GateCorpus = GateCorpus()
+    gate_corpus: Trailing = Trailing()
     model: Model
     engine: Engine = Engine()
     summarize: Summarize
     judge: Judge = Judge()
     roundtrip: Roundtrip = Roundtrip()
     choose: Choose = Choose()
+    gate: Trailing = Trailing()
+    drift: Drift = Drift()
     prefer: Prefer = Prefer()
     training: Training
     evaluation: Evaluation
     promotion: Promotion = Promotion()
     cost: Cost = Cost()
+    alerts: Alerts = Alerts()
     spark: Spark = Spark()
 
     @property

@@ -74,7 +74,10 @@ STAGES: tuple[StageRef, ...] = (
         (t.SNIPPETS, t.CONTAMINATION, t.MODELS, t.CANDIDATES, t.JUDGEMENTS),
         (t.STAGED, t.CONTAMINATION),
     ),
-    StageRef("gate", "jobs.gate", "instructions", "spark", (t.STAGED,), (t.QUALITY_RESULTS,)),
+    StageRef(
+        "gate", "jobs.gate", "instructions", "spark",
+        (t.STAGED, t.PAIRS, t.CANDIDATES, t.JUDGEMENTS), (t.QUALITY_RESULTS,),
+    ),
     StageRef(
         "publish", "jobs.publish", "instructions", "spark",
         (t.STAGED, t.QUALITY_RESULTS), (t.PAIRS,),

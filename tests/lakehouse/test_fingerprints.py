@@ -109,7 +109,6 @@ def rules(module: str, settings: Settings) -> str:
     [
         ("jobs.gate", "staging.instruction_pairs", '"max_value": 1', '"max_value": 0.9'),
         ("jobs.gate_corpus", "silver.duplicates", '"max_value": 1', '"max_value": 0.9'),
-        ("jobs.gate_corpus", "trailing_days", "10 * highest", "20 * highest"),
     ],
 )
 def test_a_gate_is_ruled_by_its_suites(

@@ -14,6 +14,7 @@ import os
 from airflow.sdk import DAG, CronPartitionTimetable
 
 from lakehouse.stages import of_flow
+from operators.alerts import deadline
 from operators.stage_job import DEFAULT_ARGS, SNIPPETS_READY, chained
 
 UNTIL = os.environ.get("LAKE_UNTIL")  # the demo's last day: it runs its own days and no others
@@ -28,6 +29,7 @@ with DAG(
     catchup=False,
     max_active_runs=3,
     default_args=DEFAULT_ARGS,
+    deadline=deadline(),
     tags=["layer:bronze", "layer:silver"],
     doc_md=__doc__,
 ):

@@ -14,6 +14,7 @@ import datetime as dt
 from airflow.sdk import DAG, PartitionedAssetTimetable
 
 from lakehouse.stages import of_flow
+from operators.alerts import deadline
 from operators.stage_job import DEFAULT_ARGS, PAIRS_PUBLISHED, SNIPPETS_READY, chained
 
 with DAG(
@@ -23,6 +24,7 @@ with DAG(
     catchup=False,
     max_active_runs=3,
     default_args=DEFAULT_ARGS,
+    deadline=deadline(),
     tags=["layer:silver", "layer:gold"],
     doc_md=__doc__,
 ):

@@ -93,6 +93,7 @@ def environment(settings: Settings, until: str = "") -> dict[str, str]:
         "PYTHONPATH": str(PROJECT),
         "LAKE_PROFILE": settings.profile,
         "LAKE_UNTIL": until,
+        "LAKE_DEADLINE_HOURS": str(settings.alerts.deadline_hours),
         "LAKE_ROOT": Lake(settings.lake.root).root,
         "SPARK_REMOTE": remote(),
         # threads that spin while they wait would take the cores from the tasks beside them

@@ -25,6 +25,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from lakehouse.processes import end_with
 from lakehouse.shares import of_a_day
 from lakehouse.stages import FAILURE, OF_SHARES, StageRef
+from operators import alerts
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.mappedoperator import MappedOperator
@@ -46,6 +47,7 @@ SHARES = of_a_day()
 RETRY_SECONDS = float(os.environ.get("LAKE_RETRY_SECONDS", "10"))
 DEFAULT_ARGS = {
     "retries": 2, "retry_delay": dt.timedelta(seconds=RETRY_SECONDS), "owner": "lake",
+    "on_failure_callback": alerts.failed,
 }  # fmt: skip
 SERVICE_FAILED = 4
 GRACE_SECONDS = 3.0
@@ -90,6 +92,7 @@ class StageJob(BaseOperator):
         self._process = subprocess.Popen(
             argv, cwd=PROJECT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             start_new_session=True, bufsize=1, preexec_fn=partial(end_with, os.getpid()),
+            env={name: v for name, v in os.environ.items() if name != alerts.WEBHOOK},
         )  # fmt: skip
         assert self._process.stdout is not None
         last = ""

@@ -13,11 +13,14 @@ import json
 import logging
 import os
 import urllib.error
+import urllib.parse
 import urllib.request
 from typing import Any
 
-from airflow.sdk import AsyncCallback, Connection, DeadlineAlert, DeadlineReference
+from airflow.sdk import Connection
 from airflow.sdk.configuration import conf
+from airflow.sdk.definitions.callback import AsyncCallback
+from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 from airflow.sdk.exceptions import AirflowNotFoundException
 from airflow.sdk.log import mask_secret
 
@@ -62,9 +65,10 @@ async def late(hours: float, context: Any) -> None:
     run = context["dag_run"]
     dag, day = run["dag_id"], run["partition_key"] or ""
     pages = conf.get("api", "base_url", fallback="http://localhost:8080").rstrip("/")
+    name = urllib.parse.quote(run["dag_run_id"])
     message = {
         "what": "late", "dag": dag, "stage": "", "day": day,
-        "link": f"{pages}/dags/{dag}/runs/{run['dag_run_id']}",
+        "link": f"{pages}/dags/{dag}/runs/{name}",
         "message": f"{dag} {day} is {run['state']}, {hours:g} hours after it was queued",
     }  # fmt: skip
     try:

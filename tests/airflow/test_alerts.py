@@ -67,7 +67,7 @@ def context(error: str = "") -> dict[str, Any]:
             "exception": RuntimeError(error) if error else None}  # fmt: skip
 
 
-RUN = {"dag_run": {"dag_id": "corpus", "dag_run_id": "r1", "partition_key": "2026-11-01",
+RUN = {"dag_run": {"dag_id": "corpus", "dag_run_id": "r+1", "partition_key": "2026-11-01",
                    "state": "running"}}  # fmt: skip
 
 
@@ -94,7 +94,7 @@ def test_a_late_day_is_told(hook: Hook, monkeypatch: pytest.MonkeyPatch) -> None
     (told,) = hook.told
     assert (told["what"], told["dag"], told["day"]) == ("late", "corpus", "2026-11-01")
     assert told["message"] == "corpus 2026-11-01 is running, 6 hours after it was queued"
-    assert told["link"].endswith("/dags/corpus/runs/r1")
+    assert told["link"].endswith("/dags/corpus/runs/r%2B1")
 
 
 def test_a_connections_password_is_the_address_too(

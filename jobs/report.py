@@ -29,22 +29,38 @@ ASYMMETRY = (
 GAINS = """(SELECT *, coalesce(control_arm, 'control') AS control FROM gold.evaluation_scores
     WHERE contains(metric, '_gain_over_') QUALIFY row_number() OVER
     (PARTITION BY arm, benchmark, metric ORDER BY written_at DESC) = 1)"""
+ATTRIBUTED = """(SELECT * FROM gold.attributions QUALIFY row_number() OVER
+    (PARTITION BY training_set_id, arm, left_out_by, left_out, benchmark, seeds > 1
+    ORDER BY written_at DESC) = 1 AND training_set_id = first_value(training_set_id) OVER
+    (PARTITION BY arm, left_out_by, benchmark ORDER BY written_at DESC))"""
 DECISIONS = """SELECT model_id, promoted, kind, decided_by, decided_at, reason FROM ops.promotions
     ORDER BY decided_at"""
+PARTS = "What parts of the training data moved"
 HOW_TO_READ = (
     "A gain is pass@1 of the arm minus that of its control on the same tasks, in points, with its "
     "95% interval; one seed: these two models, several: the way of training. p is corrected by "
     'Holm over the suites of a comparison. "not told apart" is no proof of being equal: `lake '
     "power` says what a difference takes to be found."
 )
+HOW_TO_READ_PARTS = (
+    "What a part of the self-generated pairs moved is pass@1 of the arm minus that of the same arm "
+    "trained without the part, for as many steps: the rest is seen more often instead. p is "
+    "corrected by Holm over all parts. One seed: these two models, which two seeds of the same "
+    "training may differ by, too; several: the way of training."
+)
+_POINTS = """format('{:+.1f} ({:+.1f} to {:+.1f})', 100 * value, 100 * ci_low, 100 * ci_high)
+    AS "points (95%)", CASE WHEN p_holm < 0.0001 THEN 'below 0.0001'
+    ELSE format('{:.4f}', p_holm) END AS p_after_holm"""
 SECTIONS: tuple[tuple[str, str], ...] = (
-    ("Gains over controls", f"""SELECT arm, control, benchmark,
-        format('{{:+.1f}} ({{:+.1f}} to {{:+.1f}})', 100 * value, 100 * ci_low, 100 * ci_high)
-        AS "points (95%)", CASE WHEN p_holm < 0.0001 THEN 'below 0.0001'
-        ELSE format('{{:.4f}}', p_holm) END AS p_after_holm,
+    ("Gains over controls", f"""SELECT arm, control, benchmark, {_POINTS},
         CASE WHEN ci_low > 0 AND p_holm <= 0.05 THEN 'higher' WHEN ci_high < 0 THEN 'lower'
         ELSE 'not told apart' END AS says, n AS tasks, seeds, model_id, control_model_id
         FROM {GAINS} ORDER BY benchmark, arm, control, seeds"""),
+    (PARTS, f"""SELECT left_out_by AS "by", left_out AS part, pairs, benchmark, {_POINTS},
+        CASE WHEN p_holm > 0.05 OR ci_low <= 0 AND ci_high >= 0 THEN 'not told apart'
+        WHEN ci_low > 0 THEN 'helped' ELSE 'harmed' END AS says, n AS tasks, seeds, seed,
+        training_set_id, model_id, without_model_id
+        FROM {ATTRIBUTED} ORDER BY left_out_by, benchmark, left_out, seeds"""),
     ("Scores", """SELECT arm, benchmark, metric, round(100 * value, 1) AS percent,
         round(100 * ci_low, 1) AS low_95, round(100 * ci_high, 1) AS high_95, n AS tasks, model_id
         FROM gold.evaluation_scores WHERE NOT contains(metric, '_gain_over_')
@@ -115,6 +131,8 @@ def sections(lake: Lake, settings: Settings) -> list[Section]:
         if title == "Gains over controls":
             tiny = "tiny_world" in settings.evaluation.benchmarks
             remark = f"{HOW_TO_READ} {ASYMMETRY}" if tiny else HOW_TO_READ
+        elif title == PARTS:
+            remark = HOW_TO_READ_PARTS
         elif title == "Calibration against execution":
             remark = _signals([dict(zip(names, row, strict=True)) for row in held])
         found.append(Section(title, names, held, remark))
@@ -209,7 +227,8 @@ def figures(lake: Lake) -> list[Picture]:
         ELSE 'correct' END FROM gold.instruction_pairs), 'correct')
         USING SAMPLE 20000 ROWS""")  # fmt: skip
     steps = dicts(lake, """SELECT r.arm, s.step, s.loss FROM ops.training_steps s
-        JOIN ops.training_runs r USING (training_run_id) ORDER BY r.arm, s.step""")  # fmt: skip
+        JOIN ops.training_runs r USING (training_run_id) WHERE NOT contains(r.arm, '-without-')
+        ORDER BY r.arm, s.step""")  # fmt: skip
     executed = judged_by_execution(lake)
     drawings: tuple[tuple[str, Callable[[Any], None]], ...] = (
         ("Gain over the control, points with 95% intervals", lambda ax: _draw_gains(ax, gains)),

@@ -67,7 +67,8 @@ def of_arm(lake: Lake, settings: Settings, day: dt.date, arm: str) -> dict[str, 
         spec = settings.model.base if arm == "base" else settings.model.teacher
         row, at = models.find(lake, arm, spec), ""
     else:
-        row = by_seed(lake, day, arm).get(settings.training.seed)
+        set_id = training_sets.of_partition(lake, day)
+        row = by_seed(lake, set_id, arm).get(settings.training.seed)
         at = f" at training.seed = {settings.training.seed}"
     if row is None:
         raise UserError(
@@ -77,9 +78,8 @@ def of_arm(lake: Lake, settings: Settings, day: dt.date, arm: str) -> dict[str, 
     return row
 
 
-def by_seed(lake: Lake, day: dt.date, arm: str) -> dict[int, dict[str, Any]]:
-    """The newest model of a trained arm on the partition's training set, by its seed."""
-    set_id = training_sets.of_partition(lake, day)
+def by_seed(lake: Lake, set_id: str, arm: str) -> dict[int, dict[str, Any]]:
+    """The newest model of a trained arm on a training set, by its seed."""
     runs = lake.read(TRAINING_RUNS, {"training_set_id": set_id, "arm": arm}).to_pylist()
     seeds = {r["training_run_id"]: r["seed"] for r in runs}
     held = lake.read(MODELS, {"arm": arm}).sort_by("written_at").to_pylist()
@@ -96,18 +96,24 @@ def contests(lake: Lake, settings: Settings, day: dt.date) -> list[Contest]:
             + "; ".join(f"{arm} and {control}" for arm, control in CONTROLS)
         )
     models_of = {arm: of_arm(lake, settings, day, arm) for arm in {a for p in pairs for a in p}}
-    seeds = {arm: {} if arm in READY_MADE else by_seed(lake, day, arm) for arm in models_of}
+    set_id = training_sets.of_partition(lake, day)
+    seeds = {arm: {} if arm in READY_MADE else by_seed(lake, set_id, arm) for arm in models_of}
     found = [
-        Contest(models_of[arm], models_of[control], control,
-                {s: (seeds[arm][s], seeds[control][s])
-                 for s in sorted(seeds[arm].keys() & seeds[control].keys())})
+        Contest(models_of[arm], models_of[control], control, paired(seeds[arm], seeds[control]))
         for arm, control in pairs
-    ]  # fmt: skip
+    ]
     if mine := models_of.get(CANDIDATE):
         last = promotions.before(lake, mine["model_id"])
         found += [Contest(mine, m, PROMOTED, {})
                   for m in lake.read(MODELS, {"model_id": last or ""}).to_pylist()]  # fmt: skip
     return found
+
+
+def paired(
+    treatment: Mapping[int, Model], control: Mapping[int, Model]
+) -> dict[int, tuple[Model, Model]]:
+    """Models of two ways of training, by the seeds that there are of both."""
+    return {s: (treatment[s], control[s]) for s in sorted(treatment.keys() & control.keys())}
 
 
 def _digest(lake: Lake, settings: Settings, day: dt.date) -> dict[str, str]:

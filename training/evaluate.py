@@ -33,6 +33,8 @@ from training.testing import MISSING, Checker
 Row = dict[str, Any]
 Sample = tuple[Task, int]
 """A task and the place of one of its samples, from 0."""
+Examined = tuple[Row, Benchmark, Sequence[Task], list[engines.Output]]
+"""A model, what it was tested on, and the answers that had not been there before."""
 
 
 def harness(settings: Settings) -> str:
@@ -50,19 +52,25 @@ def harness(settings: Settings) -> str:
 
 def main(run: Run) -> Counts:
     """Test the partition's models on the profile's benchmarks."""
-    chosen = run.settings.evaluation
     contenders = tested(run.lake, run.settings, run.partition)
     total = 0
     answers: list[engines.Output] = []
+    for model, benchmark, tasks, fresh in examined(run, contenders):
+        answers += fresh
+        total += score(run, model, benchmark, tasks)
+    return Counts(total, total, 0, sum(a.prompt_tokens for a in answers),
+                  sum(a.completion_tokens for a in answers))  # fmt: skip
+
+
+def examined(run: Run, contenders: Sequence[Row]) -> Iterator[Examined]:
+    """Every model after its test on one of the profile's benchmarks, benchmark by benchmark."""
+    chosen = run.settings.evaluation
     for benchmark in map(benchmarks.testable, chosen.benchmarks):
         tasks = benchmark.tasks[: chosen.tasks or None]
         # where there is no isolation nothing is generated: the answers could not be tested
         with Checker(max(chosen.timeout, benchmark.timeout)) as checker:
             for model in contenders:
-                answers += sampled(run, checker, model, benchmark, tasks)
-                total += score(run, model, benchmark, tasks)
-    return Counts(total, total, 0, sum(a.prompt_tokens for a in answers),
-                  sum(a.completion_tokens for a in answers))  # fmt: skip
+                yield model, benchmark, tasks, sampled(run, checker, model, benchmark, tasks)
 
 
 def held(run: Run, model: Row, benchmark: Benchmark) -> dict[tuple[str, int], Row]:

@@ -10,8 +10,10 @@ ops.training_steps, ops.models.
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from lakehouse import models as known
 from lakehouse import prompts, training_sets
@@ -24,20 +26,15 @@ from lakehouse.tables import MODELS, TRAINING_EXAMPLES, TRAINING_RUNS, TRAINING_
 from training import arms, loop, models, recipes
 from training.launch import Plan, carry_out
 
+Row = dict[str, Any]
+
 
 def main(run: Run) -> Counts:
     """Train one arm on the partition's training set."""
-    recipe = recipes.load(run.settings.training.recipe).finetune
+    base = started_from(run)
     set_id = training_sets.of_partition(run.lake, run.partition)
-    base = known.find(run.lake, "base", run.settings.model.base)
-    if base is None:
-        raise UserError(
-            f"no base {run.settings.model.base!r} in {run.lake.root}: run "
-            f"`python -m training.prepare --partition {run.partition}` first"
-        )
-    version = run.versions[TRAINING_EXAMPLES.full_name]
-    rows = run.lake.read(TRAINING_EXAMPLES, {"training_set_id": set_id}, ["phase", "pair_id"],
-                         version=version).to_pylist()  # fmt: skip
+    rows = examples(run, set_id)
+    recipe = recipes.load(run.settings.training.recipe).finetune
     steps = arms.plan(run.option, Counter(r["phase"] for r in rows), recipe)
     if not steps:
         raise UserError(
@@ -45,27 +42,8 @@ def main(run: Run) -> Counts:
             "original instruction documents, which come in on corpus.start; random and "
             "labelled_only must be among training.arms when the set is made"
         )
-    config = {
-        "arm": run.option, "training_set_id": set_id, "base": base["sha256"], "steps": steps,
-        "recipe": recipe.shaping(), "seed": run.settings.training.seed,
-        "prompts": prompts.of(run.settings).version, "loop": loop.version(recipe),
-    }  # fmt: skip
-    model_id = models.content_id(f"{Path(run.settings.training.recipe).stem}-{run.option}", config)
-    folder, tokens = run.lake.models() / model_id, 0
-    if not models.made(run.lake, model_id):
-        carry_out(Plan(
-            model_id=model_id, arm=run.option, base=known.folder(run.lake, base),
-            training_set_id=set_id, version=version, steps=steps, recipe=recipe, config=config,
-            settings=run.settings, run_id=run.run_id,
-        ))  # fmt: skip
-        [done] = run.lake.read(TRAINING_RUNS, {"training_run_id": model_id}).to_pylist()
-        tokens = done["tokens"]
-    sha256 = models.verified(folder)
-    if sha256 is None:
-        raise LakeError(f"{folder} is not what was just written there")
-    models.register(run.lake, run.run_id, model_id=model_id, arm=run.option,
-                    base_model_id=base["model_id"], training_run_id=model_id, spec="",
-                    path=f"models/{model_id}", sha256=sha256)  # fmt: skip
+    version = run.versions[TRAINING_EXAMPLES.full_name]
+    tokens = provide(run, base, planned(run, base, run.option, set_id, version, steps))
     used = {r["pair_id"] for r in rows if r["phase"] in steps}
     unused = {r["pair_id"] for r in rows} - used  # a pair may be in several phases
     run.reject([
@@ -75,6 +53,65 @@ def main(run: Run) -> Counts:
         for pair in sorted(unused)
     ])  # fmt: skip
     return Counts(len(used) + len(unused), len(used), len(unused), prompt_tokens=tokens)
+
+
+def started_from(run: Run) -> Row:
+    """The base's row of ops.models; UserError while it has not been prepared."""
+    base = known.find(run.lake, "base", run.settings.model.base)
+    if base is None:
+        raise UserError(
+            f"no base {run.settings.model.base!r} in {run.lake.root}: run "
+            f"`python -m training.prepare --partition {run.partition}` first"
+        )
+    return base
+
+
+def examples(run: Run, set_id: str) -> list[Row]:
+    """Phase and pair of each example of a training set, and the run that wrote it."""
+    rows: list[Row] = run.lake.read(
+        TRAINING_EXAMPLES, {"training_set_id": set_id}, ["phase", "pair_id", "run_id"],
+        version=run.versions[TRAINING_EXAMPLES.full_name],
+    ).to_pylist()  # fmt: skip
+    return rows
+
+
+def planned(
+    run: Run, base: Row, arm: str, set_id: str, version: int, steps: dict[str, int]
+) -> Plan:
+    """A fine-tune by the settings' recipe and seed; `version` is that of gold.training_examples."""
+    chosen = run.settings.training
+    recipe = recipes.load(chosen.recipe).finetune
+    config = {
+        "arm": arm, "training_set_id": set_id, "base": base["sha256"], "steps": steps,
+        "recipe": recipe.shaping(), "seed": chosen.seed,
+        "prompts": prompts.of(run.settings).version, "loop": loop.version(recipe),
+    }  # fmt: skip
+    name = re.sub(r"[^A-Za-z0-9_-]+", "-", arm)  # what an arm does without may be called anything
+    return Plan(
+        model_id=models.content_id(f"{Path(chosen.recipe).stem}-{name}", config), arm=arm,
+        base=known.folder(run.lake, base), training_set_id=set_id, version=version, steps=steps,
+        recipe=recipe, config=config, settings=run.settings, run_id=run.run_id,
+    )  # fmt: skip
+
+
+def provide(run: Run, base: Row, plan: Plan, *, apart: bool = False) -> int:
+    """Train a plan's model unless it is there, and enter it into ops.models; the tokens it took.
+
+    `apart`: in a process of its own, as `launch.carry_out`.
+    """
+    model_id, tokens = plan.model_id, 0
+    if not models.made(run.lake, model_id):
+        carry_out(plan, apart=apart)
+        [done] = run.lake.read(TRAINING_RUNS, {"training_run_id": model_id}).to_pylist()
+        tokens = done["tokens"]
+    folder = run.lake.models() / model_id
+    sha256 = models.verified(folder)
+    if sha256 is None:
+        raise LakeError(f"{folder} is not what was just written there")
+    models.register(run.lake, run.run_id, model_id=model_id, arm=plan.arm,
+                    base_model_id=base["model_id"], training_run_id=model_id, spec="",
+                    path=f"models/{model_id}", sha256=sha256)  # fmt: skip
+    return tokens
 
 
 def _training_set(lake: Lake, _settings: Settings, day: dt.date) -> dict[str, str]:

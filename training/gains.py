@@ -87,7 +87,7 @@ def of_seeds(contest: Contest, benchmark: Benchmark, held: Mapping[str, Outcomes
 
 
 def corrected(gains: Sequence[Gain]) -> list[Gain]:
-    """The gains of one contest on several suites, with Holm's correction over these."""
+    """Gains that are claimed together, with Holm's correction over these."""
     adjusted = holm([g.p for g in gains])
     return [replace(g, p_holm=p) for g, p in zip(gains, adjusted, strict=True)]
 

@@ -59,9 +59,13 @@ class Plan(BaseModel):
         return Lake(self.settings.lake.root)
 
 
-def carry_out(plan: Plan) -> None:
-    """Train and publish: in this process, or in those of the launcher that the settings name."""
-    launcher = plan.settings.training.launcher
+def carry_out(plan: Plan, *, apart: bool = False) -> None:
+    """Train and publish: in this process, or in those of the launcher that the settings name.
+
+    `apart`: in a process of its own where they name none. What trains leaves a process group
+    behind, which must not be that of an engine that starts later.
+    """
+    launcher = plan.settings.training.launcher or ((sys.executable, "-m") if apart else ())
     if not launcher:
         return follow(plan)
     place = models.checkpoints(plan.lake, plan.model_id).with_suffix(".json")

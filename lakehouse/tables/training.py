@@ -8,7 +8,7 @@ TRAINING_EXAMPLES = declare(
     "gold", "training_examples", "What a model is trained on: one row an example of a training set.",
     key="training_set_id phase position", partition="training_set_id",
     columns="""
-    training_set_id STRING -- sha256 of the examples in their order, first 16 hex digits.
+    training_set_id STRING -- sha256 of the examples in their order (of a set without a part: of the whole set's id and what it lacks), first 16 hex digits.
     phase STRING -- self_generated (phase 1), original (phase 2) or, where training.arms wants it, a phase that stands for the first: random, a candidate of each published snippet by chance; labelled, those pairs that are about an original's own code.
     position INT -- Place within the phase, from 0.
     pair_id STRING -- gold.instruction_pairs.pair_id (random: the same hash of instruction and response), or the document_id of an original.
@@ -22,7 +22,7 @@ MODELS = declare(
     key="model_id", partition=None,
     columns="""
     model_id STRING -- Name and content hash.
-    arm STRING -- base, teacher, or an arm of training/arms.toml: inverse, control, random, labelled_only, originals.
+    arm STRING -- base, teacher, or an arm of training/arms.toml: inverse, control, random, labelled_only, originals; inverse-without-BY-VALUE where a part was left out.
     base_model_id STRING -- The model it was trained from; itself for one that came ready-made.
     training_run_id STRING -- The run that made it; empty for one that came ready-made.
     spec STRING -- What the settings named: train:RECIPE, package:NAME, a folder or endpoint:NAME; empty if fine-tuned.
@@ -57,7 +57,7 @@ TRAINING_RUNS = declare(
     key="training_run_id", partition=None,
     columns="""
     training_run_id STRING -- sha256 of config, arm and training set, first 16 hex digits.
-    arm STRING -- base, teacher, or an arm of training/arms.toml: inverse, control, random, labelled_only, originals.
+    arm STRING -- base, teacher, or an arm of training/arms.toml: inverse, control, random, labelled_only, originals; inverse-without-BY-VALUE where a part was left out.
     training_set_id STRING -- The examples; for base and teacher the generator's version.
     recipe STRING -- A file of training/recipes.
     seed INT -- Seed of order and initialisation.
@@ -142,5 +142,29 @@ STUDY_SCORES = declare(
     seeds INT -- Seeds that the row is over.
     model_id STRING -- The seed's model of the variant; empty over all seeds.
     lake STRING -- The seed's lake, relative to this one's root; empty over all seeds.
+    """,
+)  # fmt: skip
+
+ATTRIBUTIONS = declare(
+    "gold", "attributions", "What a part of a training set moved: one row a part, suite and pair of models with and without it, and one over all training seeds.",
+    key="training_set_id arm left_out_by left_out benchmark benchmark_version model_id", partition=None,
+    columns="""
+    training_set_id STRING -- The whole training set.
+    arm STRING -- How both models were trained, but for what was left out: inverse.
+    left_out_by STRING -- By what the set was divided: day, source or language.
+    left_out STRING -- The day, source or language that was left out.
+    pairs INT -- How many self-generated pairs these are.
+    benchmark STRING -- Name of the suite.
+    benchmark_version STRING -- sha256 of its items, first 12 hex digits.
+    model_id STRING -- The model with them; empty over all seeds.
+    without_model_id STRING -- The model that was trained for as many steps without them; empty over all seeds.
+    seed INT? -- The training seed of both; null over all seeds.
+    value DOUBLE -- pass@1 with them minus pass@1 without them, on the same tasks, -1 to 1.
+    ci_low DOUBLE -- Lower end of the 95% interval; of one seed it is of these two models, over several of the way of training.
+    ci_high DOUBLE -- Upper end.
+    p_value DOUBLE -- Two-sided p of "moved nothing", by itself.
+    p_holm DOUBLE -- The same, corrected by Holm over all parts and suites of this attribution.
+    n INT -- Tasks.
+    seeds INT -- Training seeds that the row is over.
     """,
 )  # fmt: skip

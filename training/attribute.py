@@ -13,7 +13,7 @@ or to it is true; its arm says what it lacks, and no such model is ever compared
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,12 +75,12 @@ def main(run: Run) -> Counts:
     steps = arms.plan(CANDIDATE, Counter(r["phase"] for r in rows), recipe)
     wanted = [(CANDIDATE, set_id, run.versions[TRAINING_EXAMPLES.full_name])]
     wanted += [(part.arm, part.rest, left_out(run, part, [*steps])) for part in found]
+    plans = [finetune.planned(run, base, *each, steps) for each in wanted]
     trained = 0
-    for arm, learnt, version in wanted:
-        plan = finetune.planned(run, base, arm, learnt, version, steps)
-        run.log.info("model", arm=arm, model_id=plan.model_id)
+    for plan in plans:
+        run.log.info("model", arm=plan.arm, model_id=plan.model_id)
         trained += finetune.provide(run, base, plan, apart=True)
-    beside = contests(run, found)
+    beside = contests(run, found, {plan.arm: plan.model_id for plan in plans})
     tested = {m["model_id"]: dict(m) for c in beside for m in (c.treatment, c.control)}
     answers = [a for *_, fresh in evaluate.examined(run, [*tested.values()]) for a in fresh]
     of = {part.arm: part for part in found}
@@ -152,15 +152,21 @@ def left_out(run: Run, part: Part, phases: Sequence[str]) -> int:
     return version
 
 
-def contests(run: Run, found: Sequence[Part]) -> list[Contest]:
-    """The model with each part beside the one without, at the settings' seed and at all others."""
-    seed = run.settings.training.seed
-    found_by = [(p, by_seed(run.lake, p.of, CANDIDATE), by_seed(run.lake, p.rest, p.arm))
-                for p in found]  # fmt: skip
-    return [
-        Contest(whole[seed], without[seed], part.arm, paired(whole, without))
-        for part, whole, without in found_by
-    ]
+def contests(run: Run, found: Sequence[Part], made: Mapping[str, str]) -> list[Contest]:
+    """The model with each part beside the one without: those just made, and of all other seeds.
+
+    `made` has the ids by arm. Of another seed the newest counts.
+    """
+    ids = {*made.values()}
+    held = {m["model_id"]: m for m in run.lake.read(MODELS, {"model_id": ids}).to_pylist()}
+    seed, whole = run.settings.training.seed, held[made[CANDIDATE]]
+    beside = []
+    for part in found:
+        without = held[made[part.arm]]
+        both = paired(by_seed(run.lake, part.of, CANDIDATE) | {seed: whole},
+                      by_seed(run.lake, part.rest, part.arm) | {seed: without})  # fmt: skip
+        beside.append(Contest(whole, without, part.arm, both))
+    return beside
 
 
 def compared(run: Run, beside: Sequence[Contest]) -> list[Gain]:

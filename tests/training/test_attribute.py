@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs import report
+from jobs import queries, report
 from lakehouse import benchmarks, engines
 from lakehouse.benchmarks import Benchmark, Task
 from lakehouse.delta import Lake
@@ -149,12 +149,11 @@ def test_a_part_moved_what_is_lost_without_it(lake: Lake, trained: list[str]) ->
     for day, r in found.items():
         assert runs[r["model_id"]]["arm"] == "inverse"
         assert runs[r["without_model_id"]]["arm"] == f"inverse-without-day-{day}"
+    of_their_own(lake)
 
 
-def test_what_is_learnt_without_a_part_is_a_training_set_of_its_own(
-    lake: Lake, trained: list[str]
-) -> None:
-    attributed(lake)
+def of_their_own(lake: Lake) -> None:
+    """What is learnt without a part is a training set that lacks it and nothing else."""
     without = {r["arm"]: r["training_set_id"] for r in lake.read(TRAINING_RUNS).to_pylist()}
     assert without.pop("inverse") == "whole"
     for day in DAYS:
@@ -178,6 +177,13 @@ def test_twice_is_once(lake: Lake, trained: list[str]) -> None:
     again = attributed(lake, force=True)
     assert (len(trained), again["tokens"], again["versions_written"]) == (4, 0, {})
     assert [lake.version(t) for t in tables] == before
+    mine = {r["model_id"] for r in moved(lake).values()}
+    lake.upsert(TRAINING_RUNS, [row(TRAINING_RUNS, training_run_id="other", arm="inverse", seed=1,
+                                    training_set_id="whole", recipe="another")], "r")  # fmt: skip
+    lake.upsert(MODELS, [row(MODELS, model_id="other", arm="inverse", training_run_id="other")],
+                "r")  # fmt: skip
+    attributed(lake, force=True)  # a newer model of another recipe is not compared
+    assert {r["model_id"] for r in moved(lake).values()} == mine
 
 
 def test_what_was_trained_before_it_failed_is_not_trained_again(
@@ -211,8 +217,7 @@ def test_over_several_seeds_it_is_of_the_way_of_training(lake: Lake, trained: li
     # of the first day's eight tasks each seed had learnt seven
     assert over[DAYS[0]]["value"] == pytest.approx(7 / 12)
     assert over[DAYS[2]]["value"] == pytest.approx(1 / 12)
-    rows = {s.title: s for s in report.sections(lake, load("tiny"))}[report.PARTS]
-    told = [dict(zip(rows.names, r, strict=True)) for r in rows.rows]
+    told = queries.dicts(lake, dict(report.SECTIONS)[report.PARTS])
     assert [(r["part"], r["seeds"]) for r in told] == [(d, n) for d in DAYS for n in (1, 2)]
     assert [r["says"] for r in told] == ["helped", "helped", *["not told apart"] * 4]
     assert told[0]["points (95%)"].startswith("+58.3 (")
@@ -220,9 +225,8 @@ def test_over_several_seeds_it_is_of_the_way_of_training(lake: Lake, trained: li
 
 
 def test_such_models_are_no_contenders(lake: Lake, settings: Settings, trained: list[str]) -> None:
-    attributed(lake)
     attributed(lake, by="language")
-    assert trained[4:] == ["inverse-without-language-python", "inverse-without-language-rust"]
+    assert trained[1:] == ["inverse-without-language-python", "inverse-without-language-rust"]
     held = {m["model_id"]: m["arm"] for m in lake.read(MODELS).to_pylist()}
     whole = contenders.of_arm(lake, settings, DAY, "inverse")
     assert held[whole["model_id"]] == "inverse"

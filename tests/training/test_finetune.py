@@ -25,7 +25,16 @@ import pytest
 from lakehouse import tiny_world
 from lakehouse.delta import Lake
 from lakehouse.settings import Settings, load
-from lakehouse.tables import JOB_RUNS, MODELS, TRAINING_EXAMPLES, TRAINING_RUNS, TRAINING_STEPS
+from lakehouse.tables import (
+    ATTRIBUTIONS,
+    JOB_RUNS,
+    MODELS,
+    PAIRS,
+    TRAINING_EXAMPLES,
+    TRAINING_RUNS,
+    TRAINING_STEPS,
+)  # fmt: skip
+from tests import rows as blank
 from training import finetune, models, recipes
 
 DAY = dt.date(2026, 11, 3)
@@ -320,6 +329,28 @@ def test_an_arm_for_its_own_number_of_steps(place: Path, stage: Stages) -> None:
     assert config["training_examples_version"] == result["versions_read"][
         TRAINING_EXAMPLES.full_name
     ]  # fmt: skip
+
+
+def test_a_day_is_left_out_in_real_processes(place: Path, stage: Stages) -> None:
+    shutil.copytree(place / "lake", place / "parts")
+    lake = Lake(str(place / "parts"))
+    [inverse] = lake.read(MODELS, {"arm": "inverse"}).to_pylist()
+    lake.append_missing(PAIRS, [
+        blank.row(PAIRS, pair_id=f"p{n}", snippet_id=f"s{n}", rank=0, ds=DAY - dt.timedelta(n % 2),
+            published_at=dt.datetime.now(dt.UTC)) for n in range(40, 60)
+    ], "publish")  # fmt: skip
+    code, result, log = stage("training.attribute", "--by", "day", "--set", "evaluation.tasks=2",
+                              "engine.kind=transformers", lake="parts")  # fmt: skip
+    assert (code, result["rows_kept"]) == (0, 2), log
+    found = lake.read(ATTRIBUTIONS).to_pylist()
+    assert {(r["left_out"], r["pairs"], r["n"], r["model_id"]) for r in found} == {
+        (str(DAY - dt.timedelta(n)), 10, 2, inverse["model_id"]) for n in (0, 1)}  # fmt: skip
+    made = {r["model_id"]: r["sha256"] for r in lake.read(MODELS).to_pylist()}
+    without = {made[r["without_model_id"]] for r in found}
+    assert len(without | {inverse["sha256"]}) == 3
+    for r in found:
+        assert models.verified(place / "parts" / "models" / r["without_model_id"])
+        assert len(steps(place, "parts", r["without_model_id"])) == 12
 
 
 def test_the_model_id_names_everything_that_makes_the_model() -> None:

@@ -2,7 +2,7 @@
 
 lake run --from 2026-11-01 --to 2026-11-03 --profile tiny
 lake tables · lake sql "SELECT …" · lake report · lake trace WHAT · lake tainted · lake stale
-lake cost · lake promotion · lake study · lake power
+lake forget · lake cost · lake promotion · lake study · lake power
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
-from jobs import costs, power, queries, report, tainted, traces
+from jobs import costs, forget, power, queries, report, tainted, traces
 from lakehouse import promotions
 from lakehouse.command import configure_logging, parse_day
 from lakehouse.delta import Lake
@@ -39,7 +39,7 @@ from lakehouse.errors import (
 )
 from lakehouse.run import execute
 from lakehouse.settings import Settings, load
-from lakehouse.stages import STAGES, StageRef
+from lakehouse.stages import STAGES, UPKEEP, StageRef
 from lakehouse.tables import TABLES
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 def chain(days: Sequence[dt.date], wanted: Sequence[str]) -> Iterator[tuple[StageRef, dt.date]]:
     """Every task in order: day by day up to publication, then training once, for the last day."""
     place = next(i for i, s in enumerate(STAGES) if s.name == "generate") + 1
-    known = [*STAGES[:place], *JUDGES, *STAGES[place:]]
+    known = [*STAGES[:place], *JUDGES, *STAGES[place:], *UPKEEP]
     names = {s.name for s in known} | {s.flow for s in known}
     for name in wanted:
         if name not in names:
@@ -308,8 +308,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="lake", description=(__doc__ or "").split("\n")[0])
     verbs = parser.add_subparsers(
         dest="name", required=True,
-        metavar="run | tables | sql | report | trace | tainted | stale | cost | promotion | "
-                "study | power",
+        metavar="run | tables | sql | report | trace | tainted | stale | forget | cost | "
+                "promotion | study | power",
     )  # fmt: skip
     chained = verbs.add_parser("run", parents=[shared], help="the chain, without Airflow")
     chained.add_argument("--from", dest="first", required=True, metavar="YYYY-MM-DD")
@@ -348,6 +348,7 @@ def _parser() -> argparse.ArgumentParser:
     spent = verbs.add_parser("cost", parents=[shared, printed], help="what the models' work cost")
     spent.add_argument("--by", choices=costs.KEYS, default="ds")
     spent.set_defaults(verb=bill)
+    forget.add_parser(verbs, [shared, printed])
     _of_comparing(verbs, [shared, printed])
     return parser
 

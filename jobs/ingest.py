@@ -3,7 +3,8 @@
     python -m jobs.ingest --partition 2026-11-01 --profile tiny
 
 Grain: (day, source, document). The driver names the work, the workers read it. A record that
-cannot be used, or that repeats another of the same source and day, is a rejected row.
+cannot be used, that repeats another of the same source and day, or that is to be forgotten
+(ops.takedowns) is a rejected row.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from jobs import filters, places, sources
+from jobs import denied, filters, places, sources
+from jobs.denied import Denied
 from jobs.readers import READERS
 from jobs.records import FAILED, Record
 from jobs.signals import Signals, observe
@@ -85,7 +87,8 @@ def transform(records: DataFrame) -> tuple[DataFrame, DataFrame]:
         "ds", F.col("document_id").alias("row_id"), "source", "origin",
         F.when(repeated, "repeated in the source").otherwise(F.col("reason")).alias("reason"),
         F.when(repeated, "none: one copy was kept").otherwise(F.col("remedy")).alias("remedy"),
-        F.lit(RULES).alias("rule_version"),
+        F.when(F.col("reason") == denied.REASON, denied.RULES).otherwise(RULES)
+        .alias("rule_version"),
         F.when(repeated, "{}").otherwise(F.col("evidence")).alias("evidence"),
     )  # fmt: skip
     return placed.where(kept).select(*DOCUMENTS.content), rejected
@@ -103,19 +106,22 @@ def main(run: Run) -> Counts:
     asked = run.spark.createDataFrame(work, "source STRING, item STRING")
     # Spark spreads rows by their bytes, and an item is a name: by number, so that all work
     asked = asked.repartition(max(1, min(len(work), settings.spark.shuffle_partitions)))
-    read = partial(_read, chosen=chosen, settings=settings, day=day)
+    known = Denied.of(run.lake)
+    read = partial(_read, chosen=chosen, settings=settings, day=day, known=known)
     documents, rejected = transform(asked.mapInArrow(read, f"{_RECORD}, held_back BOOLEAN"))
     for lost in rejected.where(F.col("reason") == FAILED).limit(1).collect():
         raise ServiceError(f"source {lost.source}: {json.loads(lost.evidence)['seen']}")
     run.write(DOCUMENTS, documents, f"ds = '{day}'")
     run.reject_all(rejected, [day])
+    if Denied.of(run.lake) != known:
+        raise ServiceError("a takedown came in while the day was read: run it again")
     kept, dropped = documents.count(), rejected.count()
     return Counts(kept + dropped, kept, dropped)
 
 
 def _read(
     batches: Iterator[pa.RecordBatch], chosen: Mapping[str, sources.Source], settings: Settings,
-    day: dt.date,
+    day: dt.date, known: Denied,
 ) -> Iterator[pa.RecordBatch]:  # fmt: skip
     """On a worker: every record of these items, in batches of bounded size."""
     import pyarrow as pa
@@ -124,7 +130,7 @@ def _read(
              "DOUBLE": pa.float64()}  # fmt: skip
     fields = [part.split() for part in _RECORD.split(", ")]
     schema = pa.schema([(name, kinds[kind]) for name, kind in fields])
-    for rows in _bounded(_rows(batches, chosen, settings, day)):
+    for rows in _bounded(_rows(batches, chosen, settings, day, known)):
         batch = pa.RecordBatch.from_pylist(rows, schema=schema)
         held_back = pa.array(filters.held_back(batch, settings.filters))
         yield batch.append_column("held_back", held_back)
@@ -132,7 +138,7 @@ def _read(
 
 def _rows(
     batches: Iterator[pa.RecordBatch], chosen: Mapping[str, sources.Source], settings: Settings,
-    day: dt.date,
+    day: dt.date, known: Denied,
 ) -> Iterator[dict[str, Any]]:  # fmt: skip
     corpus = settings.corpus
     turn = (day - corpus.start).days % corpus.days
@@ -143,7 +149,17 @@ def _rows(
                 found = row(record, source, day)
                 dealt = int(found["document_id"][:8], 16) % corpus.days == turn
                 if dealt or not source.deal or record.reason == FAILED:
-                    yield found
+                    yield _allowed(found, known)
+
+
+def _allowed(found: dict[str, Any], known: Denied) -> dict[str, Any]:
+    """The row as it is, or what is left of one that is to be forgotten."""
+    request_id = known.request(found) if found["reason"] != FAILED else ""
+    if not request_id:
+        return found
+    blank = {"kind": "code", "instruction": "", "content": "", **asdict(Signals())}
+    left = denied.kept_out(found, request_id)
+    return {**found, **blank, **left, "document_id": left["row_id"]}
 
 
 def _bounded(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:

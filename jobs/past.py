@@ -10,7 +10,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from lakehouse.delta import Lake
-from lakehouse.tables import Table
+from lakehouse.tables import RELEASED, Table
 
 if TYPE_CHECKING:
     import duckdb
@@ -23,9 +23,10 @@ VERSIONS = "$versions"
 
 
 def cited(connection: duckdb.DuckDBPyConnection, table: Table) -> set[int]:
-    """The versions of a table that some run has read."""
+    """The versions of a table that some run has read, but for those that only edited it."""
     found = connection.execute(
-        "SELECT DISTINCT input_version FROM ops.lineage_edges WHERE input_table = ?",
+        "SELECT DISTINCT input_version FROM ops.lineage_edges "
+        "WHERE input_table = ? AND output_table <> input_table",
         [table.full_name],
     ).fetchall()
     return {version for (version,) in found}
@@ -37,8 +38,9 @@ def each(
 ) -> set[int]:  # fmt: skip
     """Execute a statement about `ROWS` and `VERSIONS` for each group of files of these versions.
 
-    Files that the version `besides` has, too, are left out. Returns the versions that cannot be
-    read whole any more: their log entry has expired, or a file of theirs was vacuumed.
+    Files that the version `besides` has, too, are left out, and so are the files that are gone of
+    versions that maintenance has let go (ops.released_versions). Returns the versions that cannot
+    be read whole although they should: their log entry has expired, or a file was vacuumed.
     """
     import duckdb
 
@@ -62,6 +64,8 @@ def _groups(
     """The files of these versions by the versions that have them; the versions without a log."""
     import pyarrow.dataset as ds
 
+    released = set(lake.read(RELEASED, {"table_name": table.full_name}, ["version"])["version"]
+                   .to_pylist())  # fmt: skip
     files: dict[str, tuple[ds.Fragment, list[int]]] = {}
     groups: dict[tuple[int, ...], list[ds.Fragment]] = {}
     like, left_out, gone = None, set(), set()
@@ -70,7 +74,10 @@ def _groups(
             gone.add(version)
             continue
         like = found
+        left = here(found) if version in released else None
         for fragment in found.get_fragments():
+            if left is not None and fragment.path not in left:
+                continue
             files.setdefault(fragment.path, (fragment, []))[1].append(version)
             if version == besides:
                 left_out.add(fragment.path)
@@ -81,6 +88,25 @@ def _groups(
         shared: ds.FileSystemDataset(held, like.schema, like.format, like.filesystem)
         for shared, held in groups.items() if like is not None
     }, gone  # fmt: skip
+
+
+def files(lake: Lake, table: Table, version: int) -> list[str]:
+    """Paths of a version's data files in the table's folder; none if its log has expired."""
+    from deltalake.exceptions import DeltaError
+
+    try:
+        found = lake.open(table, version)
+    except DeltaError:
+        return []
+    return [str(p) for p in found.get_add_actions()["path"].to_pylist()] if found else []
+
+
+def here(found: ds.FileSystemDataset) -> set[str]:
+    """Those of a version's files that are there."""
+    from pyarrow.fs import FileType
+
+    told = found.filesystem.get_file_info(list(found.files))
+    return {info.path for info in told if info.type != FileType.NotFound}
 
 
 def _dataset(lake: Lake, table: Table, version: int) -> ds.FileSystemDataset | None:

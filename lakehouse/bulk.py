@@ -7,7 +7,7 @@ under the same locks and with the same notes.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ from lakehouse.tables import Table
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from deltalake import DeltaTable
+    from deltalake import DeltaTable, WriterProperties
 
 BATCH_ROWS, BATCH_BYTES = 10_000, 64 * 2**20
 """What a batch holds at most, about."""
@@ -111,6 +111,30 @@ def replace(
             raise faults[0] if faults else error from None  # delta-rs knows only its text
 
 
+def edit(
+    lake: Lake, table: Table, change: Callable[[pa.RecordBatch], pa.RecordBatch],
+    parts: Collection[Any], run_id: str, note: str | None = None,
+) -> None:  # fmt: skip
+    """Put in the place of these partitions' rows what `change` makes of them, in one commit.
+
+    Rows that it leaves alone keep their run and timestamp, and the table the note of its last
+    write, unless another is given. A table without partitions is edited whole.
+    """
+    import pyarrow as pa
+
+    scope = {table.partition: parts} if table.partition else {}
+    faults: list[Exception] = []
+    with lake.lock(table):
+        rows = batches(lake, table, where=scope)
+        schema = pa.schema([field.with_nullable(True) for field in rows.schema])
+        edited = _ahead((change(batch).cast(schema) for batch in rows), faults)
+        told = f"{run_id} {lake.note(table) if note is None else note}".strip()
+        try:
+            _overwrite(lake, table, edited, predicate(scope), run_id, told, schema)
+        except Exception as error:
+            raise faults[0] if faults else error from None
+
+
 def _ahead(rows: Iterable[pa.RecordBatch], faults: list[Exception]) -> Iterator[pa.RecordBatch]:
     """The same batches, each made by a thread while the one before it is written.
 
@@ -184,24 +208,36 @@ def _stamped(table: Table, batch: pa.RecordBatch, run_id: str) -> pa.RecordBatch
 
 def _overwrite(
     lake: Lake, table: Table, rows: Iterator[pa.RecordBatch], where: str | None, run_id: str,
-    note: str,
+    note: str, schema: pa.Schema | None = None,
 ) -> None:  # fmt: skip
-    """One atomic commit: the rows in the place of those where, or of all. With the lock held."""
-    import pyarrow as pa
-    from deltalake import ColumnProperties, CommitProperties, WriterProperties, write_deltalake
+    """One atomic commit: the rows in the place of those where, or of all. With the lock held.
 
-    # hashes never repeat: neither a dictionary nor compression makes them smaller
-    hashes = [c.name for c in table.columns if c.type == "BINARY"]
-    plain = ColumnProperties(dictionary_enabled=False)
+    `schema` is theirs, by default the table's.
+    """
+    import pyarrow as pa
+    from deltalake import CommitProperties, write_deltalake
+
     write_deltalake(
         lake.open(table) or lake.rs_uri(table),
-        pa.RecordBatchReader.from_batches(arrow_schema(table), rows),
+        pa.RecordBatchReader.from_batches(schema or arrow_schema(table), rows),
         mode="overwrite", predicate=where,
         commit_properties=CommitProperties(
             custom_metadata={"run_id": run_id, "userMetadata": note}
         ),
-        writer_properties=WriterProperties(
-            max_row_group_size=ROW_GROUP, compression="UNCOMPRESSED" if hashes else "SNAPPY",
-            column_properties=dict.fromkeys(hashes, plain),
-        ),
+        writer_properties=layout(table),
     )  # fmt: skip
+
+
+def layout(table: Table) -> WriterProperties:
+    """How a table's files are laid out: hashes never repeat, so neither a dictionary nor
+    compression makes them smaller.
+    """
+    from deltalake import ColumnProperties, WriterProperties
+
+    hashes = [c.name for c in table.columns if c.type == "BINARY"]
+    plain = ColumnProperties(dictionary_enabled=False)
+    return WriterProperties(
+        max_row_group_size=ROW_GROUP,
+        compression="UNCOMPRESSED" if hashes else "SNAPPY",
+        column_properties=dict.fromkeys(hashes, plain),
+    )

@@ -110,23 +110,13 @@ class Lake:
         return next((str(n).partition(" ")[2] for n in notes if n), "")
 
     def digests(self, table: Table, version: int | None = None) -> dict[str, str]:
-        """Digest of a version's data files by partition value, and of all of them under `*`.
+        """Digest of a version's rows by partition value, and of all of them under `*`.
 
-        Files are immutable, so an equal digest means equal rows. Reading it costs the log only.
+        By its data files, which are immutable (`lakehouse.digests`): it costs the log only.
         """
-        found = self.open(table, version)
-        if found is None:
-            return {"*": ""}
-        actions = found.get_add_actions(flatten=True)
-        paths = [str(p) for p in actions["path"].to_pylist()]
-        values = ["*"] * len(paths)
-        if table.partition:
-            values = [str(v) for v in actions[f"partition.{table.partition}"].to_pylist()]
-        grouped: dict[str, list[str]] = {"*": paths}
-        for value, path in zip(values, paths, strict=True):
-            if value != "*":
-                grouped.setdefault(value, []).append(path)
-        return {value: _hash(*sorted(group)) for value, group in grouped.items()}
+        from lakehouse import digests
+
+        return digests.of(self, table, version)
 
     def counts(self, table: Table, version: int | None = None) -> dict[str, int]:
         """Rows by partition value, from the log alone."""

@@ -280,8 +280,7 @@ class Choose(Section):
     pairs_per_day: Count = 0
     """At most so many pairs a day; 0 for all."""
     diversity: Fraction = 0.0
-    """Weight of being unlike the pairs already chosen, against the score, in the choice of
-    `pairs_per_day`; 0: by the score alone."""
+    """Weight of being unlike those chosen, against the score, within `pairs_per_day`; 0: none."""
 
 
 class Prefer(Section):
@@ -350,6 +349,15 @@ class Promotion(Section):
     benchmark: str = ""
     """The suite on which it must rise over its control, one of evaluation.benchmarks; empty: the
     first of them. It may drop on none."""
+
+
+class Maintenance(Section):
+    """How the tables' files are looked after (docs/operations.md)."""
+
+    retention_days: Count = 7
+    """Files that left the newest version so recently stay: a run may be reading them."""
+    min_files: Annotated[int, Field(ge=2)] = 8
+    """Files of less than 128 MiB in a partition from which they are put together."""
 
 
 class Cost(Section):

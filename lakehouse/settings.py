@@ -33,6 +33,7 @@ from lakehouse.sections import (
     Judge,
     LakePlace,
     Local,
+    Maintenance,
     Model,
     Prefer,
     Promotion,
@@ -89,6 +90,7 @@ class Settings(Section):
     promotion: Promotion = Promotion()
     cost: Cost = Cost()
     alerts: Alerts = Alerts()
+    maintenance: Maintenance = Maintenance()
     spark: Spark = Spark()
 
     @property

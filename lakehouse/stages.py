@@ -8,6 +8,7 @@ DAG files, `lake run` and the report derive from this list. It imports nothing h
 from __future__ import annotations
 
 import ast
+import datetime as dt
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Literal, get_args
 from lakehouse import tables as t
 from lakehouse.tables import Table
 
-Flow = Literal["corpus", "instructions", "training"]
+Flow = Literal["corpus", "instructions", "training", "maintenance"]
 
 OF_SHARES = "_shares"
 """What the name of a stage's mapped task, one instance a share, ends in."""
@@ -112,10 +113,29 @@ STAGES: tuple[StageRef, ...] = (
 )  # fmt: skip
 """In running order. Publish is the only stage that changes gold.instruction_pairs."""
 
+UPKEEP: tuple[StageRef, ...] = (
+    StageRef(
+        "maintain", "jobs.maintain", "maintenance", "spark", (),
+        (t.MAINTENANCE, t.RELEASED, t.COMPACTIONS),
+    ),
+)  # fmt: skip
+"""What looks after the tables and is no part of the chain. Its pool keeps Spark's writers away."""
+MAINTENANCE_DAY, MAINTENANCE_HOUR = 6, 3
+"""When maintenance runs: weekday from Monday = 0, and hour, UTC."""
+MAINTENANCE_CRON = f"0 {MAINTENANCE_HOUR} * * {(MAINTENANCE_DAY + 1) % 7}"
+"""The same as cron has it, from Sunday = 0."""
+
+
+def next_maintenance(after: dt.datetime) -> dt.datetime:
+    """When the schedule runs maintenance next, after a time in UTC."""
+    due = after.replace(hour=MAINTENANCE_HOUR, minute=0, second=0, microsecond=0)
+    due += dt.timedelta(days=(MAINTENANCE_DAY - after.weekday()) % 7)
+    return due if due > after else due + dt.timedelta(days=7)
+
 
 def of_flow(flow: Flow) -> tuple[StageRef, ...]:
     """The stages of one DAG."""
-    return tuple(s for s in STAGES if s.flow == flow)
+    return tuple(s for s in (*STAGES, *UPKEEP) if s.flow == flow)
 
 
 def as_markdown() -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from lakehouse.stages import STAGES, of_flow
+from lakehouse.stages import STAGES, UPKEEP, of_flow
 
 pytestmark = pytest.mark.airflow
 PROJECT = Path(__file__).resolve().parents[2]
@@ -105,7 +105,16 @@ def test_a_week_rolls_up_under_a_plain_day_that_can_also_be_named_by_hand() -> N
     assert week == [f"2026-11-{d:02}" for d in range(2, 9)]
 
 
-@pytest.mark.parametrize("flow", FLOWS)
+def test_maintenance_is_one_task_that_keeps_sparks_writers_away() -> None:
+    found = dag("maintenance")
+    (task,), (stage,) = found.tasks, UPKEEP
+    assert (task.task_id, task.pool, task.module) == ("maintain", "spark", stage.module)
+    assert not task.outlets
+    job = importlib.import_module(stage.module).STAGE
+    assert set(stage.writes) == set(job.writes)
+
+
+@pytest.mark.parametrize("flow", [*FLOWS, "maintenance"])
 def test_a_dag_file_parses_in_half_a_second_and_loads_nothing_heavy(flow: str) -> None:
     file = PROJECT / "dags" / f"{flow}.py"
     done = subprocess.run(

@@ -1,0 +1,81 @@
+"""Which versions of which tables something that is there cites: what retention must not remove.
+
+A row's `run_id` names the run that wrote it, and ops.lineage_edges the versions that this run read
+and who wrote those, and so on. So the rows of the newest versions, and the pairs that each training
+set was made from, lead to every version that a trace of a score, model, training set or pair may
+ask for. What edits a table and changes nothing that others read (compaction, a takedown) is walked
+through: the version before it is cited by whom has read it, not by the edit.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from jobs import past, queries
+from lakehouse.delta import Lake
+from lakehouse.tables import (
+    CERTIFICATES,
+    COMPACTIONS,
+    FORGOTTEN,
+    JOB_RUNS,
+    LINEAGE,
+    MAINTENANCE,
+    PAIRS,
+    QUALITY_RESULTS,
+    REJECTED,
+    RELEASED,
+    SIMILAR,
+    SKETCHES,
+    TABLES,
+    TAKEDOWNS,
+    TRAINING_EXAMPLES,
+)
+
+if TYPE_CHECKING:
+    import duckdb
+
+BOOKS = (JOB_RUNS, LINEAGE, REJECTED, QUALITY_RESULTS, MAINTENANCE, RELEASED, COMPACTIONS,
+         TAKEDOWNS, FORGOTTEN, CERTIFICATES)  # fmt: skip
+"""Tables whose rows cite nothing: they tell of runs."""
+_CITED = """
+    WITH RECURSIVE reached AS (
+        SELECT * FROM ops.lineage_edges WHERE run_id IN (FROM runs)
+        UNION
+        SELECT e.* FROM reached r JOIN ops.lineage_edges e
+            ON e.output_table = r.input_table AND e.output_version = r.input_version
+    )
+    SELECT DISTINCT input_table, input_version FROM reached
+    WHERE input_table NOT IN ('', output_table)"""
+
+
+def cited(lake: Lake) -> dict[str, set[int]]:
+    """By table the versions that are cited; the newest is none of them unless it is."""
+    sql = queries.connect(lake, " ".join(t.name for t in TABLES.values()))
+    sql.execute("CREATE TABLE runs (run_id VARCHAR)")
+    for table in TABLES.values():
+        if table not in BOOKS:
+            sql.execute(f"INSERT INTO runs SELECT DISTINCT run_id FROM {table.full_name}")
+    past.each(sql, lake, PAIRS, _mixed_from(sql), "INSERT INTO runs SELECT DISTINCT run_id "
+              f"FROM {past.ROWS}")  # fmt: skip
+    found: dict[str, set[int]] = defaultdict(set)
+    for name, version in sql.execute(_CITED).fetchall():
+        found[name].add(version)
+    found[SKETCHES.full_name] |= compared(lake)
+    return found
+
+
+def compared(lake: Lake) -> set[int]:
+    """The version of the sketches that pairs were made from, which deduplication goes on from."""
+    _, _, version = lake.note(SIMILAR).partition("/")
+    return {int(version)} if version.isdigit() else set()
+
+
+def _mixed_from(sql: duckdb.DuckDBPyConnection) -> set[int]:
+    """The versions of gold.instruction_pairs that the training sets were made from."""
+    rows = sql.execute(
+        "SELECT DISTINCT input_version FROM ops.lineage_edges "
+        "WHERE input_table = ? AND output_table = ?",
+        [PAIRS.full_name, TRAINING_EXAMPLES.full_name],
+    ).fetchall()
+    return {version for (version,) in rows}

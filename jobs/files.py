@@ -1,0 +1,122 @@
+"""A table's files on its store: how many there are, which hold forgotten rows, what the log tells.
+
+The log repeats the least and the greatest value of each column of each file, texts included. So
+where files are removed because of what they held, these statistics go, too: they are optional in
+Delta's protocol, and of files that are gone nobody asks for them. What repeats them (checkpoints
+that a later one replaces, checksums) is removed; Delta does without.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING, Any
+
+from jobs.forgotten import Closure
+from lakehouse import stores
+from lakehouse.delta import Lake
+from lakehouse.schemas import arrow_schema
+from lakehouse.tables import Table
+
+if TYPE_CHECKING:
+    from pyarrow import fs
+
+_LOG = "_delta_log"
+_TOLD = ("minValues", "maxValues", "nullCount")
+
+
+def stored(lake: Lake, table: Table) -> dict[str, int]:
+    """Bytes of every data file in the table's folder, by its path there."""
+    files, root = _place(lake, table)
+    return {
+        info.path[len(root) + 1 :]: info.size for info in _listed(files, root)
+        if info.path.endswith(".parquet") and f"/{_LOG}/" not in info.path
+    }  # fmt: skip
+
+
+def holding(lake: Lake, table: Table, closure: Closure, besides: Collection[str]) -> set[str]:
+    """Data files that hold forgotten rows and are no part of the newest version nor `besides`."""
+    import pyarrow as pa
+    import pyarrow.dataset as ds
+
+    found = lake.open(table)
+    newest = {str(p) for p in found.get_add_actions()["path"].to_pylist()} if found else set()
+    files, root = _place(lake, table)
+    columns = pa.schema([f for f in arrow_schema(table) if f.name != table.partition])
+    old = stored(lake, table).keys() - newest - {*besides}
+    return {
+        path for path in old
+        if closure.taints(table, ds.dataset(f"{root}/{path}", columns, "parquet", files))
+    }  # fmt: skip
+
+
+def remove(lake: Lake, table: Table, paths: Collection[str]) -> None:
+    """Remove these data files; those that are gone already are none."""
+    files, root = _place(lake, table)
+    there = stored(lake, table)
+    for path in paths:
+        if path in there:
+            files.delete_file(f"{root}/{path}")
+
+
+def forget_statistics(lake: Lake, table: Table) -> None:
+    """Take the statistics of files that are gone out of the log, and what else repeats them."""
+    files, root = _place(lake, table)
+    there = stored(lake, table).keys()
+    found = lake.open(table)
+    if found is None:
+        return
+    stale = [i for i in _listed(files, f"{root}/{_LOG}") if i.path.endswith(".json")
+             and _rewritten(_read(files, i.path), there) is not None]  # fmt: skip
+    found.create_checkpoint()
+    newest = found.version()
+    for info in stale:
+        text = _rewritten(_read(files, info.path), there)
+        if text is not None:
+            _replace(files, info.path, text)
+    whole = any(i.path.endswith(f"/{0:020}.json") for i in _listed(files, f"{root}/{_LOG}"))
+    for info in _listed(files, f"{root}/{_LOG}"):
+        name = info.path.rpartition("/")[2]
+        number = name.lstrip(".")[:20]
+        old = whole and number.isdigit() and int(number) < newest
+        if name.endswith(".crc") or (old and ".checkpoint" in name):
+            files.delete_file(info.path)
+
+
+def _rewritten(text: str, there: Collection[str]) -> str | None:
+    """A commit of the log without the statistics of files that are gone; None if it has none."""
+    lines, changed = [], False
+    for line in text.splitlines():
+        action: dict[str, Any] = json.loads(line) if line.strip() else {}
+        added = action.get("add") or {}
+        stats = json.loads(added.get("stats") or "{}")
+        if added and added["path"] not in there and stats.keys() & set(_TOLD):
+            added["stats"] = json.dumps({k: v for k, v in stats.items() if k not in _TOLD})
+            line, changed = json.dumps(action, separators=(",", ":")), True
+        lines.append(line)
+    return "\n".join(lines) + "\n" if changed else None
+
+
+def _replace(files: fs.FileSystem, path: str, text: str) -> None:
+    """A file's content in one step."""
+    beside = f"{path}.tmp"
+    with files.open_output_stream(beside) as out:
+        out.write(text.encode())
+    files.move(beside, path)
+
+
+def _read(files: fs.FileSystem, path: str) -> str:
+    with files.open_input_stream(path) as stream:
+        content: bytes = stream.read()
+    return content.decode()
+
+
+def _listed(files: fs.FileSystem, root: str) -> Iterator[fs.FileInfo]:
+    from pyarrow import fs
+
+    selector = fs.FileSelector(root, recursive=True, allow_not_found=True)
+    return (info for info in files.get_file_info(selector) if info.is_file)
+
+
+def _place(lake: Lake, table: Table) -> tuple[fs.FileSystem, str]:
+    return stores.store(lake.rs_uri(table))

@@ -1,0 +1,311 @@
+"""`lake forget`: a document, source, repository, owner or licence is gone from the lake.
+
+    lake forget --repository acme/tool --because "DMCA 2026-11-20" [--dry-run]
+
+First the request is entered (ops.takedowns), so that ingest keeps out what comes from then on; then
+what is to go is entered as hashes (ops.forgotten_ids) and as the certificate's rows, then the rows
+go, table by table, and last the certificate is closed. Killed anywhere and run again it goes on;
+run once more it changes nothing. docs/takedown.md says what is removed and what stays.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import difflib
+import json
+import os
+import sys
+import uuid
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from jobs import certificates, denied, report
+from jobs.denied import Denied
+from jobs.forgotten import TABLES, Closure
+from lakehouse import bulk
+from lakehouse.books import history
+from lakehouse.delta import Lake
+from lakehouse.errors import UserError
+from lakehouse.settings import Settings
+from lakehouse.tables import (
+    CANDIDATES,
+    CERTIFICATES,
+    DOCUMENTS,
+    DUPLICATES,
+    FORGOTTEN,
+    JOB_RUNS,
+    LINEAGE,
+    PAIRS,
+    REJECTED,
+    SNIPPETS,
+    TAKEDOWNS,
+    UNITS,
+)
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Row = dict[str, Any]
+_INGEST = "ingest"
+_REPLAYED = (DOCUMENTS, DUPLICATES, UNITS, SNIPPETS, CANDIDATES, PAIRS)
+"""Tables whose days are to be run again where rows have gone."""
+_SHORTEST = 6
+"""Characters of the beginning of a document's id."""
+_ID = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is to be forgotten: a name as `jobs.denied` compares it."""
+
+    kind: denied.Kind
+    value: str
+
+    @property
+    def request_id(self) -> str:
+        """The same for the same request."""
+        return denied.mark(f"{self.kind} {self.value}")[:16]
+
+    @property
+    def alone(self) -> Denied:
+        """A denylist of this request."""
+        return Denied({(self.kind, self.value): self.request_id})
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a request is about: its records, the rows that keep them out, and what would go."""
+
+    records: pa.Table
+    """(source, document_id): documents of any version, and records that were none."""
+    documents: int
+    """How many documents of the newest version."""
+    kept_out: list[Row]
+    """Rows of ops.rejected_rows that stand for them from then on."""
+    marks: list[Row]
+    certificate: list[Row]
+    days: list[str]
+    """The days that are to be run again."""
+
+
+def request(lake: Lake, kind: denied.Kind, given: str) -> Request:
+    """The request that a person's word means; UserError where no document goes by it."""
+    value = _whole_id(lake, given) if kind == "document" else given
+    asked = Request(*denied.name(kind, value))
+    if lake.read(TAKEDOWNS, {"request_id": asked.request_id}).num_rows:
+        return asked
+    closure = Closure(lake)
+    if not closure.matching(asked.alone).num_rows and not _unusable(lake, asked):
+        near = ", ".join(map(repr, _nearest(lake, kind, given))) or "none: it has no documents"
+        raise UserError(f"nothing in {lake.root} comes from {kind} {given!r}, now or in a version "
+                        f"that a run has read. Near it: {near}")  # fmt: skip
+    return asked
+
+
+def find(lake: Lake, asked: Request) -> tuple[Closure, Found]:
+    """All that the request is about, as the lake is now."""
+    import pyarrow as pa
+
+    closure = Closure(lake)
+    documents = closure.matching(asked.alone)
+    now = [r for r in documents.to_pylist() if r["now"]]
+    ours = {(r["source"], r["document_id"]) for r in now}
+    unusable = _unusable(lake, asked, ours)
+    records = pa.concat_tables([
+        documents.select(["source", "document_id"]),
+        pa.table({"source": [r["source"] for r in unusable],
+                  "document_id": [r["row_id"] for r in unusable]},
+                 documents.select(["source", "document_id"]).schema),
+    ])  # fmt: skip
+    marks = closure.add(records)
+    out = [*now, *({**r, "document_id": r["row_id"]} for r in unusable)]
+    kept_out = [
+        {**denied.kept_out(r, asked.request_id), "ds": r["ds"], "stage": _INGEST,
+         "rule_version": denied.RULES} for r in out
+    ]  # fmt: skip
+    days = {str(day) for table in _REPLAYED for day in closure.counts(table)}
+    days |= {str(r["ds"]) for r in out}
+    return closure, Found(records, len(now), kept_out,
+                          [{**m, "request_id": asked.request_id} for m in marks],
+                          certificates.plan(closure, asked.request_id), sorted(days))  # fmt: skip
+
+
+def forget(lake: Lake, asked: Request, reason: str, by: str) -> str:
+    """Remove all that the request is about; where its certificate lies."""
+    run_id, now = uuid.uuid4().hex[:16], dt.datetime.now(dt.UTC)
+    entered: Row = {
+        "request_id": asked.request_id, "kind": asked.kind, "value": asked.value,
+        "reason": reason, "asked_by": by, "asked": now, "documents": 0, "replay": "[]",
+        "done": None, "vacuumed": None,
+    }  # fmt: skip
+    lake.append_missing(TAKEDOWNS, [entered], run_id)
+    closure, found = find(lake, asked)
+    (entered,) = lake.read(TAKEDOWNS, {"request_id": asked.request_id}).to_pylist()
+    again = entered["done"] is not None
+    if again and not found.kept_out and not found.certificate:
+        return certificates.write(lake, asked.request_id)
+    lake.append_missing(FORGOTTEN, found.marks, run_id)
+    _certify(lake, found.certificate, run_id, again=again)
+    lake.append_missing(REJECTED, found.kept_out, run_id)
+    days = sorted({*json.loads(entered["replay"]), *found.days})
+    count = max(entered["documents"], found.documents)
+    entered = {**{n: entered[n] for n in TAKEDOWNS.content}, "documents": count,
+               "replay": json.dumps(days), "done": None, "vacuumed": None}  # fmt: skip
+    lake.upsert(TAKEDOWNS, [entered], run_id)
+    remove(lake, closure, run_id)
+    enter(lake, days, asked.request_id, run_id)
+    held = lake.read(CERTIFICATES, {"request_id": asked.request_id, "kind": "table"}).to_pylist()
+    versions = {t.full_name: lake.version(t) for t in TABLES}
+    lake.upsert(CERTIFICATES, [
+        {**{n: r[n] for n in CERTIFICATES.content}, "version_after": versions[r["name"]]}
+        for r in held
+    ], run_id)  # fmt: skip
+    lake.upsert(TAKEDOWNS, [{**entered, "done": dt.datetime.now(dt.UTC)}], run_id)
+    return certificates.write(lake, asked.request_id)
+
+
+def _certify(lake: Lake, rows: list[Row], run_id: str, *, again: bool) -> None:
+    """Enter what is to go; on top of what has gone, where the request had ended before."""
+    if not again:
+        lake.append_missing(CERTIFICATES, rows, run_id)
+        return
+    held = {
+        (r["kind"], r["name"]): r
+        for r in lake.read(
+            CERTIFICATES, {"request_id": [r["request_id"] for r in rows]}
+        ).to_pylist()
+    }
+    summed = []
+    for row in rows:
+        before = held.get((row["kind"], row["name"]), {})
+        sums = {n: row[n] + before.get(n, 0) for n in ("rows_removed", "rows_blanked")}
+        first = before.get("version_before", row["version_before"])
+        summed.append({**row, **sums, "version_before": first})
+    lake.upsert(CERTIFICATES, summed, run_id)
+
+
+def remove(lake: Lake, closure: Closure, run_id: str) -> None:
+    """Take what the closure says out of the newest version of every table, one commit each."""
+    for table in TABLES:
+        if parts := closure.counts(table):
+            before = lake.version(table)
+            bulk.edit(lake, table, partial(closure.edited, table), [*parts], run_id)
+            lake.append_missing(LINEAGE, [{
+                "output_table": table.full_name, "output_version": lake.version(table),
+                "input_table": table.full_name, "input_version": before, "run_id": run_id,
+            }], run_id)  # fmt: skip
+
+
+def enter(lake: Lake, days: Collection[str], request_id: str, run_id: str) -> None:
+    """Enter into ingest's books what its tables now say of these days.
+
+    The removal did what reading the day again would have done, so its fingerprint stays.
+    """
+    newest, kept = history(lake, _INGEST).newest, lake.counts(DOCUMENTS)
+    rows = []
+    for day, last in newest.items():
+        where = {"ds": day, "stage": _INGEST}
+        n = kept.get(str(day), 0)
+        lost = lake.read(REJECTED, where, ["row_id"]).num_rows
+        same = (last["rows_kept"], last["rows_rejected"]) == (n, lost)
+        if str(day) in days and last["status"] == "done" and not same:
+            now = dt.datetime.now(dt.UTC)
+            rows.append({
+                **last, "rows_in": n + lost, "rows_kept": n, "rows_rejected": lost,
+                "seconds": 0.0, "cost": 0.0, "message": f"takedown {request_id}",
+                "started_at": now, "finished_at": now, "run_id": run_id,
+            })  # fmt: skip
+    lake.upsert(JOB_RUNS, rows, run_id)
+
+
+def _unusable(lake: Lake, asked: Request, ours: Collection[tuple[str, str]] = ()) -> list[Row]:
+    """Ingest's rejected rows that the request is about, or that repeat one of these documents."""
+    columns = ["ds", "source", "row_id", "origin", "reason"]
+    rows = lake.read(REJECTED, {"stage": _INGEST}, columns).to_pylist()
+    return [
+        r for r in rows if r["reason"] != denied.REASON and (
+            (r["source"], r["row_id"]) in ours
+            or asked.alone.request({**r, "document_id": r["row_id"], "license": ""}))
+    ]  # fmt: skip
+
+
+def _whole_id(lake: Lake, given: str) -> str:
+    """The document's id that begins so; the word itself where there is none."""
+    if not _SHORTEST <= len(given) < _ID:
+        return given
+    ids = {i for i in lake.read(DOCUMENTS, columns=["document_id"])["document_id"].to_pylist()
+           if i.startswith(given)}  # fmt: skip
+    if len(ids) > 1:
+        raise UserError(f"{given!r} is the beginning of {len(ids)} documents' ids: "
+                        f"{', '.join(sorted(ids)[:5])}; give more of it")  # fmt: skip
+    return next(iter(ids), given)
+
+
+def _nearest(lake: Lake, kind: denied.Kind, given: str) -> list[str]:
+    """Names of this kind that documents go by: those that resemble the word, or else some."""
+    columns = ["source", "document_id", "license", "origin"]
+    rows: Iterable[Row] = lake.read(DOCUMENTS, columns=columns).to_pylist()
+    if kind == "document":
+        known = {r["document_id"][: len(given)]: r["document_id"] for r in rows}
+    else:
+        known = {text: text for r in rows for k, text in denied.names(
+            r["source"], r["document_id"], r["license"], r["origin"]) if k == kind}  # fmt: skip
+    close = difflib.get_close_matches(given.casefold(), known, n=5, cutoff=0.4)
+    return [known[c] for c in close or sorted(known)[:5]]
+
+
+# -- the command -----------------------------------------------------------------------------------
+
+
+def show(args: argparse.Namespace, settings: Settings) -> None:
+    """Forget what the arguments name, or say what would go; print the certificate."""
+    lake = Lake(settings.lake.root)
+    kind, given = next((k, v) for k in denied.KINDS if (v := getattr(args, k)) is not None)
+    asked = request(lake, kind, given)
+    if args.dry_run:
+        _, found = find(lake, asked)
+        told: Row = {
+            "request_id": asked.request_id, "kind": asked.kind, "value": asked.value,
+            "documents": found.documents, "replay": found.days, "would_go": found.certificate,
+        }  # fmt: skip
+        if args.format == "json":
+            sys.stdout.write(json.dumps(told, default=str, indent=1) + "\n")
+            return
+        names = ["kind", "name", "rows_removed", "rows_blanked", "version_before"]
+        rows = [[r[n] for n in names] for r in found.certificate]
+        remark = (f"{found.documents} documents; days to run again: "
+                  f"{', '.join(found.days) or 'none'}. Nothing has been changed.")  # fmt: skip
+        section = report.Section("What would go", names, rows, remark)
+        sys.stdout.write(report.as_text(section) + "\n")
+        return
+    if not args.because:
+        raise UserError('lake forget: say why, with --because "REASON": the certificate bears it')
+    path = forget(lake, asked, args.because, args.by)
+    text = certificates.read(lake, asked.request_id)
+    sys.stdout.write(json.dumps(text, default=str, indent=1) if args.format == "json"
+                     else certificates.as_text(text) + f"\nThe certificate: {path}")  # fmt: skip
+    sys.stdout.write("\n")
+
+
+def add_parser(verbs: Any, parents: list[argparse.ArgumentParser]) -> None:
+    """The verb's arguments."""
+    asked = verbs.add_parser(
+        "forget", parents=parents, help="remove a document, source, repository, owner or licence",
+        description="Remove all that stems from documents, and keep them out from then on.",
+    )  # fmt: skip
+    what = asked.add_mutually_exclusive_group(required=True)
+    for kind, shape, said in (
+        ("document", "ID", "its id, or at least six characters of it"),
+        ("source", "NAME", "all that came from a source"),
+        ("repository", "REPOSITORY", "as origins name it: NAME or OWNER/NAME"),
+        ("owner", "OWNER", "all repositories of an owner"),
+        ("license", "SPDX", "all under a licence, alternatives included"),
+    ):
+        what.add_argument(f"--{kind}", metavar=shape, help=said)
+    asked.add_argument("--because", default="", help="why, for the certificate")
+    asked.add_argument("--by", default=os.environ.get("USER", "a person"), help="who asks")
+    asked.add_argument("--dry-run", action="store_true", help="say what would go; change nothing")
+    asked.set_defaults(verb=show)

@@ -1,0 +1,255 @@
+"""Every table -> fewer files: compaction, vacuum, and the proof that nothing cited was lost.
+
+    python -m jobs.maintain --partition 2026-11-29 --profile tiny
+
+Grain: the whole lake; the partition names the run. Under each table's writer lock: what takedowns
+have forgotten and a run has written since is removed again, small files of a partition are made
+one, and files go that are no part of the newest version, of a version that something cites
+(`jobs.citations`), or of the last `maintenance.retention_days`. Files that hold forgotten rows go
+whatever cites them. Then every cited version is looked at, and the newest scores are traced.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import time
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from jobs import certificates, citations, files, forget, past, queries, traces
+from jobs.forgotten import TABLES as TAKEN_FROM
+from jobs.forgotten import Closure
+from lakehouse import bulk, digests
+from lakehouse.command import entry
+from lakehouse.delta import Lake
+from lakehouse.errors import LakeError
+from lakehouse.run import Counts, Run, Stage
+from lakehouse.sections import Maintenance
+from lakehouse.settings import Settings
+from lakehouse.tables import (
+    COMPACTIONS,
+    FORGOTTEN,
+    LINEAGE,
+    MAINTENANCE,
+    RELEASED,
+    SCORES,
+    SIMILAR,
+    SKETCHES,
+    TABLES,
+    TAKEDOWNS,
+    Table,
+)
+
+Row = dict[str, Any]
+SUPERSEDED, FORGOTTEN_ROWS = "superseded", "forgotten"
+TARGET = 128 * 2**20
+"""Bytes of a file up to which it is small, and to which files are put together."""
+
+
+def main(run: Run) -> Counts:
+    """Look after every table; LakeError if a cited version or a trace was lost."""
+    lake = run.lake
+    reached = reach(lake)
+    pending = sweep(lake, run.run_id)
+    closure = Closure(lake) if pending else None
+    cited = citations.cited(lake)
+    there = [t for t in TABLES.values() if t != MAINTENANCE and lake.version(t) is not None]
+    rows = [maintained(run, t, cited.get(t.full_name, set()), closure) for t in there]
+    lake.append_missing(MAINTENANCE, rows, run.run_id)
+    prove(lake, cited, reached, exact=not pending)
+    close(lake, pending, run.run_id)
+    return Counts(len(rows), len(rows), 0)
+
+
+# -- takedowns -------------------------------------------------------------------------------------
+
+
+def sweep(lake: Lake, run_id: str) -> list[str]:
+    """Finish takedowns that were killed, and remove what came back; those with older files left."""
+    requests = lake.read(TAKEDOWNS).to_pylist()
+    for r in requests:
+        if r["done"] is None:
+            forget.forget(lake, forget.Request(r["kind"], r["value"]), r["reason"], r["asked_by"])
+    if not requests:
+        return []
+    closure = Closure(lake)
+    again = any(closure.counts(table) for table in TAKEN_FROM)
+    forget.remove(lake, closure, run_id)
+    return [r["request_id"] for r in requests if again or r["vacuumed"] is None]
+
+
+def close(lake: Lake, pending: Collection[str], run_id: str) -> None:
+    """Enter into these takedowns that no older file holds their rows any more."""
+    rows = lake.read(TAKEDOWNS, {"request_id": [*pending]}).to_pylist()
+    now = dt.datetime.now(dt.UTC)
+    lake.upsert(TAKEDOWNS, [{**{n: r[n] for n in TAKEDOWNS.content}, "vacuumed": now}
+                            for r in rows], run_id)  # fmt: skip
+    for request_id in pending:
+        certificates.write(lake, request_id)
+
+
+# -- one table -------------------------------------------------------------------------------------
+
+
+def maintained(run: Run, table: Table, cited: Collection[int], closure: Closure | None) -> Row:
+    """Compact and vacuum a table; its row of ops.maintenance."""
+    lake, chosen, started = run.lake, run.settings.maintenance, time.monotonic()
+    before = measured(lake, table, "before")
+    compact(lake, table, chosen, run.run_id)
+    digests.note_compactions(lake, table, run.run_id)
+    released = vacuum(lake, table, chosen, cited, closure, run.run_id)
+    return {
+        "table_name": table.full_name, **before, **measured(lake, table, "after"),
+        "versions_cited": len(cited), "versions_released": released,
+        "seconds": time.monotonic() - started, "run_id": run.run_id,
+    }  # fmt: skip
+
+
+def measured(lake: Lake, table: Table, when: str) -> dict[str, int]:
+    """Files and bytes of the newest version, and of all that is stored."""
+    found = lake.open(table)
+    sizes = [int(n) for n in found.get_add_actions()["size_bytes"].to_pylist()] if found else []
+    stored = files.stored(lake, table).values()
+    return {
+        f"files_{when}": len(sizes), f"bytes_{when}": sum(sizes),
+        f"stored_files_{when}": len(stored), f"stored_bytes_{when}": sum(stored),
+    }  # fmt: skip
+
+
+def compact(lake: Lake, table: Table, chosen: Maintenance, run_id: str) -> None:
+    """Make small files of a partition one, where there are `min_files` of them or more."""
+    from deltalake import CommitProperties
+
+    with lake.lock(table):
+        found = lake.open(table)
+        assert found is not None
+        actions = found.get_add_actions(flatten=True)
+        sizes = actions["size_bytes"].to_pylist()
+        parts = (actions[f"partition.{table.partition}"].to_pylist() if table.partition
+                 else [digests.WHOLE] * len(sizes))  # fmt: skip
+        small = [str(part) for part, size in zip(parts, sizes, strict=True)
+                 if size < TARGET]  # fmt: skip
+        many = sorted({part for part in small if small.count(part) >= chosen.min_files})
+        if not many:
+            return
+        before = found.version()
+        found.optimize.compact(
+            partition_filters=[(table.partition, "in", many)] if table.partition else None,
+            target_size=TARGET, writer_properties=bulk.layout(table),
+            commit_properties=CommitProperties(custom_metadata={"run_id": run_id}),
+        )  # fmt: skip
+        after = lake.version(table)
+    if after != before:
+        lake.append_missing(LINEAGE, [{
+            "output_table": table.full_name, "output_version": after,
+            "input_table": table.full_name, "input_version": before, "run_id": run_id,
+        }], run_id)  # fmt: skip
+
+
+def vacuum(
+    lake: Lake, table: Table, chosen: Maintenance, cited: Collection[int],
+    closure: Closure | None, run_id: str,
+) -> int:  # fmt: skip
+    """Remove files that nothing needs or that hold forgotten rows; versions that this lets go.
+
+    Which versions it lets go is entered first: a trace then reads what is left of them.
+    """
+    taken = closure if table in TAKEN_FROM else None
+    with lake.lock(table):
+        found = lake.open(table)
+        assert found is not None
+        options: dict[str, Any] = {
+            "retention_hours": chosen.retention_days * 24, "enforce_retention_duration": False,
+            "full": True, "keep_versions": sorted(v for v in cited if v < found.version()),
+        }  # fmt: skip
+        # delta-rs names what the log has removed, whether it is still there or not
+        old = files.stored(lake, table).keys() & found.vacuum(dry_run=True, **options)
+        tainted = files.holding(lake, table, taken, old) if taken else set()
+        gone = old | tainted
+        released = let_go(lake, table, cited, gone, tainted)
+        if released:
+            lake.append_missing(RELEASED, released, run_id)
+        if table == SKETCHES and any(r["version"] in citations.compared(lake) for r in released):
+            _compare_anew(lake, run_id)
+        if old:
+            found.vacuum(dry_run=False, **options)
+        files.remove(lake, table, tainted)
+        if taken:
+            files.forget_statistics(lake, table)
+    return len(released)
+
+
+def let_go(
+    lake: Lake, table: Table, cited: Collection[int], gone: Collection[str],
+    tainted: Collection[str],
+) -> list[Row]:  # fmt: skip
+    """The versions that some run has read and that lose files, with the reason."""
+    sql = queries.connect(lake, LINEAGE.name)
+    rows = []
+    for version in sorted(past.cited(sql, table) | set(cited)):
+        lost = {path for path in past.files(lake, table, version) if path in gone}
+        if lost and (version not in cited or lost <= set(tainted)):
+            reason = FORGOTTEN_ROWS if lost <= set(tainted) else SUPERSEDED
+            rows.append({"table_name": table.full_name, "version": version, "reason": reason})
+    return rows
+
+
+def _compare_anew(lake: Lake, run_id: str) -> None:
+    """Let deduplication compare all contents anew: the sketches that it went on from are gone."""
+    bulk.edit(lake, SIMILAR, lambda rows: rows, [], run_id, note="vacuumed")
+
+
+# -- the proof -------------------------------------------------------------------------------------
+
+
+def reach(lake: Lake) -> dict[str, int]:
+    """By each newest model's scores how many source lines their trace reaches."""
+    newest = lake.read(SCORES, columns=["model_id", "benchmark", "written_at"]).to_pylist()
+    last = max((r["written_at"] for r in newest), default=None)
+    named = {f"{r['model_id']}/{r['benchmark']}" for r in newest if r["written_at"] == last}
+    found = {}
+    for what in sorted(named):
+        levels = traces.trace(lake, what, 1).made_from
+        found[what] = sum(level.rows for level in levels if level.name == traces.LINES)
+    return found
+
+
+def prove(
+    lake: Lake, cited: Mapping[str, Collection[int]], reached: Mapping[str, int], *, exact: bool
+) -> None:
+    """LakeError unless every cited version can be read and traces reach as far as before.
+
+    Where forgotten rows have gone (not `exact`) they reach less, but they are followed.
+    """
+    for name, versions in cited.items():
+        table = TABLES[name]
+        let = lake.read(RELEASED, {"table_name": name, "reason": FORGOTTEN_ROWS}, ["version"])
+        there = files.stored(lake, table).keys()
+        for version in sorted({*versions} - {*let["version"].to_pylist()}):
+            lost = [p for p in past.files(lake, table, version) if p not in there]
+            if lost:
+                raise LakeError(
+                    f"{name} version {version} is cited and lacks {len(lost)} files, {lost[0]} for "
+                    "one: restore them from a backup"
+                )
+    now = reach(lake)
+    if exact and now != dict(reached):
+        raise LakeError(f"traces reach other source lines than before: {json.dumps(now)} instead "
+                        f"of {json.dumps(dict(reached))}")  # fmt: skip
+
+
+def _depends(settings: Settings) -> str:
+    """What is there: a run of an equal lake on the same day has nothing to do."""
+    lake = Lake(settings.lake.root)
+    told = [t for t in TABLES.values() if t not in citations.BOOKS or t in (FORGOTTEN, TAKEDOWNS)]
+    return json.dumps({t.full_name: lake.version(t) for t in told})
+
+
+STAGE = Stage(
+    "maintain", main, writes=(MAINTENANCE, RELEASED, COMPACTIONS), settings=("maintenance",),
+    grain="key", depends=_depends,
+)  # fmt: skip
+
+if __name__ == "__main__":
+    entry(STAGE)

@@ -1,0 +1,166 @@
+"""Maintenance: fewer files, nothing cited lost, nothing forgotten left in any file."""
+
+from __future__ import annotations
+
+import datetime as dt
+import shutil
+from pathlib import Path
+
+import pytest
+
+from jobs import citations, forget, maintain, traces
+from lakehouse import digests
+from lakehouse.delta import Lake
+from lakehouse.errors import LakeError
+from lakehouse.run import execute
+from lakehouse.settings import Settings, load
+from lakehouse.stages import MAINTENANCE_CRON, next_maintenance
+from lakehouse.tables import (
+    CANDIDATES,
+    COMPACTIONS,
+    DOCUMENTS,
+    LINEAGE,
+    MAINTENANCE,
+    PAIRS,
+    RELEASED,
+    SNIPPETS,
+    TABLES,
+    TAKEDOWNS,
+)
+from tests.jobs import forgettable as lakes
+from tests.jobs.forgettable import DAY, names
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A lake in which a pair that a model was trained on has been superseded since."""
+    root = tmp_path_factory.mktemp("maintained") / "lake"
+    lake = Lake(str(root))
+    lakes.filled(lake)
+    stays = [{c: r[c] for c in PAIRS.content} | {"published_at": r["published_at"]}
+             for r in lake.read(PAIRS).to_pylist()
+             if r["pair_id"] != names("other/lib/c")["pair"]]  # fmt: skip
+    lake.sync(PAIRS, stays, {"ds": DAY}, "publish again")
+    lake.sync(PAIRS, stays[:1], {"ds": DAY}, "publish what nobody has read")
+    return root
+
+
+@pytest.fixture
+def lake(filled: Path, tmp_path: Path) -> Lake:
+    shutil.copytree(filled, tmp_path / "lake")
+    return Lake(str(tmp_path / "lake"))
+
+
+@pytest.fixture
+def at_once(tmp_path: Path) -> Settings:
+    return load("tiny", [f"lake.root={tmp_path / 'lake'}", "maintenance.retention_days=0",
+                         "maintenance.min_files=2"])  # fmt: skip
+
+
+def readable(lake: Lake, name: str, version: int) -> bool:
+    try:
+        lake.read(TABLES[name], version=version)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def test_what_something_cites_stays_and_the_rest_goes(lake: Lake, at_once: Settings) -> None:
+    cited = citations.cited(lake)
+    read = {PAIRS: {3}, SNIPPETS: {3}, CANDIDATES: {6}, DOCUMENTS: {1}}
+    assert {t: cited[t.full_name] for t in read} == read
+    before = traces.nested(traces.trace(lake, "tiny-first/human_eval"))
+    then = {name: lake.digests(t) for name, t in TABLES.items()}
+    rows = {t: lake.read(t).num_rows for t in TABLES.values()}
+    assert execute(maintain.STAGE, DAY, at_once)["status"] == "done"
+    assert all(readable(lake, name, v) for name, versions in cited.items() for v in versions)
+    assert not readable(lake, PAIRS.full_name, 4)  # "publish again": nobody has read it
+    after = traces.nested(traces.trace(lake, "tiny-first/human_eval"))
+    assert after["missing"] == before["missing"]
+    for level in ("pairs", "candidates", "snippets", "documents", "source_lines"):
+        told = [[r["id"] for r in found["made_from"][level]["shown"]] for found in (before, after)]
+        assert told[0] == told[1] and len(told[0]) == 2, level
+    # a fingerprint does not move because files were put together
+    assert {n: d for n, d in then.items() if TABLES[n] not in citations.BOOKS} == {
+        n: lake.digests(t) for n, t in TABLES.items() if t not in citations.BOOKS}  # fmt: skip
+    ours = {t: lake.read(t).num_rows for t in TABLES.values() if t not in citations.BOOKS}
+    assert ours == {t: rows[t] for t in ours}
+    held = {r["table_name"]: r for r in lake.read(MAINTENANCE).to_pylist()}
+    candidates = held["silver.candidates"]
+    assert (candidates["files_before"], candidates["files_after"]) == (6, 1)
+    assert candidates["stored_files_after"] == 7  # the six are cited
+    judgements = held["silver.judgements"]
+    assert (judgements["stored_files_before"], judgements["stored_files_after"]) == (6, 1)
+    assert judgements["stored_bytes_after"] < judgements["stored_bytes_before"]
+    versions = {n: lake.version(t) for n, t in TABLES.items() if t not in citations.BOOKS}
+    execute(maintain.STAGE, DAY, at_once)
+    assert {name: lake.version(TABLES[name]) for name in versions} == versions
+
+
+def test_files_that_left_lately_stay_and_a_killed_compaction_is_made_good(
+    lake: Lake, at_once: Settings
+) -> None:
+    chosen = at_once.maintenance.model_copy(update={"retention_days": 7})
+    before = lake.digests(CANDIDATES)
+    stored = len(list(Path(lake.uri(PAIRS)).rglob("part-*.parquet")))
+    for table in (CANDIDATES, PAIRS):
+        maintain.compact(lake, table, chosen, "killed")
+    assert lake.digests(CANDIDATES) != before
+    digests.note_compactions(lake, CANDIDATES, "again")
+    assert lake.digests(CANDIDATES) == before
+    digests.note_compactions(lake, CANDIDATES, "and again")
+    assert lake.read(COMPACTIONS)["run_id"].to_pylist() == ["again"]
+    assert maintain.vacuum(lake, PAIRS, chosen, {3}, None, "m") == 0
+    assert len(list(Path(lake.uri(PAIRS)).rglob("part-*.parquet"))) == stored
+    assert readable(lake, PAIRS.full_name, 4)
+
+
+def test_what_was_forgotten_is_in_no_file_whatever_cites_it(lake: Lake, at_once: Settings) -> None:
+    words = [f"MARKER-{n}-END".encode() for n in ("acme/tool/a", "bad")]
+    words += [i.encode() for i in names("acme/tool/a").values()]
+    assert holding(lake, words)
+    forget.forget(lake, forget.request(lake, "repository", "acme/tool"), "DMCA", "counsel")
+    assert holding(lake, words)  # in files of older versions, and in the log's statistics
+    execute(maintain.STAGE, DAY, at_once)
+    assert holding(lake, words) == []
+    released = {
+        (r["table_name"], r["version"]): r["reason"] for r in lake.read(RELEASED).to_pylist()
+    }
+    assert released[PAIRS.full_name, 3] == "forgotten"
+    (request,) = lake.read(TAKEDOWNS).to_pylist()
+    assert request["vacuumed"]
+    said = Path(lake.root, "takedowns", f"{request['request_id']}.md").read_text()
+    assert "Files of older versions: gone since" in said
+    # what else the model learnt from is superseded, and still found in what is left of then
+    found = traces.trace(lake, "tiny-first/human_eval")
+    pairs, lines = (next(level for level in found.made_from if level.name == name)
+                    for name in ("pairs", "source_lines"))  # fmt: skip
+    assert {r["id"] for r in pairs.shown} == {names("other/lib/c")["pair"]}
+    assert (lines.rows, found.missing) == (1, {})
+
+
+def holding(lake: Lake, words: list[bytes]) -> list[str]:
+    """Files of the lake in which one of these can be read."""
+    return [str(p) for p in Path(lake.root).rglob("*")
+            if p.is_file() and any(word in p.read_bytes() for word in words)]  # fmt: skip
+
+
+def test_a_cited_version_that_lacks_a_file_is_said(lake: Lake, at_once: Settings) -> None:
+    found = lake.open(CANDIDATES, 6)
+    assert found is not None
+    cited = citations.cited(lake)
+    reached = maintain.reach(lake)
+    maintain.prove(lake, cited, reached, exact=True)
+    maintain.compact(lake, CANDIDATES, at_once.maintenance, "m")
+    Path(found.file_uris()[0]).unlink()
+    with pytest.raises(LakeError, match="candidates version 6 is cited and lacks 1 files"):
+        maintain.prove(lake, cited, reached, exact=True)
+    assert lake.read(LINEAGE, {"run_id": "m"})["input_version"].to_pylist() == [6]
+
+
+def test_maintenance_is_due_on_the_day_that_cron_has_it() -> None:
+    assert MAINTENANCE_CRON == "0 3 * * 0"
+    sunday = dt.datetime(2026, 11, 29, 3, tzinfo=dt.UTC)
+    assert next_maintenance(sunday - dt.timedelta(minutes=1)) == sunday
+    assert next_maintenance(sunday) == sunday + dt.timedelta(7)
+    assert next_maintenance(sunday - dt.timedelta(6)) == sunday

@@ -9,12 +9,17 @@ that a later one replaces, checksums) is removed; Delta does without.
 from __future__ import annotations
 
 import json
+import re
+from bisect import bisect_left
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from jobs.forgotten import Closure
 from lakehouse import stores
 from lakehouse.delta import Lake
+from lakehouse.errors import LakeError
 from lakehouse.schemas import arrow_schema
 from lakehouse.tables import Table
 
@@ -22,7 +27,62 @@ if TYPE_CHECKING:
     from pyarrow import fs
 
 _LOG = "_delta_log"
+_COMMIT = re.compile(r"\d{20}\.json")
 _TOLD = ("minValues", "maxValues", "nullCount")
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """A data file in the log: the version that added it, and the one that removed it, if any."""
+
+    path: str
+    added: int
+    removed: int | None
+
+    def is_of(self, version: int) -> bool:
+        """Whether a version has the file."""
+        return self.added <= version and (self.removed is None or version < self.removed)
+
+
+def lives(lake: Lake, table: Table) -> list[Life]:
+    """Every data file that the log knows, in one pass over its commits.
+
+    Opening each version instead would read the log once a version. LakeError where its beginning
+    has been cleaned up: then nobody can tell what older versions had.
+    """
+    files, root = _place(lake, table)
+    commits = sorted(i.path for i in _listed(files, f"{root}/{_LOG}")
+                     if _COMMIT.fullmatch(i.path.rpartition("/")[2]))  # fmt: skip
+    if commits and int(commits[0][-25:-5]):
+        raise LakeError(
+            f"{table.full_name}: the beginning of its log is gone, so that nobody can tell which "
+            "files older versions had; restore it from a backup"
+        )
+    found: list[Life] = []
+    open_: dict[str, int] = {}
+    for path in commits:
+        version = int(path[-25:-5])
+        actions = [json.loads(a) for a in _read(files, path).splitlines() if a.strip()]
+        for gone in (a["remove"]["path"] for a in actions if "remove" in a):
+            if gone in open_:
+                found.append(Life(unquote(gone), open_.pop(gone), version))
+        open_ |= {a["add"]["path"]: version for a in actions if "add" in a}
+    return found + [Life(unquote(path), added, None) for path, added in open_.items()]
+
+
+def keeping(found: Collection[Life], versions: Collection[int]) -> list[int]:
+    """The fewest of these versions that together have every file that any of them has.
+
+    Files of the newest version aside. Files are intervals of versions: of those that end first the
+    last version within is taken.
+    """
+    wanted, kept = sorted(set(versions)), list[int]()
+    ended = [(life.removed, life.added) for life in found if life.removed is not None]
+    for removed, added in sorted(ended):
+        place = bisect_left(wanted, removed) - 1
+        if place >= 0 and wanted[place] >= added and not (kept and kept[-1] >= added):
+            kept.append(wanted[place])
+    return kept
 
 
 def stored(lake: Lake, table: Table) -> dict[str, int]:

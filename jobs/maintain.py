@@ -159,15 +159,18 @@ def vacuum(
     with lake.lock(table):
         found = lake.open(table)
         assert found is not None
+        lives = files.lives(lake, table)
         options: dict[str, Any] = {
             "retention_hours": chosen.retention_days * 24, "enforce_retention_duration": False,
-            "full": True, "keep_versions": sorted(v for v in cited if v < found.version()),
+            "full": True, "keep_versions": files.keeping(lives, cited),
         }  # fmt: skip
         # delta-rs names what the log has removed, whether it is still there or not
         old = files.stored(lake, table).keys() & found.vacuum(dry_run=True, **options)
         tainted = files.holding(lake, table, taken, old) if taken else set()
         gone = old | tainted
-        released = let_go(lake, table, cited, gone, tainted)
+        released = let_go(
+            lake, table, cited, [life for life in lives if life.path in gone], tainted
+        )
         if released:
             lake.append_missing(RELEASED, released, run_id)
         if table == SKETCHES and any(r["version"] in citations.compared(lake) for r in released):
@@ -181,14 +184,14 @@ def vacuum(
 
 
 def let_go(
-    lake: Lake, table: Table, cited: Collection[int], gone: Collection[str],
+    lake: Lake, table: Table, cited: Collection[int], gone: Collection[files.Life],
     tainted: Collection[str],
 ) -> list[Row]:  # fmt: skip
     """The versions that some run has read and that lose files, with the reason."""
     sql = queries.connect(lake, LINEAGE.name)
     rows = []
     for version in sorted(past.cited(sql, table) | set(cited)):
-        lost = {path for path in past.files(lake, table, version) if path in gone}
+        lost = {life.path for life in gone if life.is_of(version)}
         if lost and (version not in cited or lost <= set(tainted)):
             reason = FORGOTTEN_ROWS if lost <= set(tainted) else SUPERSEDED
             rows.append({"table_name": table.full_name, "version": version, "reason": reason})
@@ -226,8 +229,9 @@ def prove(
         table = TABLES[name]
         let = lake.read(RELEASED, {"table_name": name, "reason": FORGOTTEN_ROWS}, ["version"])
         there = files.stored(lake, table).keys()
+        absent = [life for life in files.lives(lake, table) if life.path not in there]
         for version in sorted({*versions} - {*let["version"].to_pylist()}):
-            lost = [p for p in past.files(lake, table, version) if p not in there]
+            lost = [life.path for life in absent if life.is_of(version)]
             if lost:
                 raise LakeError(
                     f"{name} version {version} is cited and lacks {len(lost)} files, {lost[0]} for "

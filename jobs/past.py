@@ -90,17 +90,6 @@ def _groups(
     }, gone  # fmt: skip
 
 
-def files(lake: Lake, table: Table, version: int) -> list[str]:
-    """Paths of a version's data files in the table's folder; none if its log has expired."""
-    from deltalake.exceptions import DeltaError
-
-    try:
-        found = lake.open(table, version)
-    except DeltaError:
-        return []
-    return [str(p) for p in found.get_add_actions()["path"].to_pylist()] if found else []
-
-
 def here(found: ds.FileSystemDataset) -> set[str]:
     """Those of a version's files that are there."""
     from pyarrow.fs import FileType

@@ -126,8 +126,7 @@ class Extract(Section):
     kinds: tuple[Literal["function", "method", "class"], ...] = ("function", "method", "class")
     """What is taken from source files; answers give their first block whatever this says."""
     overlap: bool = True
-    """Whether the methods of a class that is a snippet are snippets too; else the largest unit
-    that fits is taken, and no line twice."""
+    """Whether the methods of a class that is a snippet are snippets too; else no line is twice."""
     tokenizer: str = ""
     """What sizes are counted in: as model.teacher, whose tokenizer it is where this is empty."""
     min_tokens: Count = 8

@@ -7,8 +7,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from jobs import citations, forget, maintain, traces
+from jobs import citations, files, forget, maintain, traces
 from lakehouse import digests
 from lakehouse.delta import Lake
 from lakehouse.errors import LakeError
@@ -164,3 +166,30 @@ def test_maintenance_is_due_on_the_day_that_cron_has_it() -> None:
     assert next_maintenance(sunday - dt.timedelta(minutes=1)) == sunday
     assert next_maintenance(sunday) == sunday + dt.timedelta(7)
     assert next_maintenance(sunday - dt.timedelta(6)) == sunday
+
+
+@given(
+    spans=st.lists(st.tuples(st.integers(0, 12), st.integers(1, 6) | st.none()), max_size=12),
+    cited=st.sets(st.integers(0, 14), max_size=6),
+)
+def test_few_versions_keep_all_files_of_the_cited(
+    spans: list[tuple[int, int | None]], cited: set[int]
+) -> None:
+    lives = [files.Life(str(n), first, None if length is None else first + length)
+             for n, (first, length) in enumerate(spans)]  # fmt: skip
+    kept = files.keeping(lives, cited)
+    assert set(kept) <= cited
+    ended = [life for life in lives if life.removed is not None]
+    assert {x.path for x in ended if any(map(x.is_of, kept))} == {
+        x.path for x in ended if any(map(x.is_of, cited))}  # fmt: skip
+
+
+def test_the_log_says_which_files_each_version_has(lake: Lake, at_once: Settings) -> None:
+    maintain.compact(lake, CANDIDATES, at_once.maintenance, "m")
+    lives = files.lives(lake, CANDIDATES)
+    for version in range((lake.version(CANDIDATES) or 0) + 1):
+        found = lake.open(CANDIDATES, version)
+        assert found is not None
+        named = {str(p) for p in found.get_add_actions()["path"].to_pylist()}
+        assert {life.path for life in lives if life.is_of(version)} == named
+    assert files.keeping(lives, {4, 5, 6}) == [6]

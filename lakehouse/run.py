@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import structlog
 
-from lakehouse import openlineage
+from lakehouse import dictionary, openlineage
 from lakehouse.bill import price
 from lakehouse.books import Book, History, balance, history, moved
 from lakehouse.delta import Lake
@@ -230,6 +230,7 @@ def _run_one(run: Run, past: History, prints: Fingerprints, report: dict[str, An
     stage, label, day, lake = run.stage, run.label, run.partition, run.lake
     for table in (*stage.reads, *stage.writes, REJECTED):
         lake.create(table)
+    dictionary.write(lake)
     run.versions = {t.full_name: v for t in stage.reads if (v := lake.version(t)) is not None}
     run.log.info("start", run_id=run.run_id, reads=run.versions)
     book = Book(run, prints.of(day), past)

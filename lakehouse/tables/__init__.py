@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from lakehouse.tables.books import (
     CONTAMINATION,
+    DICTIONARY,
     JOB_RUNS,
     LINEAGE,
     QUALITY_RESULTS,
@@ -23,7 +24,7 @@ from lakehouse.tables.corpus import (
     TAKEOVERS,
     UNITS,
 )
-from lakehouse.tables.declaration import Column, Table
+from lakehouse.tables.declaration import Column, Table, View
 from lakehouse.tables.instructions import (
     CANDIDATES,
     JUDGE_CHECKS,
@@ -52,15 +53,17 @@ from lakehouse.tables.upkeep import (
     RELEASED,
     TAKEDOWNS,
 )
+from lakehouse.tables.views import CURRENT_PAIRS
 
 TABLES: dict[str, Table] = {
     t.full_name: t
     for t in (
         DOCUMENTS, SKETCHES, SIMILAR, DUPLICATES, UNITS, SNIPPETS, CANDIDATES, JUDGEMENTS, REGENERATIONS, JUDGE_CHECKS, STAGED, PAIRS, PREFERENCES, TRAINING_EXAMPLES,
         SCORES, ATTRIBUTIONS, STUDY_SCORES, MODELS, PROMOTIONS, TRAINING_RUNS, TRAINING_STEPS, EVALUATION_SAMPLES, REJECTED, CONTAMINATION,
-        QUALITY_RESULTS, TAKEOVERS, JOB_RUNS, LINEAGE, TAKEDOWNS, FORGOTTEN, CERTIFICATES, MAINTENANCE, RELEASED, COMPACTIONS,
+        QUALITY_RESULTS, TAKEOVERS, JOB_RUNS, LINEAGE, TAKEDOWNS, FORGOTTEN, CERTIFICATES, MAINTENANCE, RELEASED, COMPACTIONS, DICTIONARY,
     )
 }  # fmt: skip
+VIEWS: dict[str, View] = {v.full_name: v for v in (CURRENT_PAIRS,)}
 
 __all__ = [
     "ATTRIBUTIONS",
@@ -68,6 +71,8 @@ __all__ = [
     "CERTIFICATES",
     "COMPACTIONS",
     "CONTAMINATION",
+    "CURRENT_PAIRS",
+    "DICTIONARY",
     "DOCUMENTS",
     "DUPLICATES",
     "EVALUATION_SAMPLES",
@@ -98,6 +103,8 @@ __all__ = [
     "TRAINING_RUNS",
     "TRAINING_STEPS",
     "UNITS",
+    "VIEWS",
     "Column",
     "Table",
+    "View",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from lakehouse.tables import TABLES
+from lakehouse.tables import TABLES, VIEWS
 
 
 def as_markdown() -> str:
@@ -27,6 +27,10 @@ def as_markdown() -> str:
             for c in table.columns
         ]
         lines.append("")
+    for view in VIEWS.values():
+        lines += [f"## {view.full_name}", "", view.comment, ""]
+        lines += [f"A view with the columns of {view.of.full_name}:", ""]
+        lines += ["```sql", view.sql, "```", ""]
     return "\n".join(lines)
 
 

@@ -93,3 +93,20 @@ LINEAGE = declare(
     input_version BIGINT? -- Its Delta version; null where it came from outside the lake.
     """,
 )  # fmt: skip
+
+DICTIONARY = declare(
+    "ops", "dictionary", "The data dictionary: one row a column of a table or view, as the code that wrote last declares it.",
+    key="table_name column_name", partition=None,
+    columns="""
+    table_name STRING -- layer.name of the table or view.
+    column_name STRING -- The column.
+    position INT -- Its place in the table, from 1.
+    type STRING -- Its type, as Spark SQL names it.
+    nullable BOOLEAN -- Whether it may be null.
+    comment STRING -- What it means.
+    key_position INT? -- Its place in the table's key (the grain), from 1; null if it is no part of it, and of views.
+    partitioned BOOLEAN -- Whether the table is partitioned by it.
+    table_comment STRING -- What the table holds.
+    definition STRING? -- SQL of a view, which any engine takes; null of a table.
+    """,
+)  # fmt: skip

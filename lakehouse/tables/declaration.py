@@ -57,6 +57,24 @@ class Table:
         return next(n for n in reversed(self.column_names) if n.endswith("_at"))
 
 
+@dataclass(frozen=True, slots=True)
+class View:
+    """A query that bears a name: of one table's rows those that hold now."""
+
+    layer: Layer
+    name: str
+    comment: str
+    of: Table
+    """The table whose columns it has."""
+    sql: str
+    """Standard SQL that any engine takes, over tables named `layer.name`."""
+
+    @property
+    def full_name(self) -> str:
+        """`layer.name`, the way people write it."""
+        return f"{self.layer}.{self.name}"
+
+
 def declare(layer: Layer, name: str, comment: str, *, key: str, columns: str,
             partition: str | None = "ds") -> Table:  # fmt: skip
     """The table of these columns; ValueError where a line is not one."""

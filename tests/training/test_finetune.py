@@ -349,7 +349,7 @@ def test_a_day_is_left_out_in_real_processes(place: Path, stage: Stages) -> None
     without = {made[r["without_model_id"]] for r in found}
     assert len(without | {inverse["sha256"]}) == 3
     for r in found:
-        assert models.verified(place / "parts" / "models" / r["without_model_id"])
+        assert manifests.verified(place / "parts" / "models" / r["without_model_id"])
         assert len(steps(place, "parts", r["without_model_id"])) == 12
 
 

@@ -34,6 +34,7 @@ check: setup  ## lint, format, types, layers, generated docs
 	$(PY) -m lakehouse.tables | diff -u docs/tables.md -
 	$(PY) -m lakehouse.stages | diff -u docs/dags.md -
 	$(PY) -m lakehouse.reference | diff -u docs/settings.md -
+	$(PY) -m jobs.verbs | diff -u docs/lake.md -
 	@$(MAKE) --no-print-directory site
 
 test: check  ## all checks and all tests, with coverage
@@ -51,10 +52,11 @@ demo: setup  ## the whole loop on Airflow, to a table of scores (PROFILE=tiny, D
 study: setup  ## five seeds of the tiny world, every arm and scorer, to study.html (STUDY=tiny_world, SEEDS=5)
 	.venv/bin/lake study $(STUDY) --seeds $(SEEDS)
 
-docs: setup  ## write the generated pages anew: tables, DAGs, settings
+docs: setup  ## write the generated pages anew: tables, DAGs, settings, the command
 	$(PY) -m lakehouse.tables > docs/tables.md
 	$(PY) -m lakehouse.stages > docs/dags.md
 	$(PY) -m lakehouse.reference > docs/settings.md
+	$(PY) -m jobs.verbs > docs/lake.md
 
 site: setup  ## build the documentation site into site/, every link checked
 	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict   # --quiet would let broken links pass

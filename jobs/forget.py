@@ -10,26 +10,22 @@ run once more it changes nothing. docs/takedown.md says what is removed and what
 
 from __future__ import annotations
 
-import argparse
 import datetime as dt
 import difflib
 import json
-import os
-import sys
 import uuid
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from jobs import certificates, denied, report
+from jobs import certificates, denied
 from jobs.denied import Denied
 from jobs.forgotten import TABLES, Closure
 from lakehouse import bulk
 from lakehouse.books import history
 from lakehouse.delta import Lake
 from lakehouse.errors import UserError
-from lakehouse.settings import Settings
 from lakehouse.tables import (
     CANDIDATES,
     CERTIFICATES,
@@ -255,57 +251,3 @@ def _nearest(lake: Lake, kind: denied.Kind, given: str) -> list[str]:
             r["source"], r["document_id"], r["license"], r["origin"]) if k == kind}  # fmt: skip
     close = difflib.get_close_matches(given.casefold(), known, n=5, cutoff=0.4)
     return [known[c] for c in close or sorted(known)[:5]]
-
-
-# -- the command -----------------------------------------------------------------------------------
-
-
-def show(args: argparse.Namespace, settings: Settings) -> None:
-    """Forget what the arguments name, or say what would go; print the certificate."""
-    lake = Lake(settings.lake.root)
-    kind, given = next((k, v) for k in denied.KINDS if (v := getattr(args, k)) is not None)
-    asked = request(lake, kind, given)
-    if args.dry_run:
-        _, found = find(lake, asked)
-        told: Row = {
-            "request_id": asked.request_id, "kind": asked.kind, "value": asked.value,
-            "documents": found.documents, "replay": found.days, "would_go": found.certificate,
-        }  # fmt: skip
-        if args.format == "json":
-            sys.stdout.write(json.dumps(told, default=str, indent=1) + "\n")
-            return
-        names = ["kind", "name", "rows_removed", "rows_blanked", "version_before"]
-        rows = [[r[n] for n in names] for r in found.certificate]
-        remark = (f"{found.documents} documents; days to run again: "
-                  f"{', '.join(found.days) or 'none'}. Nothing has been changed.")  # fmt: skip
-        section = report.Section("What would go", names, rows, remark)
-        sys.stdout.write(report.as_text(section) + "\n")
-        return
-    if not args.because:
-        raise UserError('lake forget: say why, with --because "REASON": the certificate bears it')
-    path = forget(lake, asked, args.because, args.by)
-    text = certificates.read(lake, asked.request_id)
-    sys.stdout.write(json.dumps(text, default=str, indent=1) if args.format == "json"
-                     else certificates.as_text(text) + f"\nThe certificate: {path}")  # fmt: skip
-    sys.stdout.write("\n")
-
-
-def add_parser(verbs: Any, parents: list[argparse.ArgumentParser]) -> None:
-    """The verb's arguments."""
-    asked = verbs.add_parser(
-        "forget", parents=parents, help="remove a document, source, repository, owner or licence",
-        description="Remove all that stems from documents, and keep them out from then on.",
-    )  # fmt: skip
-    what = asked.add_mutually_exclusive_group(required=True)
-    for kind, shape, said in (
-        ("document", "ID", "its id, or at least six characters of it"),
-        ("source", "NAME", "all that came from a source"),
-        ("repository", "REPOSITORY", "as origins name it: NAME or OWNER/NAME"),
-        ("owner", "OWNER", "all repositories of an owner"),
-        ("license", "SPDX", "all under a licence, alternatives included"),
-    ):
-        what.add_argument(f"--{kind}", metavar=shape, help=said)
-    asked.add_argument("--because", default="", help="why, for the certificate")
-    asked.add_argument("--by", default=os.environ.get("USER", "a person"), help="who asks")
-    asked.add_argument("--dry-run", action="store_true", help="say what would go; change nothing")
-    asked.set_defaults(verb=show)

@@ -12,6 +12,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from jobs.layout import aligned, plain
 from jobs.queries import dicts, rows
 from lakehouse.delta import Lake
 from lakehouse.settings import Settings
@@ -151,16 +152,13 @@ def _signals(checked: Sequence[dict[str, Any]]) -> str:
     )  # fmt: skip
 
 
-def as_text(section: Section) -> str:
-    """An aligned table for a terminal; long cells are cut."""
-    cells = [[_cell(v).replace("\n", " ⏎ ")[:70] for v in row] for row in section.rows]
-    widths = [max([len(n), *(len(r[i]) for r in cells)]) for i, n in enumerate(section.names)]
+def as_text(section: Section, bound: int | None = None) -> str:
+    """An aligned table under its title, in lines of at most so many characters."""
     lines = [section.title, "-" * len(section.title)]
-    for row in [list(section.names), *cells]:
-        lines.append("  ".join(v.ljust(w) for v, w in zip(row, widths, strict=True)).rstrip())
-    if not cells:
+    lines += aligned(section.names, section.rows, bound)
+    if not section.rows:
         lines.append("(no rows yet)")
-    return "\n".join([*lines, *textwrap.wrap(section.remark, 100), ""])
+    return "\n".join([*lines, *textwrap.wrap(section.remark, min(bound or 100, 100)), ""])
 
 
 def as_html(lake: Lake, found: Sequence[Section]) -> str:
@@ -179,7 +177,7 @@ def page(title: str, lead: str, found: Sequence[Section], pictures: Sequence[Pic
     for section in found:
         head = "".join(f"<th>{html.escape(n)}</th>" for n in section.names)
         lines = "".join(
-            "<tr>" + "".join(f"<td>{html.escape(_cell(v))}</td>" for v in row) + "</tr>"
+            "<tr>" + "".join(f"<td>{html.escape(plain(v))}</td>" for v in row) + "</tr>"
             for row in section.rows
         )
         empty = "" if section.rows else "<p>No rows yet.</p>"
@@ -297,9 +295,3 @@ def draw_reliability(
         axes.legend(frameon=False, fontsize=7)
     axes.set_xlabel("score")
     axes.set_ylabel("% that do the same on all calls")
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -9,13 +9,11 @@ answer is derived from the ledger, gold and the training runs; it is no state of
 
 from __future__ import annotations
 
-import argparse
 import datetime as dt
-import json
-import sys
 
-from jobs import queries, report
+from jobs import queries
 from jobs.contamination import STANDING, TRAINED_ON
+from jobs.report import Section
 from lakehouse.delta import Lake
 from lakehouse.errors import UserError
 from lakehouse.run import execute
@@ -47,21 +45,15 @@ QUERIES = {
 """Title to SQL. Scores are tainted on the benchmark whose items were trained on."""
 
 
-def show(args: argparse.Namespace, settings: Settings) -> None:
-    """Bring the ledger up to date, then say what is tainted."""
+def tainted(settings: Settings) -> list[Section]:
+    """Bring the ledger up to date; what is tainted, by `QUERIES`."""
     from jobs import decontaminate, rescan  # Spark: seconds that the other verbs do not wait
 
     lake = Lake(settings.lake.root)
     day = newest_day(lake)
     for stage in (decontaminate.STAGE, rescan.STAGE):
         execute(stage, day, settings)
-    if args.json:
-        found = {title: queries.dicts(lake, query) for title, query in QUERIES.items()}
-        sys.stdout.write(json.dumps(found, default=str, indent=1) + "\n")
-        return
-    for title, query in QUERIES.items():
-        section = report.Section(f"Tainted {title}", *queries.rows(lake, query))
-        sys.stdout.write(report.as_text(section) + "\n")
+    return [Section(title, *queries.rows(lake, query)) for title, query in QUERIES.items()]
 
 
 def newest_day(lake: Lake) -> dt.date:

@@ -331,7 +331,7 @@ class Walk:
 def connect(lake: Lake) -> duckdb.DuckDBPyConnection:
     """A connection with the tables that a trace goes through."""
     tables = [*(k.table for k in KINDS.values()), JOB_RUNS, LINEAGE]
-    return queries.connect(lake, " ".join(t.name for t in tables))
+    return queries.connect(lake, tables)
 
 
 def _place(name: str) -> int:

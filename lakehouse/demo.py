@@ -221,7 +221,8 @@ def main() -> None:
         lake = Path(sys.executable).with_name("lake")
         sets = [part for s in services.overrides() for part in ("--set", s)]
         argv = [str(lake), "report", "--profile", args.profile, "--out", args.report, *sets]
-        code = subprocess.run(argv, check=False).returncode
+        wide = {"LAKE_WIDTH": "150", **os.environ}  # a log is no place for whole programs
+        code = subprocess.run(argv, check=False, env=wide).returncode
         say(f"demo done in {time.monotonic() - clock:.0f} s")
     except LakeError as error:
         sys.stderr.write(f"demo: {error}\n")

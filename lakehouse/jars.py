@@ -39,6 +39,12 @@ def paths() -> str:
     return ",".join(str(f) for f in files)
 
 
+def unfit() -> list[str]:
+    """The pinned jars that are missing or not what their pin says."""
+    files = {FOLDER / Path(path).name: sha256 for path, sha256 in pins().items()}
+    return [f.name for f, sha256 in files.items() if not f.is_file() or _sha256(f) != sha256]
+
+
 def fetch() -> None:
     """Download what is missing, verify it, and put it in place by rename."""
     FOLDER.mkdir(parents=True, exist_ok=True)

@@ -27,7 +27,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from lakehouse import jars
 from lakehouse.delta import Lake
@@ -198,6 +198,13 @@ def status() -> None:
     """Say what runs."""
     for name in ("spark", "airflow"):
         sys.stdout.write(f"{name}: {'running' if _alive(name) else 'stopped'}\n")
+
+
+def holder(name: str) -> Literal["nobody", "ours", "another"]:
+    """Whose the service's port is: nobody's, the service's that `up` started, or another's."""
+    if not _listens(port_of(name)):
+        return "nobody"
+    return "ours" if _alive(name) else "another"
 
 
 def spark_server(

@@ -16,11 +16,12 @@ from pathlib import Path
 
 import pytest
 
-from jobs import queries, report
-from jobs.cli import _parser, _spread, chain, main
+from jobs import queries, report, verbs
+from jobs.cli import main, spread
+from jobs.verbs.chain import chain
 from lakehouse.delta import Lake
 from lakehouse.settings import load
-from lakehouse.tables import MODELS, PAIRS, SCORES, TABLES
+from lakehouse.tables import MODELS, PAIRS, SCORES, TABLES, VIEWS
 
 DAY = dt.date(2026, 11, 1)
 README = (Path(__file__).resolve().parents[2] / "README.md").read_text()
@@ -52,9 +53,14 @@ def lake_command(lake: Lake, *argv: str) -> tuple[int, str, str]:
 def test_tables_lists_all_of_them_with_rows(filled: Lake) -> None:
     code, out, _ = lake_command(filled, "tables")
     assert code == 0
-    listed = {line.split()[0]: line.split()[1] for line in out.splitlines()[1:]}
-    assert set(listed) == set(TABLES)
-    assert (listed["gold.instruction_pairs"], listed["silver.snippets"]) == ("3", "-")
+    lines = {line.split()[0]: line for line in out.splitlines()[1:]}
+    assert set(lines) == {*TABLES, *VIEWS}
+    assert lines["gold.instruction_pairs"].split()[1] == "3"
+    assert lines["silver.snippets"].endswith(TABLES["silver.snippets"].comment)  # uncut
+    code, out, _ = lake_command(filled, "tables", "--json")
+    listed = {row["table"]: row for row in json.loads(out)}
+    assert (code, listed["gold.instruction_pairs"]["rows"]) == (0, 3)
+    assert listed["silver.snippets"]["rows"] is None
 
 
 def test_sql_answers_in_three_formats(filled: Lake) -> None:
@@ -81,7 +87,7 @@ def test_set_takes_several_values_and_leaves_the_query_alone(filled: Lake) -> No
         capture_output=True, text=True, check=False, env={**os.environ, "LAKE_ROOT": "/nowhere"},
     )  # fmt: skip
     assert done.stdout.split() == ["n", "3"], done.stderr
-    assert _spread(["run", "--set", "a.b=1", "c.d=x=y", "--to", "x"]) == [
+    assert spread(["run", "--set", "a.b=1", "c.d=x=y", "--to", "x"]) == [
         "run", "--set", "a.b=1", "--set", "c.d=x=y", "--to", "x"]  # fmt: skip
 
 
@@ -95,11 +101,36 @@ def test_set_takes_several_values_and_leaves_the_query_alone(filled: Lake) -> No
         (("tables", "--set", "choose.scorer=luck"), "yes_no"),
         (("run", "--from", "2026-11-02", "--to", "2026-11-01"), "before"),
         (("report", "--out", "/no/such/page.html"), "No such file or directory; name a file"),
+        (("sql", "SELECT 1", "--out", "/no/such/a.parquet"), "No such file or directory; name a"),
+        (("sql", "SELECT 1", "--format", "parquet"), "--out FILE.parquet"),
+        (("sql", "SELECT * FROM gold.instruction_pairs VERSION AS OF 9"), "has versions 0 ("),
+        (("describe", "pairs"), "did you mean gold.current_pairs or gold.instruction_pairs or"),
+        (("sq", "SELECT 1"), "did you mean sql?"),
+        (("tables", "--formt", "csv"), "did you mean --format?"),
+        (("tables", "--format", "jsn"), "did you mean json?"),
         (("run", "--from", "yesterday", "--to", "2026-11-01"), "YYYY-MM-DD"),
         (("run", "--from", "2026-11-01", "--to", "2026-11-01", "--stages", "ingst"), "ingest"),
         (("tainted",), "lake run --from DAY --to DAY --stages corpus"),
     ],
-    ids=["table", "syntax", "column", "profile", "value", "order", "out", "day", "stage", "empty"],
+    ids=[
+        "table",
+        "syntax",
+        "column",
+        "profile",
+        "value",
+        "order",
+        "out",
+        "file",
+        "no file",
+        "version",
+        "nearest table",
+        "verb",
+        "option",
+        "choice",
+        "day",
+        "stage",
+        "empty",
+    ],
 )
 def test_a_mistake_is_exit_code_2_and_names_what_is_allowed(
     filled: Lake, argv: tuple[str, ...], said: str
@@ -125,7 +156,7 @@ def test_a_defect_is_exit_code_1_and_one_sentence(
         raise KeyError("pair_id")
 
     ended: list[int] = []
-    monkeypatch.setattr("jobs.cli.tables", broken)
+    monkeypatch.setattr("jobs.verbs.tables.tables", broken)
     monkeypatch.setattr("os._exit", ended.append)
     main(["tables", "--set", f"lake.root={lake.root}"])
     err = capfd.readouterr().err
@@ -219,7 +250,7 @@ def commands() -> list[tuple[str, list[str]]]:
 def test_the_readmes_commands_are_taken_and_spare_the_demos_lake() -> None:
     own = 0
     for root, argv in commands():
-        args = _parser().parse_args(_spread(argv))
+        args = verbs.parser().parse_args(spread(argv))
         settings = load(args.profile, args.set, environ={"LAKE_ROOT": root})
         if "local" in settings.corpus.sources:
             own += 1
@@ -241,8 +272,14 @@ def test_the_chain_publishes_day_by_day_and_trains_once() -> None:
     assert [s.name for s, _ in chain(days[:1], ["judge", "generate"])] == ["generate"]
 
 
-def test_who_asks_a_question_waits_for_no_engine() -> None:
-    heavy = ("numpy", "scipy", "pyarrow", "pyspark", "torch", "transformers")
-    code = f"import sys, jobs.cli; print([m for m in {heavy} if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+def test_who_asks_a_question_waits_for_no_engine(filled: Lake) -> None:
+    heavy = ("numpy", "pandas", "scipy", "pyarrow", "pyspark", "structlog", "torch", "transformers")
+    code = f"""if True:
+        import os, sys
+        os._exit = lambda code: sys.stderr.write(str([m for m in {heavy} if m in sys.modules]))
+        from jobs.cli import main
+        main(["sql", "SELECT count(*) AS n FROM gold.current_pairs", "--format", "csv"])
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
+                          env={**os.environ, "LAKE_ROOT": filled.root})  # fmt: skip
+    assert (done.stdout.split(), done.stderr) == (["n", "3"], "[]")

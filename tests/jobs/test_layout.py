@@ -1,39 +1,49 @@
-"""What a file that begins with a bracket holds: an array, or lines of which the first is bad."""
+"""Tables as text: they fit where they are to fit, and are whole where not."""
 
-import json
-from pathlib import Path
+from __future__ import annotations
 
-import pytest
+from typing import Any
 
-from jobs import jsons
-from tests.jobs.reading import kept, read
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
-A, B, C = (json.dumps({"code": f"{name} = 1"}) for name in "abc")
+from jobs.layout import _length, aligned, cell
+
+few = hypothesis_settings(max_examples=40, deadline=None)
+CELLS = st.one_of(st.none(), st.integers(), st.floats(), st.text(max_size=30), st.binary())
 
 
-@pytest.mark.parametrize("first", [f"[{A}", f"[{A},", '["code": "a"}', "[", "[[[", f"[{A}]]"])
-@pytest.mark.parametrize("good", [[B], [B, C], [B, C, "{oops"], [B, "", C, "[]"]])
-def test_lines_below_a_bracket_that_nothing_closes_are_kept(
-    tmp_path: Path, first: str, good: list[str]
+@few
+@given(st.lists(st.lists(CELLS, min_size=3, max_size=3), max_size=4), st.integers(20, 120))
+def test_no_line_is_wider_than_the_terminal_and_none_breaks(
+    rows: list[list[Any]], bound: int
 ) -> None:
-    (tmp_path / "f.jsonl").write_text("\n".join([first, *good]) + "\n")
-    found = read(tmp_path / "f.jsonl")
-    assert [r.origin for r in found if not r.reason] == [
-        f"f.jsonl:{number}" for number, line in enumerate(good, 2) if line in (B, C)
+    lines = aligned(["a", "name", "some column"], rows, bound)
+    assert all(_length(line) <= bound for line in lines)
+    assert all("\n" not in line and "\x1b" not in line for line in lines)
+
+
+@few
+@given(st.lists(st.lists(CELLS, min_size=2, max_size=2), max_size=4))
+def test_without_a_terminal_nothing_is_cut(rows: list[list[Any]]) -> None:
+    lines = aligned(["a", "b"], rows)
+    assert len(lines) == len(rows) + 1
+    for line, row in zip(lines[1:], rows, strict=True):
+        assert all(cell(v).strip() in line for v in row)
+
+
+def test_the_widest_column_gives_way_first() -> None:
+    lines = aligned(["id", "text", "n"], [["a1", "x" * 50, 7], ["b2", "y", 12]], 30)
+    assert lines == [
+        "id  text                     n",
+        "a1  " + "x" * 21 + "…   7",
+        "b2  y                       12",
     ]
-    assert found[0].reason == "invalid JSON"
-    assert len(found) == 1 + sum(map(bool, good))
 
 
-@pytest.mark.parametrize("opening", ["[", "[\n"])
-@pytest.mark.parametrize("comma", [",\n", "\n,", "\n,\n", ",", f",\n{C}, "])
-@pytest.mark.parametrize("indent", [None, 1])
-def test_an_array_over_lines_in_a_file_of_lines_is_an_array(
-    tmp_path: Path, opening: str, comma: str, indent: int | None
-) -> None:
-    text = opening + comma.join([json.dumps(json.loads(A), indent=indent)] * 9) + "\n]\n"
-    (tmp_path / "f.jsonl").write_text(text)
-    size = len(json.loads(text))
-    assert list(kept(tmp_path / "f.jsonl")) == [f"f.jsonl#{number}" for number in range(size)]
-    for end in range(60, len(text)):  # of a large one, the head is looked at: it ends anywhere
-        assert jsons.layout(text[:end], lines=True) == "array"
+def test_a_row_of_too_many_columns_is_a_block() -> None:
+    lines = aligned([f"column_{n}" for n in range(9)], [["some value"] * 9], 40)
+    assert lines[0].startswith("-- 1 ---")
+    assert lines[1] == "column_0  some value"
+    assert len(lines) == 10

@@ -15,6 +15,7 @@ import pytest
 from jobs import choose, decontaminate, mix, tainted
 from jobs.judge import judge_id
 from jobs.scope import Scope
+from jobs.verbs import tracing
 from lakehouse import prompts
 from lakehouse.delta import Lake
 from lakehouse.errors import UserError
@@ -148,7 +149,7 @@ def fill(lake: Lake) -> None:
 
 def asked(capsys: pytest.CaptureFixture[str], chosen: Settings) -> dict[str, list[dict[str, Any]]]:
     capsys.readouterr()
-    tainted.show(argparse.Namespace(json=True), chosen)
+    tracing.tainted(argparse.Namespace(format="json"), chosen)
     out = "\n" + capsys.readouterr().out  # an unconfigured log goes to stdout, too
     found: dict[str, list[dict[str, Any]]] = json.loads(out[out.rindex("\n{\n") :])
     return found

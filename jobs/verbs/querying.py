@@ -1,0 +1,71 @@
+"""`lake sql`: a query over all tables, as they are or as they were."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jobs.verbs import printing
+from jobs.verbs.declaring import Verbs, as_json
+from lakehouse.errors import UserError
+
+if TYPE_CHECKING:
+    from lakehouse.settings import Settings
+
+_ENDINGS = {".csv": "csv", ".json": "json", ".parquet": "parquet"}
+
+
+def add(verbs: Verbs) -> None:
+    """Declare the verb."""
+    parser = verbs.add(
+        "sql", sql, "answer a query over the tables, as they are or as they were",
+        about="DuckDB's SQL over tables and views named layer.name. After a table's name VERSION "
+        "AS OF n or\nTIMESTAMP AS OF 'YYYY-MM-DD HH:MM:SS' (UTC) is how it was then.",
+        examples=(
+            '"SELECT instruction, response, score FROM gold.current_pairs ORDER BY score DESC '
+            'LIMIT 5"',
+            '"SELECT count(*) FROM gold.instruction_pairs VERSION AS OF 2"',
+            "\"SELECT count(*) FROM silver.snippets TIMESTAMP AS OF '2026-11-02'\"",
+            '"FROM gold.current_pairs" --out pairs.parquet',
+            "\"SELECT column_name, comment FROM ops.dictionary WHERE table_name = "
+            "'silver.snippets'\" --json",
+        ),
+    )  # fmt: skip
+    parser.add_argument("query", metavar="QUERY", help="SQL; - reads it from standard input")
+    parser.add_argument("--format", choices=printing.FORMATS,
+                        help="table (the default), ...; of a file else by its ending")  # fmt: skip
+    as_json(parser)
+    parser.add_argument("--out", metavar="FILE", type=Path, help="write the answer there")
+
+
+def sql(args: argparse.Namespace, settings: Settings) -> None:
+    """Answer a query."""
+    from jobs import queries
+    from lakehouse.delta import Lake
+
+    form = args.format or (_ENDINGS.get(args.out.suffix.lower()) if args.out else None) or "table"
+    if form == "parquet" and not args.out:
+        raise UserError("--format parquet is for a file: add --out FILE.parquet")
+    query = _from_input() if args.query == "-" else args.query
+    lake = Lake(settings.lake.root)
+    if not args.out:
+        printing.table(*queries.rows(lake, query), form)
+        return
+    with printing.placed(args.out) as place:
+        if form == "parquet":
+            written = queries.into_parquet(lake, query, place)
+        else:
+            names, found = queries.rows(lake, query)
+            with place.open("w", newline="", encoding="utf-8") as file:
+                printing.table(names, found, form, file)
+            written = len(found)
+    sys.stderr.write(f"{written} rows: {args.out}\n")
+
+
+def _from_input() -> str:
+    try:
+        return sys.stdin.read()
+    except UnicodeDecodeError as error:
+        raise UserError(f"standard input is not UTF-8: {error}") from None

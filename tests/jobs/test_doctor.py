@@ -1,0 +1,122 @@
+"""`lake doctor`: what is damaged is named with its remedy, what is whole is not."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from jobs import doctor
+from jobs.cli import answer
+from jobs.doctor import Finding, installation
+from jobs.doctor import lake as checks
+from lakehouse import dictionary, manifests
+from lakehouse.delta import Lake
+from lakehouse.settings import Settings, load
+from lakehouse.tables import JOB_RUNS, MODELS, REJECTED
+from tests.rows import row
+
+
+@pytest.fixture
+def whole(lake: Lake) -> Lake:
+    """A lake with a table, a dictionary and a model."""
+    dictionary.write(lake)
+    folder = lake.models() / "m1"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+    lake.append_missing(MODELS, [row(MODELS, model_id="m1", spec="train:tiny", path="models/m1",
+                                     sha256=manifests.seal(folder))], "r")  # fmt: skip
+    return lake
+
+
+def states(settings: Settings) -> dict[str, Finding]:
+    return {name: check(settings) for name, check in checks.CHECKS.items()}
+
+
+def test_a_whole_lake_is_in_order(whole: Lake, settings: Settings) -> None:
+    assert {f.state for f in states(settings).values()} == {"ok"}
+    assert not any(f.remedy for f in states(settings).values())
+
+
+def test_a_new_lake_has_nothing_to_mend(settings: Settings) -> None:
+    found = states(settings)
+    assert {name for name, f in found.items() if f.state != "ok"} == {"lake", "dictionary"}
+    assert "fail" not in {f.state for f in found.values()}
+
+
+def test_each_damage_is_found_and_named(whole: Lake, settings: Settings) -> None:
+    (whole.models() / "m1" / "config.json").write_text("{ }")
+    data = Path(whole.open(MODELS).file_uris()[0])  # type: ignore[union-attr]
+    data.write_bytes(data.read_bytes()[:-1])
+    log = Path(whole.uri(REJECTED)) / "_delta_log"
+    whole.create(REJECTED)
+    next(log.glob("*0.json")).write_text("no log")
+    assert "ops.rejected_rows (" in checks.tables(settings).seen
+    (log / "00000000000000000000.json").unlink()
+    found = checks.files(settings)
+    assert found.state == "fail" and data.name in found.seen and "backup" in found.remedy
+
+
+def test_a_damaged_model_is_named(whole: Lake, settings: Settings) -> None:
+    (whole.models() / "m1" / "config.json").write_text("{ }")
+    found = checks.trained(settings)
+    assert (found.state, found.seen) == ("fail", "missing or damaged: m1")
+
+
+def test_an_older_lake_lacks_columns(lake: Lake, settings: Settings) -> None:
+    from dataclasses import replace
+
+    past = replace(JOB_RUNS, columns=(*JOB_RUNS.columns[:4], *JOB_RUNS.columns[-4:]))
+    lake.create(past)
+    found = checks.schemas(settings)
+    assert found.state == "warn" and "ops.job_runs.rows_in" in found.seen
+    other = replace(MODELS, columns=tuple(replace(c, type="STRING") for c in MODELS.columns))
+    lake.create(other)
+    assert checks.schemas(settings) == Finding(
+        "fail", "another type than declared: ops.models.promoted, ops.models.written_at",
+        checks.schemas(settings).remedy)  # fmt: skip
+
+
+def test_a_port_that_another_holds_is_named(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        held.listen()
+        monkeypatch.setenv("LAKE_SPARK_PORT", str(held.getsockname()[1]))
+        found = installation.ports(settings)
+    assert found.state == "warn" and "LAKE_SPARK_PORT" in found.remedy
+
+
+def test_jars_and_java_are_asked_for(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("lakehouse.jars.FOLDER", tmp_path)
+    assert installation.delta_jars(settings).remedy == "run `make setup`"
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    line = doctor._line("machine", installation.machine, settings)
+    assert line.state == "fail" and "JAVA_HOME" in line.seen
+
+
+def test_an_endpoint_that_does_not_answer_is_named() -> None:
+    chosen = load("tiny", ["engine.kind=server", "engine.url=http://127.0.0.1:9/v1"])
+    assert installation.engine(chosen).state == "fail"
+
+
+def test_the_command_ends_with_1_where_a_check_fails(
+    whole: Lake, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(installation, "CHECKS", {"odd": lambda _settings: 1 / 0})
+    monkeypatch.setattr(checks, "CHECKS", {"lake": checks.place})
+    argv = ["doctor", "--json", "--set", f"lake.root={whole.root}"]
+    assert answer(argv) == 1
+    found = {line["check"]: line for line in json.loads(capsys.readouterr().out)}
+    assert (found["odd"]["state"], found["lake"]["state"]) == ("fail", "ok")
+    assert "ZeroDivisionError" in found["odd"]["seen"]
+    monkeypatch.setattr(installation, "CHECKS", {})
+    assert answer(argv[:1]) == 0
+    assert answer([*argv, "training.recipe=nothing"]) == 1
+    assert answer(["doctor", "--profile", os.devnull]) == 1

@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 from jobs import verbs
-from lakehouse.errors import LakeError, translated
+from lakehouse.errors import LakeError, UserError, translated
 
 INTERRUPTED = 130
 """Exit code of a command that was ended by Ctrl-C."""
@@ -37,6 +37,7 @@ def answer(argv: Sequence[str]) -> int:
     """Do what the words say; the exit code."""
     try:
         with translated():
+            _require_text(argv)
             args = verbs.parser().parse_args(spread(argv))
             return args.verb(args, _settings(args)) or 0
     except LakeError as error:
@@ -50,6 +51,15 @@ def answer(argv: Sequence[str]) -> int:
     except Exception as error:
         _report_defect(argv, error)
         return 1
+
+
+def _require_text(argv: Sequence[str]) -> None:
+    """UserError where an argument holds bytes that are no text: no table could hold them."""
+    for word in argv:
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            raise UserError(f"the argument {word!a} is not UTF-8") from None
 
 
 def _settings(args: Any) -> Any:

@@ -26,7 +26,7 @@ def tables(lake: Lake) -> list[tuple[Any, ...]]:
         days = len(lake.digests(table)) - 1 if table.partition else None
         found.append((
             name, sum(_rows_by_file(lake, table)), newest[0].version, days, lake.size(table),
-            f"{newest[0].at:%Y-%m-%d %H:%M:%S}", table.comment,
+            f"{newest[0].at:%Y-%m-%d %H:%M}", table.comment,
         ))  # fmt: skip
     views = [(v.full_name, None, None, None, None, None, f"View: {v.comment}")
              for v in VIEWS.values()]  # fmt: skip

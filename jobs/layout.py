@@ -26,16 +26,19 @@ def aligned(
 ) -> list[str]:
     """The lines of a table: a header, then one line a row, numbers to the right.
 
-    With a bound the widest columns are cut until a line fits it; if they had to be cut to almost
-    nothing, every row is told as a block of `name  value` lines.
+    With a bound the widest columns are cut until a line fits it, the first, which mostly names the
+    row, only if it is wider than a third; if they had to be cut to almost nothing, every row is
+    told as a block of `name  value` lines.
     """
     cells = [[cell(v) for v in row] for row in rows]
     widths = [max(map(_length, column)) for column in zip(names, *cells, strict=True)]
-    if bound is not None:
-        cap = _cap(widths, bound - len(GAP) * (len(widths) - 1))
-        if cap < min(NARROWEST, max(widths, default=0)):
+    if bound is not None and widths:
+        room = bound - len(GAP) * (len(widths) - 1)
+        kept = widths[:1] if widths[0] <= bound // 3 else []
+        cap = _cap(widths[len(kept) :], room - sum(kept))
+        if cap < min(NARROWEST, max(widths[len(kept) :], default=0)):
             return _blocks(names, cells, bound)
-        widths = [min(w, cap) for w in widths]
+        widths = [*kept, *(min(w, cap) for w in widths[len(kept) :])]
     right = [all(_is_number(row[k]) for row in rows) and bool(rows) for k in range(len(names))]
     return [
         GAP.join(_fitted(v, w, r) for v, w, r in zip(line, widths, right, strict=True)).rstrip()

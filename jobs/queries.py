@@ -41,10 +41,6 @@ def connect(lake: Lake, tables: Iterable[Table]) -> duckdb.DuckDBPyConnection:
 
 def prepare(lake: Lake, query: str) -> tuple[duckdb.DuckDBPyConnection, str]:
     """A connection with the tables that a query names, no others, and the query as it takes it."""
-    try:
-        query.encode()
-    except UnicodeEncodeError:
-        raise UserError("the query holds bytes that are no text; write it in UTF-8") from None
     with told():
         connection = _empty()
         text, named = mentions.read(query, lambda: _keywords(connection))

@@ -51,7 +51,7 @@ _CITED = """
 
 def cited(lake: Lake) -> dict[str, set[int]]:
     """By table the versions that are cited; the newest is none of them unless it is."""
-    sql = queries.connect(lake, " ".join(t.name for t in TABLES.values()))
+    sql = queries.connect(lake, TABLES.values())
     sql.execute("CREATE TABLE runs (run_id VARCHAR)")
     for table in TABLES.values():
         if table not in BOOKS:

@@ -20,7 +20,6 @@ from lakehouse.delta import Lake
 from lakehouse.tables import TAKEDOWNS
 
 Kind = Literal["document", "source", "repository", "owner", "license"]
-KINDS: tuple[Kind, ...] = ("document", "source", "repository", "owner", "license")
 Name = tuple[Kind, str]
 """A kind of name, and the name as it is compared."""
 REASON = "forgotten"

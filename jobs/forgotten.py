@@ -114,7 +114,7 @@ class Closure:
 
     def __init__(self, lake: Lake) -> None:
         self.lake = lake
-        self.sql = queries.connect(lake, " ".join(t.name for t in (*TABLES, LINEAGE)))
+        self.sql = queries.connect(lake, (*TABLES, LINEAGE))
         self.sql.execute("SET TimeZone = 'UTC'")
         self.sql.execute("CREATE TABLE marks (kind VARCHAR, mark VARCHAR)")
         held = lake.read(FORGOTTEN, columns=["kind", "mark"])

@@ -12,11 +12,12 @@ from jobs.verbs.declaring import Verbs
 from lakehouse.errors import UserError
 
 if TYPE_CHECKING:
+    from jobs.denied import Kind
     from jobs.forget import Request
     from lakehouse.delta import Lake
     from lakehouse.settings import Settings
 
-KINDS = (
+KINDS: tuple[tuple[Kind, str, str], ...] = (
     ("document", "ID", "its id, or at least six characters of it"),
     ("source", "NAME", "all that came from a source"),
     ("repository", "REPOSITORY", "as origins name it: NAME or OWNER/NAME"),

@@ -8,7 +8,7 @@ leaves its day alone where nothing has changed, unless it is forced.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any, Literal
@@ -145,8 +145,3 @@ def _sum(values: Iterable[float | None]) -> float | None:
     found = list(values)
     known = [v for v in found if v is not None]
     return sum(known) if len(known) == len(found) else None
-
-
-def running(planned: Iterable[Planned]) -> Iterator[tuple[str, dt.date]]:
-    """(stage, day) of those that run."""
-    yield from ((p.stage, p.ds) for p in planned if p.runs)

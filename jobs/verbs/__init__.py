@@ -10,6 +10,7 @@ from jobs.verbs import (
     doctor,
     forgetting,
     querying,
+    replaying,
     reporting,
     tables,
     tracing,
@@ -17,7 +18,8 @@ from jobs.verbs import (
 from jobs.verbs.declaring import Parser, Verbs, parents
 
 FAMILIES = (
-    chain, querying, tables, tracing, reporting, costs, comparing, forgetting, doctor, completion,
+    chain, replaying, querying, tables, tracing, reporting, costs, comparing, forgetting, doctor,
+    completion,
 )  # fmt: skip
 """In the order in which `lake --help` lists them."""
 

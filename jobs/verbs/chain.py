@@ -66,13 +66,21 @@ def run(args: argparse.Namespace, settings: Settings) -> None:
         return
     wanted = [w for w in args.stages.split(",") if w]
     for stage, day in chain(days, wanted):
-        work = partial(_in_process, stage, day, settings)
-        if stage.pool != "spark":
-            work = partial(_process, stage, day, args)
-        done = retrying()(work)
-        for part in done.get("stages", [done]):
-            sys.stdout.write(json.dumps(part) + "\n" if args.format == "json" else _line(part))
-        sys.stdout.flush()
+        carry_out(stage, day, args, settings)
+
+
+def carry_out(
+    stage: StageRef, day: dt.date, args: argparse.Namespace, settings: Settings,
+    *, force: bool = False,
+) -> None:  # fmt: skip
+    """Run a task and print a line a stage; `force`: although nothing has changed."""
+    work = partial(_in_process, stage, day, settings, force)
+    if stage.pool != "spark":
+        work = partial(_process, stage, day, args, force)
+    done = retrying()(work)
+    for part in done.get("stages", [done]):
+        sys.stdout.write(json.dumps(part) + "\n" if args.format == "json" else _line(part))
+    sys.stdout.flush()
 
 
 def _line(part: dict[str, Any]) -> str:
@@ -141,22 +149,24 @@ def retrying() -> Retrying:
     )
 
 
-def _in_process(stage: StageRef, day: dt.date, settings: Settings) -> dict[str, Any]:
+def _in_process(stage: StageRef, day: dt.date, settings: Settings, force: bool) -> dict[str, Any]:
     """Spark stages share this process's session."""
     from importlib import import_module
 
     from lakehouse.run import execute
 
-    return execute(import_module(stage.module).STAGE, day, settings)
+    return execute(import_module(stage.module).STAGE, day, settings, force=force)
 
 
-def _process(stage: StageRef, day: dt.date, args: argparse.Namespace) -> dict[str, Any]:
+def _process(
+    stage: StageRef, day: dt.date, args: argparse.Namespace, force: bool
+) -> dict[str, Any]:
     """Model stages run as the very command that Airflow runs, each in a process of its own."""
     import subprocess
 
     sets = [part for s in args.set for part in ("--set", s)]
     argv = [sys.executable, "-m", stage.module, "--partition", str(day), "--profile", args.profile,
-            *stage.args, *sets]  # fmt: skip
+            *stage.args, *(["--force"] if force else []), *sets]  # fmt: skip
     done = subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=False)
     lines = done.stdout.splitlines()
     result: dict[str, Any] = json.loads(lines[-1]) if lines else {}

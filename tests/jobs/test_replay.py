@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
+import os
+import pathlib
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jobs.cli import answer
 from jobs.replay import FORCED, NEW, UNCHANGED, Only, Task, chosen
+from jobs.verbs.replaying import wanted
 from lakehouse.stages import STAGES
 
 DAYS = [dt.date(2026, 11, 1) + dt.timedelta(n) for n in range(3)]
@@ -67,3 +73,30 @@ def test_nothing_is_run_without_a_reason_and_nothing_left_out_with_one(
                   task[0].flow == "training"]  # fmt: skip
         if only and not matter:
             assert (task in runs) == any(t in runs for t in before)
+
+
+def test_from_a_stage_on_are_all_days_and_training_once() -> None:
+    names = [(ref.name, day) for ref, day in wanted(DAYS[0], DAYS[1], "prefer")]
+    of_training = [(s.name, DAYS[1]) for s in STAGES if s.flow == "training"]
+    assert names == [("prefer", DAYS[0]), ("prefer", DAYS[1]), *of_training]
+
+
+def test_a_dry_run_says_what_would_run_and_changes_nothing(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = ["replay", "--from", "2026-11-01", "--to", "2026-11-02", "--dry-run", "--json"]
+    assert answer(words) == 0
+    (rows,) = json.loads(capsys.readouterr().out).values()
+    assert {r["why"] for r in rows} == {NEW}
+    assert [r["stage"] for r in rows].count("ingest") == 2
+    assert not pathlib.Path(os.environ["LAKE_ROOT"]).exists()
+    assert answer([*words, "--only", "failed"]) == 0
+    (rows,) = json.loads(capsys.readouterr().out).values()
+    assert not any(r["runs"] for r in rows)
+
+
+def test_a_mistake_names_what_was_meant(capsys: pytest.CaptureFixture[str]) -> None:
+    days = ["replay", "--from", "2026-11-02", "--to"]
+    assert answer([*days, "2026-11-03", "--onward", "chose"]) == 2
+    assert "choose" in capsys.readouterr().err
+    assert answer([*days, "2026-11-01"]) == 2

@@ -1,0 +1,92 @@
+"""`lake replay`: days run again, from a stage on, all of them or what is stale or failed."""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from jobs.verbs import chain, printing
+from jobs.verbs.declaring import Verbs, a_day, completed
+from lakehouse.errors import UserError, unknown
+from lakehouse.stages import STAGES
+
+if TYPE_CHECKING:
+    from jobs.replay import Planned, Task
+    from lakehouse.settings import Settings
+
+
+def add(verbs: Verbs) -> None:
+    """Declare the verb."""
+    parser = verbs.add(
+        "replay", replay, "run days again: all, or what is stale or failed", printed=True,
+        needs="running",
+        about="Run a range of days again. What has not changed is left as it is, unless --force.",
+        examples=(
+            "--from 2026-11-01 --to 2026-11-30 --dry-run",
+            "--from 2026-11-01 --to 2026-11-30 --only stale",
+            "--from 2026-11-02 --to 2026-11-02 --only failed",
+            "--from 2026-11-01 --to 2026-11-03 --onward choose --dry-run --json",
+        ),
+    )  # fmt: skip
+    parser.add_argument("--from", dest="first", type=a_day, required=True,
+                        metavar="YYYY-MM-DD", help="the first day")  # fmt: skip
+    parser.add_argument("--to", dest="last", type=a_day, required=True,
+                        metavar="YYYY-MM-DD", help="the last day")  # fmt: skip
+    completed(parser.add_argument("--onward", default="", metavar="STAGE",
+                                  help="this stage and those after it"), _names)  # fmt: skip
+    parser.add_argument("--only", choices=("stale", "failed"), default="",
+                        help="what is out of date or new, or failed; and what follows")  # fmt: skip
+    parser.add_argument("--force", action="store_true", help="also what has not changed")
+    parser.add_argument("--dry-run", action="store_true",
+                        help="say what would run, what is cached, what it takes")  # fmt: skip
+
+
+def replay(args: argparse.Namespace, settings: Settings) -> None:
+    """Run what the plan says, or print it."""
+    from jobs.replay import plan
+    from lakehouse.command import configure_logging
+
+    configure_logging()
+    tasks = wanted(args.first, args.last, args.onward)
+    planned = plan(settings, tasks, args.only, args.force)
+    if args.dry_run:
+        _tell(planned, args.format)
+        return
+    for task, of_task in zip(tasks, planned, strict=True):
+        if of_task.runs:
+            chain.carry_out(*task, args, settings, force=args.force)
+
+
+def wanted(first: dt.date, last: dt.date, onward: str) -> list[Task]:
+    """The tasks of these days, from a stage on."""
+    if last < first:
+        raise UserError(f"--to {last} is before --from {first}")
+    if onward and onward not in _names():
+        raise unknown("stage", onward, _names())
+    days = [first + dt.timedelta(n) for n in range((last - first).days + 1)]
+    place = _names().index(onward) if onward else 0
+    return list(chain.chain(days, _names()[place:]))
+
+
+def _names() -> list[str]:
+    return [s.name for s in STAGES]
+
+
+def _tell(planned: list[Planned], form: str) -> None:
+    from jobs.report import Section
+
+    rows: list[dict[str, Any]] = [asdict(p) for p in planned]
+    names = list(rows[0])
+    cells = [[*row.values()] for row in rows]
+    if form == "csv":
+        printing.table(names, cells, form)
+        return
+    runs = [p for p in planned if p.runs]
+    remark = (
+        f"{len(runs)} of {len(planned)} tasks would run. rows: asked of a model; cached: answered "
+        "without it. What follows a task that runs leaves its day as it is if nothing changes. "
+        "Seconds are those of the books' finished runs; empty where they know none."
+    )
+    printing.sections([Section("What would run", names, cells, remark)], form)

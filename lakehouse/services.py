@@ -130,10 +130,7 @@ def up(settings: Settings, until: str = "", *, restart: bool = False) -> None:
         argv = [sys.executable, "-m", "lakehouse.airflow_parts"]
         _start("airflow", argv, environment(settings, until), wanted["airflow"])
     _wait("spark", lambda: _listens(port_of("spark")))
-    _wait("airflow", healthy)
-    held = _pools()
-    for pool in POOLS.keys() - held:
-        call("POST", "/api/v2/pools", {"name": pool, "slots": POOLS[pool]})
+    _wait("airflow", lambda: healthy() and _has_pools())
     sys.stdout.write(f"Airflow: {base_url()}  user admin  password {login}\n"
                      f"Spark Connect: {remote()}\n")  # fmt: skip
 
@@ -270,8 +267,15 @@ def _token() -> str:
     return token
 
 
-def _pools() -> set[str]:
-    return {p["name"] for p in call("GET", "/api/v2/pools")["pools"]}
+def _has_pools() -> bool:
+    """Whether Airflow has our pools, by now: it is given those that it lacks."""
+    try:
+        held = {p["name"] for p in call("GET", "/api/v2/pools")["pools"]}
+        for pool in POOLS.keys() - held:
+            call("POST", "/api/v2/pools", {"name": pool, "slots": POOLS[pool]})
+    except ServiceError:  # where the scheduler holds its database for long it answers 500
+        return False
+    return True
 
 
 def _login() -> str:

@@ -15,6 +15,7 @@ import json
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,6 +32,8 @@ NEAR_SHARE, EXACT_SHARE, REFORMATTED_SHARE = 0.015, 0.03, 0.01
 FILE_SHARE = 1 / 6
 MOST_TOKENS = 6000
 """Longer originals would make the search for edits slow."""
+TURNS = 5
+"""How often a document is copied at most, by one way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,24 +95,27 @@ def _plant(
     texts: list[str], first: int, copies: dict[tuple[str, float], int], seed: str,
     draw: random.Random,
 ) -> Iterator[Planted]:  # fmt: skip
-    """Copies of random documents among `texts`, which are numbered from `first`."""
+    """Copies of random documents among `texts`, which are numbered from `first`.
+
+    Of few documents that can be edited so far some are copied more than once.
+    """
     tokens = [len(TOKEN.findall(text)) for text in texts]
     for (how, wanted), count in copies.items():
         fewest = _fewest_tokens(wanted) if how == "near" else 8
         able = [n for n, size in enumerate(tokens) if fewest <= size <= MOST_TOKENS]
         draw.shuffle(able)
         made = 0
-        for place in able:
+        for turn, place in product(range(TURNS), able):
             if made == count:
                 break
-            text = texts[place]
+            text, again = texts[place], f"/{turn}" if turn else ""
             if how == "near":
-                found = edits.copy_at(text, wanted, f"{seed}/{wanted}/{place}")
+                found = edits.copy_at(text, wanted, f"{seed}/{wanted}/{place}{again}")
                 if found is None:
                     continue
                 copied, similarity, applied = found
             elif how == "reformatted":
-                copied = edits.reformatted(text, random.Random(f"{seed}/{place}"))
+                copied = edits.reformatted(text, random.Random(f"{seed}/{place}{again}"))
                 similarity = jaccard(shingle_set(text), shingle_set(copied))
                 applied = ["reformatted"]
             else:

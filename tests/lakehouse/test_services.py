@@ -75,7 +75,7 @@ def kept(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(services, "_start", lambda name, *_: begun.append(name))
     monkeypatch.setattr(services, "_require_free", lambda *_: None)
     monkeypatch.setattr(services, "_wait", lambda *_: None)
-    monkeypatch.setattr(services, "_pools", lambda: set(services.POOLS))
+    monkeypatch.setattr(services, "_has_pools", lambda: True)
     return begun
 
 

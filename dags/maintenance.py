@@ -12,15 +12,19 @@ source lines than before; nothing more is removed. Restore the files from a back
 from __future__ import annotations
 
 import datetime as dt
+import os
 
 from airflow.sdk import DAG, CronPartitionTimetable
 
 from lakehouse.stages import MAINTENANCE_CRON, of_flow
 from operators.stage_job import DEFAULT_ARGS, chained
 
+UNTIL = os.environ.get("LAKE_UNTIL")  # the demo's last day: nothing but its own days is run then
+WEEKLY = CronPartitionTimetable(MAINTENANCE_CRON, timezone="UTC", key_format="%Y-%m-%d")
+
 with DAG(
     "maintenance",
-    schedule=CronPartitionTimetable(MAINTENANCE_CRON, timezone="UTC", key_format="%Y-%m-%d"),
+    schedule=None if UNTIL else WEEKLY,
     start_date=dt.datetime(2026, 1, 1, tzinfo=dt.UTC),
     catchup=False,
     max_active_runs=1,

@@ -17,6 +17,7 @@ from lakehouse.delta import Lake
 from lakehouse.tables import (
     CERTIFICATES,
     COMPACTIONS,
+    DICTIONARY,
     FORGOTTEN,
     JOB_RUNS,
     LINEAGE,
@@ -36,8 +37,8 @@ if TYPE_CHECKING:
     import duckdb
 
 BOOKS = (JOB_RUNS, LINEAGE, REJECTED, QUALITY_RESULTS, MAINTENANCE, RELEASED, COMPACTIONS,
-         TAKEDOWNS, FORGOTTEN, CERTIFICATES)  # fmt: skip
-"""Tables whose rows cite nothing: they tell of runs."""
+         TAKEDOWNS, FORGOTTEN, CERTIFICATES, DICTIONARY)  # fmt: skip
+"""Tables whose rows cite nothing: they tell of runs, or of the tables."""
 _CITED = """
     WITH RECURSIVE reached AS (
         SELECT * FROM ops.lineage_edges WHERE run_id IN (FROM runs)

@@ -71,7 +71,11 @@ def near(found: Any, wanted: Any, absolute: float, relative: float = RELATIVE) -
         )
     if not all(isinstance(v, int | float | complex) for v in (found, wanted)):
         return False
-    return bool(found == wanted or abs(found - wanted) <= absolute + relative * abs(wanted))
+    if found == wanted:
+        return True
+    # an infinity is near nothing else, though any distance is within a share of it
+    margin = absolute + relative * abs(wanted)
+    return bool(math.isfinite(margin) and abs(found - wanted) <= margin)
 
 
 def stand_in_for_numpy() -> None:

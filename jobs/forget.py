@@ -200,15 +200,15 @@ def enter(lake: Lake, days: Collection[str], request_id: str, run_id: str) -> No
 
     The removal did what reading the day again would have done, so its fingerprint stays.
     """
-    newest, kept = history(lake, _INGEST).newest, lake.counts(DOCUMENTS)
+    past, kept = history(lake, _INGEST), lake.counts(DOCUMENTS)
     rows = []
-    for day, last in newest.items():
+    for day, last in past.newest.items():
         where = {"ds": day, "stage": _INGEST}
         n = kept.get(str(day), 0)
         lost = lake.read(REJECTED, where, ["row_id"]).num_rows
         same = (last["rows_kept"], last["rows_rejected"]) == (n, lost)
         if str(day) in days and last["status"] == "done" and not same:
-            now = dt.datetime.now(dt.UTC)
+            now = past.begin()
             rows.append({
                 **last, "rows_in": n + lost, "rows_kept": n, "rows_rejected": lost,
                 "seconds": 0.0, "cost": 0.0, "message": f"takedown {request_id}",

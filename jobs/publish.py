@@ -12,7 +12,7 @@ from jobs.scope import Scope, versions
 from lakehouse.command import entry
 from lakehouse.errors import GateError
 from lakehouse.run import Counts, Run, Stage
-from lakehouse.tables import PAIRS, QUALITY_RESULTS, STAGED
+from lakehouse.tables import JOB_RUNS, PAIRS, QUALITY_RESULTS, STAGED
 
 
 def require_gate(run: Run, scope: Scope) -> None:
@@ -20,7 +20,10 @@ def require_gate(run: Run, scope: Scope) -> None:
     digest = run.lake.digest(STAGED, run.partition, run.versions[STAGED.full_name])
     where = {**scope.batch, "table_name": STAGED.full_name, "table_digest": digest}
     results = run.lake.read(QUALITY_RESULTS, where).to_pylist()
-    newest = max(results, key=lambda r: r["written_at"], default=None)
+    # The books say which of two gates began later, whatever the clock did meanwhile.
+    gates = run.lake.read(JOB_RUNS, {"stage": "gate", "ds": run.partition}).to_pylist()
+    begun = {r["run_id"]: r["started_at"] for r in gates}
+    newest = max(results, key=lambda r: begun.get(r["run_id"], r["written_at"]), default=None)
     if newest is None:
         raise GateError(
             f"{STAGED.full_name}, {run.partition}: no gate has checked what is staged now; run "

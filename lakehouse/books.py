@@ -27,12 +27,21 @@ class History:
     newest: dict[dt.date, dict[str, Any]]
     done: dict[dt.date, dict[str, Any]]
     left_open: list[dict[str, Any]]
+    last: dt.datetime
+    """The latest time in any of its rows."""
 
     @property
     def settled(self) -> bool:
         """Whether the newest run has finished: what it writes is then in step."""
         last = max(self.newest.values(), key=lambda row: row["started_at"], default=None)
         return last is not None and last["status"] == "done"
+
+    def begin(self) -> dt.datetime:
+        """When a run of now begins: after all that is entered, though the clock was set back since.
+
+        Which of a stage's runs is the newest is told by these times.
+        """
+        return max(dt.datetime.now(dt.UTC), self.last + dt.timedelta(microseconds=1))
 
 
 def history(lake: Lake, label: str) -> History:
@@ -42,7 +51,9 @@ def history(lake: Lake, label: str) -> History:
         newest={r["ds"]: r for r in rows},
         done={r["ds"]: r for r in rows if r["status"] == "done"},
         left_open=[r for r in rows if r["status"] == "running"],
-    )
+        last=max((r[name] for r in rows for name in ("started_at", "finished_at") if r[name]),
+                 default=dt.datetime.min.replace(tzinfo=dt.UTC)),
+    )  # fmt: skip
 
 
 class Book:
@@ -58,7 +69,7 @@ class Book:
         self.killed = [r for r in past.left_open if whole or r["ds"] == run.partition]
         self._outputs = (*run.stage.writes, REJECTED)
         self._before = {t: run.lake.version(t) for t in self._outputs}
-        self._started, self._clock = dt.datetime.now(dt.UTC), time.monotonic()
+        self._started, self._clock = past.begin(), time.monotonic()
 
     @property
     def seconds(self) -> float:
@@ -67,7 +78,7 @@ class Book:
 
     def enter(self, by_day: Mapping[dt.date, Counts], status: str, message: str = "") -> None:
         """Enter how the run stands, for every day that it tells of."""
-        now = None if status == "running" else dt.datetime.now(dt.UTC)
+        now = None if status == "running" else max(dt.datetime.now(dt.UTC), self._started)
         rows = []
         for day, counts in by_day.items():
             share = self.seconds if day == self.run.partition else 0.0

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from jobs import gate, publish
+from jobs.scope import Scope
 from lakehouse import bulk, prompts
 from lakehouse.delta import Lake, _content
 from lakehouse.errors import GateError, ServiceError
@@ -209,6 +210,26 @@ def test_books_that_do_not_balance_fail_the_gate(
     ran(lake, counts)
     with pytest.raises(GateError, match=r"extract.*SELECT \* FROM ops\.job_runs"):
         execute(gate.STAGE, DAY, settings)
+
+
+def test_the_later_gate_counts_though_the_clock_was_set_back(
+    lake: Lake, settings: Settings
+) -> None:
+    """One that failed while the clock was a week ahead does not outlive the one after it."""
+    stage(lake, [pair(1)])
+    ran(lake, (5, 3, 1))
+    with pytest.raises(GateError, match="extract"):
+        execute(gate.STAGE, DAY, settings)
+    week = dt.timedelta(7)
+    for table, times in ((JOB_RUNS, ("started_at", "finished_at")),
+                         (QUALITY_RESULTS, ("written_at",))):  # fmt: skip
+        rows = [r for r in lake.read(table).to_pylist() if r["run_id"] != "extracted"]
+        lake.sync(table, [{**r, **{t: r[t] + week for t in times}} for r in rows], {}, "ahead")
+    ran(lake, (5, 5, 0))
+    execute(gate.STAGE, DAY, settings)
+    versions = {STAGED.full_name: lake.version(STAGED)}
+    run = Run(publish.STAGE, "publish", DAY, settings, lake, "r", versions=versions)
+    publish.require_gate(run, Scope.of(run))
 
 
 def test_a_stage_that_broke_off_before_it_wrote_its_counts_is_waited_for(

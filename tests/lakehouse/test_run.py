@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from lakehouse.books import history
 from lakehouse.delta import Lake
 from lakehouse.run import Counts, Run, Stage, execute
 from lakehouse.settings import Settings
@@ -138,6 +139,32 @@ def test_twice_is_once_until_the_input_moves(tmp_path: Path, lake: Lake) -> None
     assert run(tmp_path, *at(DAY, "local.path=x", "cost.usd_per_hour=1"))[1]["status"] == (
         "unchanged"
     )
+
+
+def test_a_clock_that_is_set_back_does_not_make_an_older_run_the_newest(
+    lake: Lake, settings: Settings
+) -> None:
+    """A run while the clock was a week ahead: what runs after it is newer all the same."""
+    stage = Stage("count", counted, reads=(SNIPPETS,))
+    lake.append_missing(SNIPPETS, [snippet("a")], "r")
+    execute(stage, DAY, settings)
+    (early,) = lake.read(JOB_RUNS).to_pylist()
+    week = dt.timedelta(7)
+    ahead = {"started_at": early["started_at"] + week, "finished_at": early["finished_at"] + week}
+    lake.upsert(JOB_RUNS, [{c: early[c] for c in JOB_RUNS.content} | {"run_id": early["run_id"]}
+                           | ahead], early["run_id"])  # fmt: skip
+    lake.append_missing(SNIPPETS, [snippet("b")], "r")
+    now = execute(stage, DAY, settings)
+    assert (now["status"], now["rows_in"]) == ("done", 2)
+    again = execute(stage, DAY, settings)
+    assert (again["status"], again["rows_in"]) == ("unchanged", 2)
+    assert history(lake, "count").newest[DAY]["run_id"] == now["run_id"]
+
+
+def counted(stage_run: Run) -> Counts:
+    """How many snippets there are."""
+    n = stage_run.lake.read(SNIPPETS, {"ds": stage_run.partition}).num_rows
+    return Counts(n, n, 0)
 
 
 def test_a_day_whose_input_moved_is_refreshed_by_another_days_run(

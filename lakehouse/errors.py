@@ -43,6 +43,8 @@ class ServiceError(LakeError):
 
 NO_SPACE = ("No space left on device", "Disk quota exceeded")
 """How Python, delta-rs and Spark alike say that a disk is full."""
+NO_MEMORY = "java.lang.OutOfMemoryError"
+"""How Spark says that its heap is full, whether in the driver or in a task."""
 CONFLICT = "[DELTA_CONCURRENT_"
 """How Delta on Spark says that somebody else wrote at the same time; Connect names no class."""
 STORE = re.compile(r"Generic \w+ error|AWS Error")
@@ -57,6 +59,11 @@ def translated() -> Iterator[None]:
     except (LakeError, BrokenPipeError):  # the latter: a reader of our output has seen enough
         raise
     except Exception as error:
+        if NO_MEMORY in str(error):
+            raise UserError(
+                "Spark's memory is full: raise spark.memory (a server has it from its start, by "
+                f"`make up`) and run again, nothing is lost ({error})"[:2000]
+            ) from error
         if reason := _service(error):
             raise ServiceError(f"{reason} ({type(error).__name__}: {error})"[:2000]) from error
         raise

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from lakehouse.delta import Lake
 
 _CLOSED = "INVALID_HANDLE.SESSION_CLOSED"
+_RETRIES = 6
+"""Of a call that the server does not answer, over some 70 s; Spark's own 15 take ten minutes."""
 _QUICK_START = {
     "spark.driver.extraJavaOptions":
         "-XX:-UsePerfData -XX:+UseSerialGC -XX:TieredStopAtLevel=1",
@@ -112,35 +114,45 @@ def _connect(remote: str, name: str) -> SparkSession:
     """
     from pyspark.errors import PySparkException
     from pyspark.sql import SparkSession
+    from pyspark.sql.connect.client.retries import DefaultPolicy
     from pyspark.sql.connect.session import SparkSession as Connected
 
+    if not _listens(remote):
+        raise ServiceError(_nobody(remote, "nobody listens there"))
     for turn in count():
         session_id = uuid.uuid5(uuid.NAMESPACE_URL, f"{name}#{turn}" if turn else name)
         try:
             spark = SparkSession.builder.remote(f"{remote}/;session_id={session_id}").create()
+            spark.client.set_retry_policies([DefaultPolicy(max_retries=_RETRIES)])
             spark.interruptAll()
         except Exception as error:  # gRPC raises many kinds; all but one: no server is to be had
             if isinstance(error, PySparkException) and error.getCondition() == _CLOSED:
                 continue
-            raise ServiceError(
-                f"no Spark Connect server answers at {remote}: {error}. "
-                "Start it with `make up`, or unset SPARK_REMOTE to run without one"
-            ) from error
+            raise ServiceError(_nobody(remote, str(error))) from error
         # The first of a process stays the active one, by which checkpoints are looked up.
         Connected._active_session.session = spark
         return spark
     raise AssertionError("count() does not end")
 
 
+def _nobody(remote: str, reason: str) -> str:
+    return (f"no Spark Connect server answers at {remote}: {reason}. "
+            "Start it with `make up`, or unset SPARK_REMOTE to run without one")  # fmt: skip
+
+
+def _listens(remote: str) -> bool:
+    place = urlsplit(remote)
+    try:
+        socket.create_connection((place.hostname or "", place.port or 15002), 5).close()
+    except OSError:
+        return False
+    return True
+
+
 def lost(spark: SparkSession) -> bool:
     """Whether Spark has ended under this session; if so it is given up, and the next is new."""
     if remote := os.environ.get("SPARK_REMOTE"):
-        place = urlsplit(remote)
-        try:
-            socket.create_connection((place.hostname or "", place.port or 15002), 5).close()
-        except OSError:
-            return True
-        return False
+        return not _listens(remote)
     try:
         if not spark.sparkContext._jsc.sc().isStopped():
             return False

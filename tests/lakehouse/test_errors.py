@@ -51,6 +51,12 @@ def test_a_full_disk_says_what_to_do_whoever_met_it() -> None:
         raise RuntimeError("Job aborted: java.io.IOException: No space left on device")
 
 
+def test_a_full_heap_names_its_setting_and_is_not_tried_again() -> None:
+    said = "An error occurred while calling o69.collect.\n: java.lang.OutOfMemoryError: Java heap"
+    with pytest.raises(UserError, match=r"raise spark\.memory.*nothing is lost"), translated():
+        raise RuntimeError(said)
+
+
 def test_a_killed_runs_work_that_comes_in_between_is_tried_again() -> None:
     with pytest.raises(ServiceError, match="at the same time: run it again"), translated():
         raise RuntimeError("[DELTA_CONCURRENT_APPEND.WITH_PARTITION_HINT] conflict detected")

@@ -11,7 +11,9 @@ import pytest
 
 from lakehouse import services
 from lakehouse.delta import Lake
+from lakehouse.errors import ServiceError
 from lakehouse.settings import load
+from lakehouse.spark import session
 from lakehouse.tables import JOB_RUNS
 
 SCRIPT = '''
@@ -45,6 +47,14 @@ def test_the_next_try_has_a_new_session(lake: Lake, tmp_path: Path) -> None:
     books = {r["status"]: r["message"] for r in lake.read(JOB_RUNS).to_pylist()}
     assert books.keys() == {"failed", "done"}
     assert "SparkContext" in books["failed"]
+
+
+def test_no_server_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # nobody listens
+        monkeypatch.setenv("SPARK_REMOTE", f"sc://127.0.0.1:{closed.getsockname()[1]}")
+        with pytest.raises(ServiceError, match=r"nobody listens there\. Start it with `make up`"):
+            session(load("tiny"), "nowhere")
 
 
 CLIENT = """

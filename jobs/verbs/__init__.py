@@ -12,14 +12,15 @@ from jobs.verbs import (
     querying,
     replaying,
     reporting,
+    restoring,
     tables,
     tracing,
 )
 from jobs.verbs.declaring import Parser, Verbs, parents
 
 FAMILIES = (
-    chain, replaying, querying, tables, tracing, reporting, costs, comparing, forgetting, doctor,
-    completion,
+    chain, replaying, querying, tables, tracing, reporting, costs, comparing, forgetting, restoring,
+    doctor, completion,
 )  # fmt: skip
 """In the order in which `lake --help` lists them."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -75,19 +75,24 @@ def into_parquet(lake: Lake, query: str, place: Path) -> int:
     return int(n)
 
 
-def rows(lake: Lake, query: str) -> tuple[list[str], list[tuple[Any, ...]]]:
-    """(column names, rows) of a query; UserError with DuckDB's message if it is wrong."""
+def rows(
+    lake: Lake, query: str, values: Sequence[Any] = ()
+) -> tuple[list[str], list[tuple[Any, ...]]]:
+    """(column names, rows) of a query, with a value for each `?` in it.
+
+    UserError with DuckDB's message if it is wrong.
+    """
     connection, text = prepare(lake, query)
     with told():
-        answer = connection.execute(text)
+        answer = connection.execute(text, list(values))
         if answer is None:
             raise EMPTY
         return [d[0] for d in answer.description or []], answer.fetchall()
 
 
-def dicts(lake: Lake, query: str) -> list[dict[str, Any]]:
+def dicts(lake: Lake, query: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
     """The rows as dicts."""
-    names, found = rows(lake, query)
+    names, found = rows(lake, query, values)
     return [dict(zip(names, row, strict=True)) for row in found]
 
 

@@ -25,7 +25,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from lakehouse.processes import end_with
 from lakehouse.shares import of_a_day
 from lakehouse.stages import FAILURE, OF_SHARES, StageRef
-from operators import alerts
+from operators import alerts, links
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.mappedoperator import MappedOperator
@@ -58,6 +58,7 @@ class StageJob(BaseOperator):
     """Run `python -m MODULE --partition KEY --profile …` and return its JSON object."""
 
     template_fields: Sequence[str] = ("partition",)
+    operator_extra_links = (links.ItsDay(), links.ItsTable(), links.ItsRows())
 
     def __init__(
         self, *, stage: StageRef, partition: str = DAY, share: str = "", **kwargs: Any
@@ -65,6 +66,7 @@ class StageJob(BaseOperator):
         super().__init__(**{"task_id": stage.name, "pool": stage.pool, **kwargs})
         self.module, self.args = stage.module, list(stage.args)
         self.partition, self.share = partition, share
+        self.first_stage, self.writes = (stage.parts or (stage.name,))[0], stage.writes
         self._process: subprocess.Popen[str] | None = None
 
     def argv(self) -> list[str]:

@@ -89,7 +89,7 @@ def test_only_the_newest_days_are_shown_unless_all_are_asked_for(lake: Lake) -> 
 def test_a_day_tells_its_stages_gates_and_rejected_rows(client: TestClient) -> None:
     text = client.get(f"/days/{SECOND}").text
     ingest = line(text, 'id="ingest"')
-    assert "✓ done 12\u202f345 12\u202f343 2 0 1.5 $0.51 2 2026-11-03 01:04:00" in ingest
+    assert "✓ done 12 345 12 343 2 0 1.5 $0.51 2 2026-11-03 01:04:00" in ingest
     assert "the source is gone" in words(text)  # of the try before
     assert f'href="/days/{FIRST}"' in text
     assert "Blocks the day" in text
@@ -112,7 +112,8 @@ def test_a_failing_expectation_shows_its_rows_as_they_were_checked(client: TestC
 def test_tables_have_version_rows_freshness_and_size(client: TestClient, filled: Lake) -> None:
     text = client.get("/tables").text
     told = line(text, '"/tables/silver.snippets"')
-    assert told.split()[1:6] == ["silver.snippets", str(filled.version(SNIPPETS)), "2", "0", "s"]
+    assert told.split()[1:4] == ["silver.snippets", str(filled.version(SNIPPETS)), "2"]
+    assert " ago " in told
     assert str(SECOND) in told
     assert drawing.size(filled.size(SNIPPETS)) in told
     assert "gold.instruction_pairs" in text[text.index("Not there yet") :]
@@ -175,7 +176,7 @@ def test_a_name_that_is_not_there_is_no_path(client: TestClient, name: str) -> N
                     f"/runs/corpus/{name}", f"/log/{name}/ingest"):  # fmt: skip
         answer = client.get(address)
         assert answer.status_code == 404, address
-        assert "root:" not in answer.text
+        assert "root:x:" not in answer.text
 
 
 @pytest.mark.parametrize("version", ["-1", "2", "99999999999999999999", "²", "1.0", "0x1"])

@@ -79,12 +79,14 @@ def _read(text: str) -> dict[str, Any]:
 
 
 def _rows(lake: Lake, failure: Failure) -> list[dict[str, Any]]:
-    """The first rows that it names, as they were when they were checked."""
+    """The first rows that it names, as they were when they were checked; what it is about first."""
     table = TABLES[failure.of["suite"]]
     same = failure.of["suite"] == failure.of["table_name"]
-    where = {ROW_ID[table.full_name]: list(dict.fromkeys(failure.ids))[:SAMPLE]}
+    row_id, about = ROW_ID[table.full_name], failure.of["column"]
+    where = {row_id: list(dict.fromkeys(failure.ids))[:SAMPLE]}
     if table.partition:
         where = {table.partition: failure.of["ds"], **where}
     version = failure.of["table_version"] if same else None
     found: list[dict[str, Any]] = lake.read(table, where, version=version).to_pylist()
-    return found[:SAMPLE]
+    return [{name: row[name] for name in (row_id, about) if name in row} | row
+            for row in found[:SAMPLE]]  # fmt: skip

@@ -104,8 +104,13 @@ def test_a_failing_expectation_shows_its_rows_as_they_were_checked(client: TestC
         text = client.get(address).text
         failed = text[text.index("<article") : text.index("</article>")]
         assert "The first rows that failed" in failed
-        assert "<td>s2</td>" in failed
-        assert "<td>s1</td>" not in failed
+        assert re.findall(r'<th scope="col">(\w+)<', failed)[:3] == [
+            "snippet_id",
+            "code",
+            "document_id",
+        ]
+        assert "<td><div>s2</div></td>" in failed
+        assert "<td><div>s1</div></td>" not in failed
     assert "2 1 0" in line(text, 'scope="row">silver.snippets')  # rules, block, warn
 
 
@@ -121,7 +126,7 @@ def test_tables_have_version_rows_freshness_and_size(client: TestClient, filled:
 
 def test_rows_are_those_of_the_day_and_version(client: TestClient) -> None:
     text = client.get(f"/tables/silver.snippets/rows?of={SECOND}").text
-    assert ("<td>s2</td>" in text, "<td>s1</td>" in text) == (True, False)
+    assert ("<td><div>s2</div></td>" in text, "<td><div>s1</div></td>" in text) == (True, False)
     assert "1 of 1 rows" in words(text)
     empty = client.get("/tables/silver.snippets/rows?version=0").text
     assert "No rows." in empty

@@ -8,6 +8,7 @@ from jobs.verbs import (
     completion,
     costs,
     doctor,
+    exporting,
     forgetting,
     querying,
     replaying,
@@ -19,8 +20,8 @@ from jobs.verbs import (
 from jobs.verbs.declaring import Parser, Verbs, parents
 
 FAMILIES = (
-    chain, replaying, querying, tables, tracing, reporting, costs, comparing, forgetting, restoring,
-    doctor, completion,
+    chain, replaying, querying, tables, tracing, reporting, costs, comparing, exporting, forgetting,
+    restoring, doctor, completion,
 )  # fmt: skip
 """In the order in which `lake --help` lists them."""
 

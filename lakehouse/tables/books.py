@@ -110,3 +110,20 @@ DICTIONARY = declare(
     definition STRING? -- SQL of a view, which any engine takes; null of a table.
     """,
 )  # fmt: skip
+
+EXPORTS = declare(
+    "ops", "exports", "What has left the lake as a data set, and from which versions: one row an export and folder.",
+    key="export_id folder", partition=None,
+    columns="""
+    export_id STRING -- sha256 of format, filters, versions, prompt profile and rows a file, first 16 hex digits.
+    folder STRING -- Where it was written: an absolute path.
+    format STRING -- A section of jobs/exports/formats.toml.
+    table_name STRING -- layer.name of the table whose rows it holds.
+    table_version BIGINT -- Its Delta version.
+    versions STRING -- JSON: the Delta versions of all tables that decided what it holds.
+    filters STRING -- JSON: which of their rows were asked for; {} for all.
+    n_rows BIGINT -- Rows.
+    manifest_sha256 STRING -- sha256 of its manifest.json, which has that of each file.
+    exported_at TIMESTAMP -- When, UTC.
+    """,
+)  # fmt: skip

@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from jobs.exports import holders
 from jobs.forgotten import TABLES, Closure
 from jobs.queries import LEARNT
 from lakehouse import stores
@@ -59,6 +60,11 @@ _COPIES = """
         OR r.duplicate_of IN (FROM originals)
     GROUP BY ALL ORDER BY ALL"""
 """Documents that stay and are of one cluster with one that goes, or have code of one."""
+_KINDS = {
+    "table": "tables", "training_set": "training_sets", "model": "models", "copy": "copies",
+    "export": "exports", "possible_export": "possible_exports",
+}  # fmt: skip
+"""The kinds of a certificate's rows, and what its file calls them."""
 
 
 def plan(closure: Closure, request_id: str) -> list[Row]:
@@ -79,6 +85,9 @@ def plan(closure: Closure, request_id: str) -> list[Row]:
                               sum(m for _, m in counts), lake.version(table)))  # fmt: skip
     for kind, found in reached(closure).items():
         rows += [entry(kind, name, n) for name, n in found.items()]
+    if rows:
+        rows += [entry("export" if e.known else "possible_export", f"{e.export_id} {e.folder}",
+                       e.rows) for e in holders.holding(lake, closure.added())]  # fmt: skip
     return rows
 
 
@@ -117,15 +126,14 @@ def write(lake: Lake, request_id: str) -> str:
 def certificate(request: Mapping[str, Any], rows: list[Row]) -> Row:
     """The certificate as one object."""
     told = ("name", "rows_removed", "rows_blanked", "version_before", "version_after")
-    kinds = ("table", "training_set", "model", "copy")
     return {
         **{n: request[n] for n in ("request_id", "kind", "value", "reason", "asked_by", "asked",
                                    "done", "documents")},
         "replay": json.loads(request["replay"]),
         "older_files": _older_files(request),
-        **{f"{kind}s".replace("copys", "copies"): [
+        **{several: [
             {n: r[n] for n in told if r[n] is not None} for r in rows if r["kind"] == kind
-        ] for kind in kinds},
+        ] for kind, several in _KINDS.items()},
     }  # fmt: skip
 
 
@@ -160,6 +168,8 @@ def as_text(told: Mapping[str, Any]) -> str:
         ("Training sets that lost examples", "training_sets"),
         ("Models that were trained on them", "models"),
         ("Copies in other sources, which were not asked about", "copies"),
+        ("Exports that hold such rows, which have left the lake", "exports"),
+        ("Exports of versions that are gone, which may hold some", "possible_exports"),
     ):
         listed = [f"- {r['name']}: {r['rows_removed']}" for r in told[kind]] or ["- none"]
         lines += [f"## {title}", "", *listed, ""]

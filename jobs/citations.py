@@ -9,6 +9,7 @@ through: the version before it is cited by whom has read it, not by the edit.
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from lakehouse.tables import (
     CERTIFICATES,
     COMPACTIONS,
     DICTIONARY,
+    EXPORTS,
     FORGOTTEN,
     JOB_RUNS,
     LINEAGE,
@@ -37,8 +39,8 @@ if TYPE_CHECKING:
     import duckdb
 
 BOOKS = (JOB_RUNS, LINEAGE, REJECTED, QUALITY_RESULTS, MAINTENANCE, RELEASED, COMPACTIONS,
-         TAKEDOWNS, FORGOTTEN, CERTIFICATES, DICTIONARY)  # fmt: skip
-"""Tables whose rows cite nothing: they tell of runs, or of the tables."""
+         TAKEDOWNS, FORGOTTEN, CERTIFICATES, DICTIONARY, EXPORTS)  # fmt: skip
+"""Tables whose rows' `run_id` cites nothing: they tell of runs, or of the tables."""
 _CITED = """
     WITH RECURSIVE reached AS (
         SELECT * FROM ops.lineage_edges WHERE run_id IN (FROM runs)
@@ -63,6 +65,9 @@ def cited(lake: Lake) -> dict[str, set[int]]:
     for name, version in sql.execute(_CITED).fetchall():
         found[name].add(version)
     found[SKETCHES.full_name] |= compared(lake)
+    for versions in lake.read(EXPORTS, columns=["versions"])["versions"].to_pylist():
+        for name, version in json.loads(versions).items():
+            found[name].add(version)
     return found
 
 

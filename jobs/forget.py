@@ -164,7 +164,10 @@ def forget(lake: Lake, asked: Request, reason: str, by: str) -> str:
 
 
 def _certify(lake: Lake, rows: list[Row], run_id: str, *, again: bool) -> None:
-    """Enter what is to go; on top of what has gone, where the request had ended before."""
+    """Enter what is to go; on top of what has gone, where the request had ended before.
+
+    An export is told whole each time: nothing goes from it.
+    """
     if not again:
         lake.append_missing(CERTIFICATES, rows, run_id)
         return
@@ -176,7 +179,7 @@ def _certify(lake: Lake, rows: list[Row], run_id: str, *, again: bool) -> None:
     }
     summed = []
     for row in rows:
-        before = held.get((row["kind"], row["name"]), {})
+        before = held.get((row["kind"], row["name"]), {}) if "export" not in row["kind"] else {}
         sums = {n: row[n] + before.get(n, 0) for n in ("rows_removed", "rows_blanked")}
         first = before.get("version_before", row["version_before"])
         summed.append({**row, **sums, "version_before": first})

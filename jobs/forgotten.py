@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 _OF_RECORD = "sha256(source || '/' || {}) IN (SELECT mark FROM marks WHERE kind = 'record')"
 _OWNED = "sha256({}) IN (SELECT mark FROM marks WHERE kind = 'owned')"
 _RECORD = _OF_RECORD.format("document_id")
+_ADDED = "sha256(source || '/' || document_id) IN (SELECT mark FROM fresh)"
 _OF_PARENT = _OF_RECORD.format("split_part(origin, '#', 1)")
 
 
@@ -94,11 +95,11 @@ extraction deals it to the next that holds it.
 """
 TABLES = tuple(dict.fromkeys((*REMOVED, *BLANKED)))
 _FOUND = {
-    "snippets": ((UNITS, SNIPPETS), f"SELECT DISTINCT snippet_id FROM {{}} WHERE {_RECORD}"),
+    "snippets": ((UNITS, SNIPPETS), f"SELECT DISTINCT snippet_id FROM {{}} WHERE {_ADDED}"),
     "candidates": ((CANDIDATES,), "SELECT DISTINCT candidate_id FROM {} WHERE snippet_id IN "
                                   "(SELECT id FROM found)"),
     "pairs": ((STAGED, PAIRS), "SELECT DISTINCT unnest([pair_id, candidate_id]) FROM {} "
-                               f"WHERE {_RECORD} OR snippet_id IN (SELECT id FROM found)"),
+                               f"WHERE {_ADDED} OR snippet_id IN (SELECT id FROM found)"),
 }  # fmt: skip
 _ALIVE = f"""
     SELECT document_id FROM bronze.documents WHERE NOT {_RECORD}
@@ -159,13 +160,20 @@ class Closure:
                 self.sql.execute(f"INSERT INTO found {statement.format(table.full_name)}")
                 self._past(table, f"INSERT INTO found {statement.format(past.ROWS)}")
         self.sql.execute(f"INSERT INTO found {_CHOSEN}")
-        self.sql.execute("INSERT INTO fresh SELECT DISTINCT 'id', sha256(id) FROM found")
         self.sql.execute("INSERT INTO fresh SELECT DISTINCT 'owned', sha256(snippet_id) "
-                         f"FROM silver.snippets WHERE {_RECORD}")  # fmt: skip
+                         f"FROM silver.snippets WHERE {_ADDED}")  # fmt: skip
+        self.sql.execute("INSERT INTO fresh SELECT DISTINCT 'id', sha256(id) FROM found")
         self.sql.execute("INSERT INTO marks FROM fresh EXCEPT FROM marks")
         self._settle()
         rows = self.sql.execute("SELECT DISTINCT kind, mark FROM fresh ORDER BY ALL").fetchall()
         return [{"kind": kind, "mark": mark} for kind, mark in rows]
+
+    def added(self) -> list[str]:
+        """The marks of the records last added, and of what stems from them and nothing else has."""
+        rows = self.sql.execute(
+            "SELECT DISTINCT mark FROM fresh WHERE kind = 'record' OR mark IN (FROM gone)"
+        ).fetchall()
+        return [mark for (mark,) in rows]
 
     def counts(self, table: Table) -> dict[Any, tuple[int, int]]:
         """(rows that go, rows that lose a name) by partition, where there are any; as of now."""

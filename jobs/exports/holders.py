@@ -14,29 +14,32 @@ from lakehouse.tables import EXPORTS
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """An export that holds rows with one of the ids, or may hold some."""
+    """An export that holds such rows, or may hold some."""
 
     export_id: str
     folder: str
-    rows: int | None
-    """How many; None where a version that it was made from can no more be read."""
+    rows: int
+    """How many such rows; all of its rows where it is not known."""
+    known: bool
+    """False where a version that it was made from can no more be read."""
 
 
-def holding(lake: Lake, ids: Collection[str]) -> Iterator[Holder]:
-    """The exports that hold rows of these pairs, candidates, snippets or documents.
+def holding(lake: Lake, marks: Collection[str]) -> Iterator[Holder]:
+    """The exports that hold rows of these pairs, candidates, snippets, documents or records.
 
-    Each is chosen again at the versions that it was made from, so it need not be there any more.
+    Marks are `jobs.denied.mark` of ids, of a record of `source/document_id`. Each export is chosen
+    again at the versions that it was made from, so it need not be there any more.
     """
     import duckdb
     from deltalake.exceptions import DeltaError
 
     for row in lake.read(EXPORTS).sort_by([("exported_at", "ascending")]).to_pylist():
         filters = Filters.of(json.loads(row["filters"]))
-        found: int | None = None
+        rows, known = row["n_rows"], True
         try:
             held = Selection(lake, formats()[row["format"]], filters, json.loads(row["versions"]))
-            found = held.holding([*ids])
+            rows = held.holding([*marks])
         except (duckdb.Error, DeltaError, FileNotFoundError):  # vacuumed, or out of the log's reach
-            found = None
-        if found != 0:
-            yield Holder(row["export_id"], row["folder"], found)
+            known = False
+        if rows:
+            yield Holder(row["export_id"], row["folder"], rows, known)

@@ -170,10 +170,11 @@ class Selection:
             "WHERE why IS NULL GROUP BY ALL ORDER BY n DESC, source, language"
         ).fetchall()
 
-    def holding(self, ids: list[str]) -> int:
-        """How many of the chosen rows bear one of these ids."""
-        named = " OR ".join(f"{name} IN getvariable('ids')" for name in IDS)
-        self.sql.execute("SET VARIABLE ids = $1", [ids])
+    def holding(self, marks: list[str]) -> int:
+        """How many of the chosen rows bear an id, or are of a record, with one of these marks."""
+        marked = ("source || '/' || document_id", *IDS)
+        named = " OR ".join(f"sha256({text}) IN getvariable('marks')" for text in marked)
+        self.sql.execute("SET VARIABLE marks = $1", [marks])
         ((n,),) = self.sql.execute(
             f"SELECT count(*) FROM judged WHERE why IS NULL AND ({named})"
         ).fetchall()  # fmt: skip

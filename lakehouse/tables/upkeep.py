@@ -32,13 +32,13 @@ FORGOTTEN = declare(
 )  # fmt: skip
 
 CERTIFICATES = declare(
-    "ops", "takedown_certificates", "What each request has removed and whom it reaches: one row a table, training set, model or copy.",
+    "ops", "takedown_certificates", "What each request has removed and whom it reaches: one row a table, training set, model, copy or export.",
     key="request_id kind name", partition=None,
     columns="""
     request_id STRING -- The request.
-    kind STRING -- table, training_set (rows were removed from it: no model is trained on it any more), model (it was trained on removed rows, or its base was) or copy (another source holds the same content and was not asked about).
-    name STRING -- layer.name, training_set_id, model_id, or the source of the copies.
-    rows_removed BIGINT -- Rows removed; of a model those that it was trained on; of copies how many documents.
+    kind STRING -- table, training_set (rows were removed from it: no model is trained on it any more), model (it was trained on removed rows, or its base was), copy (another source holds the same content and was not asked about), export (it holds such rows) or possible_export (it may: the versions that it was made from are gone).
+    name STRING -- layer.name, training_set_id, model_id, the source of the copies, or an export's id and folder.
+    rows_removed BIGINT -- Rows removed; of a model those that it was trained on; of copies how many documents; of an export those that it holds.
     rows_blanked BIGINT -- Rows that stay and named what was removed: they do not any more.
     version_before BIGINT? -- Delta version before; null where it is no table.
     version_after BIGINT? -- Delta version after; null where it is no table or the removal has not ended.

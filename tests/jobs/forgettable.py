@@ -132,6 +132,7 @@ def written(lake: Lake, name: str, of: dict[str, Any]) -> None:
                                             code=text(name))], "roundtrip")  # fmt: skip
     lake.append_missing(CONTAMINATION, [row(
         CONTAMINATION, ds=day, row_id=ids[kind], row_kind=kind, evidence=text(name),
+        verdict="clean",
     ) for kind in ("snippet", "pair")], "choose")  # fmt: skip
     seen = {"observed": json.dumps({"rows": [ids["pair"]]})}
     lake.append_missing(QUALITY_RESULTS, [row(QUALITY_RESULTS, ds=day, run_id=f"gate {name}",

@@ -14,9 +14,11 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from jobs import deduplicate, denied, forget, gate_corpus
+from jobs import certificates, deduplicate, denied, forget, gate_corpus
 from jobs.cli import main
 from jobs.denied import Denied
+from jobs.exports.folder import Request, export
+from jobs.exports.selection import Filters
 from jobs.forgotten import BLANKED, REMOVED
 from lakehouse import bulk, training_sets
 from lakehouse.delta import Lake
@@ -28,6 +30,7 @@ from lakehouse.tables import (
     CERTIFICATES,
     DOCUMENTS,
     DUPLICATES,
+    EXPORTS,
     JOB_RUNS,
     PAIRS,
     REJECTED,
@@ -123,6 +126,29 @@ def test_the_certificate_says_what_went_and_whom_it_reaches(forgotten: Lake) -> 
     assert {r["name"]: r["rows_removed"] for r in told["copies"]} == {"mirror": 2}
     assert told["replay"] == [str(DAY), str(LATER)]
     assert "maintenance" in told["older_files"] and request["done"] and not request["vacuumed"]
+
+
+def test_the_certificate_lists_exports_that_hold_what_went(
+    lake: Lake, settings: Settings, tmp_path: Path
+) -> None:
+    made, _ = export(lake, settings, Request("messages", tmp_path / "sent", Filters(), 100))
+    export(lake, settings, Request("messages", tmp_path / "old", Filters(last=DAY), 100))
+    (older,) = (r for r in lake.read(EXPORTS).to_pylist() if r["folder"].endswith("old"))
+    told = {**json.loads(older["versions"]), PAIRS.full_name: 99}  # no version that is there
+    lake.upsert(EXPORTS, [{**{n: older[n] for n in EXPORTS.content},
+                           "versions": json.dumps(told)}], "test")  # fmt: skip
+    asked = forget.request(lake, "repository", "acme/tool")
+    for _ in ("once", "and again"):
+        forget.forget(lake, asked, "DMCA", "counsel")
+        found = certificates.read(lake, asked.request_id)
+        assert found["exports"] == [{"name": f"{made['export_id']} {tmp_path / 'sent'}",
+                                     "rows_removed": 2, "rows_blanked": 0}]  # fmt: skip
+        assert [(r["name"].split()[1], r["rows_removed"]) for r in found["possible_exports"]] == [
+            (older["folder"], older["n_rows"])]  # fmt: skip
+    other = forget.request(lake, "document", names("other/lib/c")["document"])
+    forget.forget(lake, other, "its author", "counsel")  # of the first request's it says nothing
+    held = certificates.read(lake, other.request_id)["exports"]
+    assert [r["rows_removed"] for r in held] == [1]
 
 
 def test_ingests_books_are_those_of_a_day_read_again(forgotten: Lake) -> None:

@@ -11,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs import citations, files, forget, maintain, traces
+from jobs.exports.folder import Request, export
+from jobs.exports.selection import Filters
 from lakehouse import digests
 from lakehouse.delta import Lake
 from lakehouse.errors import LakeError
@@ -99,6 +101,15 @@ def test_what_something_cites_stays_and_the_rest_goes(lake: Lake, at_once: Setti
         maintain.compact(lake, table, at_once.maintenance, "again")
         assert maintain.vacuum(lake, table, at_once.maintenance, pinned, None, "again") == 0
     assert [lake.version(t) for t in read] == versions
+
+
+def test_what_an_export_was_made_from_stays(lake: Lake, at_once: Settings, tmp_path: Path) -> None:
+    export(lake, at_once, Request("messages", tmp_path / "sent", Filters(), 100))
+    version = lake.version(PAIRS)
+    left = lake.read(PAIRS).slice(1).select(PAIRS.content).to_pylist()
+    lake.sync(PAIRS, left, {"ds": DAY}, "one less")
+    maintain.main(Run(maintain.STAGE, "maintain", DAY, at_once, lake, "m"))
+    assert readable(lake, PAIRS.full_name, version)
 
 
 def test_files_that_left_lately_stay_and_a_killed_compaction_is_made_good(

@@ -18,6 +18,7 @@ from jobs.estimate import MODEL_STAGES, Estimate, estimates
 from lakehouse import models, prompts
 from lakehouse.books import History, history
 from lakehouse.delta import Lake
+from lakehouse.errors import UserError
 from lakehouse.fingerprints import Fingerprints
 from lakehouse.run import Stage
 from lakehouse.settings import Settings
@@ -69,11 +70,17 @@ def out_of_date(
         if last["status"] != "done":
             yield day, f"{last['status']}: {last['message'][:80]}".removesuffix(": ")
             continue
-        prints = Fingerprints(stage, settings, lake, day, option)
+        try:
+            prints = Fingerprints(stage, settings, lake, day, option)
+        except UserError as error:  # its training set was cut by a takedown, say
+            yield day, str(error)
+            continue
         inputs, _, rules = last["fingerprint"].partition("-")
         now = prints.of(day).partition("-")[0]
         changed = [name for name, same in (("rules", rules == prints.rules),
                                            ("inputs", inputs == now)) if not same]  # fmt: skip
+        if not stage.is_there(lake, settings, day, option):
+            changed.append("its files are gone")
         if changed:
             yield day, " and ".join(changed)
 
@@ -85,7 +92,7 @@ def refresh(settings: Settings, found: list[Stale]) -> list[Row]:
     """
     days = sorted({s.ds for s in found if s.stage in MODEL_STAGES})
     cost = {(e.ds, e.stage): e for e in estimates(settings, days)}
-    others = _of_others(settings)
+    others = _of_others(settings) if days else Counter()
     return [
         {"ds": s.ds, "stage": s.stage, "why": s.why,
          "rows_of_others": others.get(s.ds, 0) if s.stage in MODEL_STAGES else None,

@@ -79,6 +79,8 @@ class Stage:
     """Those of `reads` of which only a part counts, and the digests of that part."""
     depends: Callable[[Settings], str] = lambda _settings: ""
     """Anything else that changes the result, as text: prompt, benchmark and model versions."""
+    is_there: Callable[[Lake, Settings, dt.date, str], bool] = lambda *_: True
+    """Whether what a day's run wrote beside its tables, such as a model's files, is still there."""
     refreshes_all: bool = False
     """Whether changed settings, versions or code, too, make days stale that are done already."""
     enabled: Callable[[Settings], bool] = lambda _settings: True
@@ -215,7 +217,8 @@ def execute(
                 "a day that had to be refreshed failed; run it by itself", stage=label,
                 partition=str(day), reason=f"{type(error).__name__}: {error}",
             )  # fmt: skip
-    if not force and _unchanged(stage, partition, past, prints):
+    if (not force and _unchanged(stage, partition, past, prints)
+            and stage.is_there(lake, settings, partition, option)):  # fmt: skip
         last = past.newest[partition]
         counts = Counts(last["rows_in"], last["rows_kept"], last["rows_rejected"],
                         note=last["message"])  # fmt: skip

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lakehouse import benchmarks, training_sets
+from lakehouse import benchmarks, models, training_sets
 from lakehouse.command import entry
 from lakehouse.errors import UserError
 from lakehouse.fingerprints import short_hash
@@ -34,7 +34,7 @@ from lakehouse.tables import (
     TRAINING_STEPS,
 )
 from training import arms, evaluate, finetune, recipes
-from training.contenders import CANDIDATE, Contest, by_seed, paired
+from training.contenders import CANDIDATE, Contest, paired
 from training.gains import Gain, corrected, of_models, of_seeds, outcomes
 
 PHASE = "self_generated"
@@ -156,16 +156,18 @@ def left_out(run: Run, part: Part, phases: Sequence[str]) -> int:
 def contests(run: Run, found: Sequence[Part], made: Mapping[str, str]) -> list[Contest]:
     """The model with each part beside the one without: those just made, and of all other seeds.
 
-    `made` has the ids by arm. Of another seed the newest counts.
+    `made` has the ids by arm. Of another seed the newest that this recipe made counts.
     """
     ids = {*made.values()}
     held = {m["model_id"]: m for m in run.lake.read(MODELS, {"model_id": ids}).to_pylist()}
-    seed, whole = run.settings.training.seed, held[made[CANDIDATE]]
+    chosen, whole = run.settings.training, held[made[CANDIDATE]]
     beside = []
     for part in found:
         without = held[made[part.arm]]
-        both = paired(by_seed(run.lake, part.of, CANDIDATE) | {seed: whole},
-                      by_seed(run.lake, part.rest, part.arm) | {seed: without})  # fmt: skip
+        both = paired(
+            models.trained(run.lake, part.of, CANDIDATE, chosen.recipe) | {chosen.seed: whole},
+            models.trained(run.lake, part.rest, part.arm, chosen.recipe) | {chosen.seed: without},
+        )
         beside.append(Contest(whole, without, part.arm, both))
     return beside
 

@@ -61,29 +61,22 @@ def tested(lake: Lake, settings: Settings, day: dt.date) -> list[dict[str, Any]]
 
 
 def of_arm(lake: Lake, settings: Settings, day: dt.date, arm: str) -> dict[str, Any]:
-    """The newest model of an arm: ready-made, or trained at the settings' seed on the partition's
-    training set."""
+    """The newest model of an arm: ready-made, or trained by the settings' recipe and seed on the
+    partition's training set."""
     if arm in READY_MADE:
         spec = settings.model.base if arm == "base" else settings.model.teacher
         row, at = models.find(lake, arm, spec), ""
     else:
+        chosen = settings.training
         set_id = training_sets.of_partition(lake, day)
-        row = by_seed(lake, set_id, arm).get(settings.training.seed)
-        at = f" at training.seed = {settings.training.seed}"
+        row = models.trained(lake, set_id, arm, chosen.recipe).get(chosen.seed)
+        at = f" by recipe {chosen.recipe} at training.seed = {chosen.seed}"
     if row is None:
         raise UserError(
             f"no model of arm {arm!r} for {day}{at}: run `python -m training.finetune "
             f"--arm {arm} --partition {day}` (or training.prepare) first"
         )
     return row
-
-
-def by_seed(lake: Lake, set_id: str, arm: str) -> dict[int, dict[str, Any]]:
-    """The newest model of a trained arm on a training set, by its seed."""
-    runs = lake.read(TRAINING_RUNS, {"training_set_id": set_id, "arm": arm}).to_pylist()
-    seeds = {r["training_run_id"]: r["seed"] for r in runs}
-    held = lake.read(MODELS, {"arm": arm}).sort_by("written_at").to_pylist()
-    return {seeds[m["training_run_id"]]: m for m in held if m["training_run_id"] in seeds}
 
 
 def contests(lake: Lake, settings: Settings, day: dt.date) -> list[Contest]:
@@ -97,7 +90,9 @@ def contests(lake: Lake, settings: Settings, day: dt.date) -> list[Contest]:
         )
     models_of = {arm: of_arm(lake, settings, day, arm) for arm in {a for p in pairs for a in p}}
     set_id = training_sets.of_partition(lake, day)
-    seeds = {arm: {} if arm in READY_MADE else by_seed(lake, set_id, arm) for arm in models_of}
+    recipe = settings.training.recipe
+    seeds = {arm: {} if arm in READY_MADE else models.trained(lake, set_id, arm, recipe)
+             for arm in models_of}  # fmt: skip
     found = [
         Contest(models_of[arm], models_of[control], control, paired(seeds[arm], seeds[control]))
         for arm, control in pairs

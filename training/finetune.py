@@ -123,6 +123,12 @@ def _base(lake: Lake, settings: Settings, _day: dt.date) -> dict[str, str]:
     return {"*": row["sha256"] if row else ""}
 
 
+def _is_there(lake: Lake, settings: Settings, day: dt.date, arm: str) -> bool:
+    set_id, chosen = training_sets.of_partition(lake, day), settings.training
+    row = known.trained(lake, set_id, arm, chosen.recipe).get(chosen.seed)
+    return row is not None and (lake.models() / row["model_id"] / manifests.MANIFEST).is_file()
+
+
 def _depends(settings: Settings) -> str:
     words = prompts.of(settings)
     return f"{recipes.version(settings.training.recipe)} {words.version}"
@@ -133,7 +139,7 @@ STAGE = Stage(
     narrowed={TRAINING_EXAMPLES: _training_set, MODELS: _base},
     writes=(MODELS, TRAINING_RUNS, TRAINING_STEPS),
     settings=("training", "model"), grain="key", option=("arm", tuple(arms.load())),
-    depends=_depends,
+    depends=_depends, is_there=_is_there,
 )  # fmt: skip
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from lakehouse import tokenizer
 from lakehouse.delta import Lake
 from lakehouse.tables import JOB_RUNS, PAIRS
 from tests.jobs.test_generation import DAY, LATER, asked, filled, generate, place, settings
-from tests.rows import row
+from tests.rows import finished, row
 
 __all__ = ["asked"]
 PRICE = (
@@ -67,6 +67,12 @@ def test_nothing_is_stale_until_something_changes(lake: Lake, asked: list[str]) 
     place(lake, LATER, "new", "moving", "more")
     assert [(s.ds, s.stage, s.why) for s in stale(settings(lake))] == [
         (LATER, "summarize", "inputs"), (LATER, "judge", "inputs")]  # fmt: skip
+
+
+def test_a_lake_without_a_teacher_is_asked_for_none(lake: Lake) -> None:
+    lake.append_missing(JOB_RUNS, [finished("ingest", DAY, (1, 1, 0))], "r")
+    found = refresh(settings(lake), stale(settings(lake)))
+    assert [(r["stage"], r["tokens"]) for r in found] == [("ingest", None)]
 
 
 def test_a_changed_rule_is_stale_everywhere_and_costs_what_it_makes_anew(

@@ -29,7 +29,7 @@ def row(table: Table, **values: Any) -> dict[str, Any]:
 
 def trained(
     lake: Lake, set_id: str, name: str, day: dt.date = DAY, seed: int = 1,
-    arms: tuple[str, ...] = ("inverse", "control"),
+    arms: tuple[str, ...] = ("inverse", "control"), recipe: str = "tiny",
 ) -> None:  # fmt: skip
     """A mixed training set, and the models of these arms that were trained on it."""
     lake.append_missing(
@@ -39,11 +39,9 @@ def trained(
     )
     for arm in arms:
         model = f"{arm}-{name}"
-        lake.upsert(
-            TRAINING_RUNS,
-            [row(TRAINING_RUNS, training_run_id=model, arm=arm, training_set_id=set_id, seed=seed)],
-            "r",
-        )
+        made = row(TRAINING_RUNS, training_run_id=model, arm=arm, training_set_id=set_id, seed=seed,
+                   recipe=recipe)  # fmt: skip
+        lake.upsert(TRAINING_RUNS, [made], "r")
         lake.upsert(
             MODELS, [row(MODELS, model_id=model, arm=arm, training_run_id=model, sha256=name)], "r"
         )
@@ -70,6 +68,7 @@ def test_the_models_of_the_settings_own_seed_and_both_by_seed(
     for seed in (1, 2, 3):
         trained(lake, "set-1", f"at-{seed}", seed=seed)
     trained(lake, "set-1", "again", seed=2)
+    trained(lake, "set-1", "otherwise", seed=3, recipe="other")  # newer, and no peer of the rest
     second = settings.model_copy(
         update={"training": settings.training.model_copy(update={"seed": 2})}
     )
@@ -80,7 +79,7 @@ def test_the_models_of_the_settings_own_seed_and_both_by_seed(
     assert {s: (a["model_id"], b["model_id"]) for s, (a, b) in contest.by_seed.items()} == {
         1: ("inverse-at-1", "control-at-1"), 2: ("inverse-again", "control-again"),
         3: ("inverse-at-3", "control-at-3")}  # fmt: skip
-    with pytest.raises(UserError, match=r"'inverse' for 2026-11-03 at training\.seed = 9"):
+    with pytest.raises(UserError, match=r"'inverse' for .* recipe tiny at training\.seed = 9"):
         contenders.of_arm(
             lake,
             settings.model_copy(

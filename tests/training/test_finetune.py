@@ -230,9 +230,10 @@ def test_a_run_without_its_model_is_trained_to_the_same_weights(place: Path, sta
     [inverse] = rows(place, MODELS, arm="inverse")
     folder = place / "lake" / inverse["path"]
     folder.rename(folder.with_name(f".{folder.name}.partial"))  # killed before the rename
-    code, _, log = stage("training.finetune", "--arm", "inverse", "--force")
-    assert code == 0, log
+    code, again, log = stage("training.finetune", "--arm", "inverse")
+    assert (code, again["status"]) == (0, "done"), log
     assert manifests.verified(folder) == inverse["sha256"]
+    assert stage("training.finetune", "--arm", "inverse")[1]["status"] == "unchanged"
 
 
 def test_a_fine_tune_that_is_killed_at_random_ends_as_if_it_had_not_been(

@@ -13,6 +13,15 @@ from lakehouse.delta import Lake
 from lakehouse.settings import Settings, load
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist notes the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of a heavy kind share a worker, so that there is one JVM, one torch; others a module's."""
+    for item in items:
+        kinds = (kind for kind in ("e2e", "spark", "model", "airflow")
+                 if item.get_closest_marker(kind))  # fmt: skip
+        item.add_marker(pytest.mark.xdist_group(next(kinds, str(item.path))))
+
+
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("LAKE_ROOT", str(tmp_path / "lake"))

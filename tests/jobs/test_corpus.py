@@ -36,16 +36,12 @@ def contents(root: Path) -> list[list[tuple[str, ...]]]:
     return [_content(lake.read(t).to_pylist(), t) for t in TABLES]
 
 
-def test_days_in_any_order_and_twice_give_equal_tables(spark: Any, tmp_path: Path) -> None:
+def test_days_in_any_order_give_equal_tables(spark: Any, tmp_path: Path) -> None:
     run(tmp_path / "a", DAYS, stages=STAGES[:1])
     run(tmp_path / "a", DAYS, stages=STAGES[1:])  # both days at once
     run(tmp_path / "b", DAYS[::-1])  # one after the other, the older one late
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
-    lake = Lake(str(tmp_path / "a"))
-    versions = [lake.version(t) for t in TABLES]
-    assert {r["status"] for r in run(tmp_path / "a", DAYS)} == {"unchanged"}
-    assert [lake.version(t) for t in TABLES] == versions
-    assert lake.read(DUPLICATES).num_rows > 0
+    assert Lake(str(tmp_path / "a")).read(DUPLICATES).num_rows > 0
 
 
 def test_near_and_exact_duplicates_name_their_original(spark: Any, tmp_path: Path) -> None:

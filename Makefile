@@ -37,7 +37,7 @@ check: setup  ## lint, format, types, layers, generated docs
 	@$(MAKE) --no-print-directory site
 
 test: check  ## all checks and all tests, with coverage
-	.venv/bin/pytest -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder --cov --cov-report=term
+	.venv/bin/pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder --cov --cov-report=term
 
 up: setup  ## start Airflow and the Spark Connect server (LAKE_AIRFLOW_PORT, LAKE_SPARK_PORT)
 	$(PY) -m lakehouse.services up --profile $(PROFILE)

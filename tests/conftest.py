@@ -4,22 +4,36 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from lakehouse.delta import Lake
 from lakehouse.settings import Settings, load
 
+PROJECT = Path(__file__).resolve().parents[1]
 
-@pytest.hookimpl(tryfirst=True)  # before xdist notes the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of a heavy kind share a worker, so that there is one JVM, one torch; others a module's."""
-    for item in items:
-        kinds = (kind for kind in ("e2e", "spark", "model", "airflow")
-                 if item.get_closest_marker(kind))  # fmt: skip
-        item.add_marker(pytest.mark.xdist_group(next(kinds, str(item.path))))
+
+class ByKind(LoadScopeScheduling):
+    """Files of a heavy kind share a worker, so that there is one JVM, one torch, one Airflow."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return kind(nodeid.partition("::")[0])
+
+
+@cache
+def kind(file: str) -> str:
+    """The first heavy mark that a file bears, or else the file itself."""
+    text = (PROJECT / file).read_text()
+    return next((k for k in ("e2e", "spark", "model", "airflow") if f"mark.{k}" in text), file)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    return ByKind(config, log)
 
 
 @pytest.fixture(autouse=True)

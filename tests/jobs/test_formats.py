@@ -4,7 +4,6 @@ import bz2
 import gzip
 import json
 import lzma
-import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs import formats, jsons, records
+from jobs import formats, jsons
 from tests.jobs.making import parquet, tarred, zipped, zst
+from tests.jobs.peak import peak
 from tests.jobs.reading import kept, read, rows, toml
 
 CODES = ["a = 1\n", "def f():\r\n    return 'é, \"x\"'\n", "\u2028 = '\x85\x0b'"]
@@ -221,40 +221,18 @@ def test_parquet_in_parts_is_the_file(tmp_path: Path, monkeypatch: pytest.Monkey
     ],
 )
 def test_a_line_of_200_mb_is_passed_over_in_little_memory(
-    tmp_path: Path, name: str, head: bytes, fill: bytes, tail: bytes,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
-    monkeypatch.setattr(records, "MAX_RECORD", 2**18)
+    tmp_path: Path, name: str, head: bytes, fill: bytes, tail: bytes
+) -> None:
     with (tmp_path / name).open("wb") as file:
         file.write(head)
         for _ in range(200 if name == "f.jsonl" else 20):
             file.write(fill * (2**20 // len(fill)))
         file.write(tail)
     size = (tmp_path / name).stat().st_size
-    tracemalloc.start()
-    good = bad = 0
-    reasons = set()
-    for record in read_one_by_one(tmp_path / name):
-        good, bad = good + (not record.reason), bad + bool(record.reason)
-        reasons.add(record.reason)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
+    most, reasons = peak(tmp_path / name, max_record=2**18)
     assert "too long" in reasons or "invalid CSV" in reasons
-    assert good == (0 if name == "f.py" else 2 if name == "f.csv" else 1)
-    assert peak < 2**23 < size
-
-
-def read_one_by_one(path: Path) -> Any:
-    from jobs import sources
-    from jobs.readers import READERS
-    from lakehouse.settings import load
-    from tests.jobs.reading import DAY
-
-    chosen = load("tiny", [f"local.path={path}"])
-    source = sources.load("local", chosen)
-    items, reader = READERS["files"]
-    for item in items(source, chosen, DAY):
-        yield from reader(item, source, chosen, DAY)
+    assert reasons[""] == (0 if name == "f.py" else 2 if name == "f.csv" else 1)
+    assert most < 2**23 < size
 
 
 # -- arrays ------------------------------------------------------------------------------------

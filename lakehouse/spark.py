@@ -37,6 +37,8 @@ _QUICK_START = {
         "-XX:-UsePerfData -XX:+UseSerialGC -XX:TieredStopAtLevel=1",
     # Few rows are through before the Java that would be written for each expression is compiled.
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    # Nor is there anything to win by planning anew after every shuffle (11% of the JVM's time).
+    "spark.sql.adaptive.enabled": "false",
 }  # fmt: skip
 
 

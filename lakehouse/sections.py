@@ -386,8 +386,8 @@ class Spark(Section):
     shuffle_partitions: Positive = 2
     """Parts that rows are dealt to between steps: about as many as cores."""
     quick_start: bool = True
-    """C1 compiler, serial collector, expressions interpreted, not compiled: right for seconds of
-    JVM work, wrong for hours."""
+    """C1 compiler, serial collector, expressions interpreted, each query planned once: right for
+    seconds of JVM work, wrong for hours."""
     memory: Annotated[str, Field(pattern=r"^[1-9]\d*[kmgt]$")] = "2g"
     """Of the driver, as Java writes it: 512m, 4g."""
     deduplicates_from: Count = 2_000_000

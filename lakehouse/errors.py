@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
+from lakehouse.extras import lacking
+
 
 class LakeError(Exception):
     """A defect of ours: exit code 1."""
@@ -57,6 +59,10 @@ def translated() -> Iterator[None]:
     try:
         yield
     except (LakeError, BrokenPipeError):  # the latter: a reader of our output has seen enough
+        raise
+    except ModuleNotFoundError as error:
+        if remedy := lacking(error.name or ""):
+            raise UserError(remedy) from error
         raise
     except Exception as error:
         if NO_MEMORY in str(error):

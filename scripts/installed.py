@@ -7,7 +7,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())
-required = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
+extras = project["project"]["optional-dependencies"].values()
+required = sum(extras, [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]])
 try:
     for requirement in required:
         version(re.split(r"[^\w.-]", requirement, maxsplit=1)[0])

@@ -32,7 +32,7 @@ def clone(tmp_path: Path) -> Path:
         copy = shutil.copytree if (PROJECT / name).is_dir() else shutil.copy
         copy(PROJECT / name, tmp_path / name)
     (tmp_path / "lakehouse").mkdir()
-    for name in ("__init__.py", "jars.py", "errors.py"):
+    for name in ("__init__.py", "jars.py", "errors.py", "extras.py"):
         shutil.copy(PROJECT / "lakehouse" / name, tmp_path / "lakehouse" / name)
     pin = hashlib.sha256(JAR).hexdigest()
     (tmp_path / "lakehouse" / "jars.toml").write_text(

@@ -1,0 +1,34 @@
+"""What the installation of the control plane leaves out, and which extra holds it.
+
+`pip install .` is Airflow and the command `lake`; stages need the extra `stages`, and those that
+hold a model in their own process `models`, which contains it (docs/adr/2026-11-29-extras.md).
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+EXTRAS = {
+    "stages": (
+        "pyspark", "great_expectations", "numba", "ahocorasick_rs", "kingfisher_sdk",
+        "publicsuffixlist", "identify", "magika", "license_expression", "licenseclassifier",
+        "tree_sitter", "openai", "tokenizers", "gguf", "matplotlib",
+    ),
+    "models": ("torch", "transformers", "safetensors", "deepspeed", "vllm"),
+}  # fmt: skip
+"""By extra the modules that the code imports from it."""
+
+
+def lacking(module: str) -> str:
+    """What to do about a module that is not there; empty if no extra holds it: then a defect."""
+    top = module.partition(".")[0]
+    extra = next((name for name, held in EXTRAS.items() if top in held), "")
+    if not extra:
+        return ""
+    return (f"{top} is not installed here: this is work for a machine with the extra {extra!r} "
+            f"(`pip install '.[{extra}]'`, or all of it by `make setup`)")  # fmt: skip
+
+
+def installed(extra: str) -> bool:
+    """Whether the packages of an extra are here, by the first of them."""
+    return find_spec(EXTRAS[extra][0]) is not None

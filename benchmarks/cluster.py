@@ -20,9 +20,9 @@ from pathlib import Path
 
 import background
 import corpus
-from lakehouse import services
 from lakehouse.delta import Lake
 from lakehouse.settings import load
+from lakehouse.spark import server
 from lakehouse.tables import DOCUMENTS, DUPLICATES, REJECTED, SNIPPETS, Table
 from near_duplicates import ours
 
@@ -36,7 +36,7 @@ def cluster(work: Path, profile: str, sets: Sequence[str]) -> Iterator[str]:
     """A master, its workers and a Connect server; yields the server's address."""
     master, page, connect = (background.free_port() for _ in range(3))
     url = f"spark://127.0.0.1:{master}"
-    argv, env = services.spark_server(load(profile, sets), connect, url)
+    argv, env = server(load(profile, [*sets, f"spark.master={url}"]), connect)
     # without SPARK_LOCAL_IP the pages of master and workers would listen on every address
     env |= {"SPARK_LOCAL_IP": "127.0.0.1", "SPARK_LOCAL_DIRS": str(work)}
     start = [f"{env['SPARK_HOME']}/bin/spark-class"]

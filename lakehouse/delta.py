@@ -2,7 +2,8 @@
 
 Every writer, this one and Spark's (`lakehouse.spark`), holds the table's lock: on a local disk
 neither Delta implementation is safe against a second writer in another process, and acknowledged
-commits get lost. The lock is `flock` on one host; it ends with its process.
+commits get lost. The lock is `flock`; it ends with its process. Of a lake at a URI it lies on this
+host, or where all its hosts have it (`LAKE_SHARED_FOLDER`).
 
 Rows are given as dicts of `Table.content` columns; `run_id` and the timestamp are filled in here.
 """
@@ -13,6 +14,7 @@ import datetime as dt
 import errno
 import fcntl
 import hashlib
+import os
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -37,6 +39,8 @@ _PROPERTIES = {
     "delta.deletedFileRetentionDuration": "interval 3650 days",
 }
 LOCK_SECONDS = 900.0
+SHARED = "LAKE_SHARED_FOLDER"
+"""A folder that all machines of a lake at a URI have, for its models and its writers' locks."""
 
 
 class Lake:
@@ -60,9 +64,11 @@ class Lake:
         return self.uri(table).replace("s3a://", "s3://", 1)
 
     def models(self) -> Path:
-        """The folder of models; a lake at a URI keeps its models in the project."""
-        project = Path(__file__).resolve().parents[1]
-        return project / ".lake" / "models" if "://" in self.root else Path(self.root) / "models"
+        """The folder of models: of a lake at a URI in `LAKE_SHARED_FOLDER`, or in the project."""
+        if "://" not in self.root:
+            return Path(self.root) / "models"
+        own = Path(__file__).resolve().parents[1] / ".lake"
+        return Path(os.environ.get(SHARED) or own).absolute() / "models"
 
     def open(self, table: Table, version: int | None = None) -> DeltaTable | None:
         """The Delta table, at a version if one is given; None while it does not exist."""
@@ -223,7 +229,9 @@ class Lake:
         """Hold the table's writer lock; ServiceError if another writer keeps it too long."""
         folder = Path(self.root) / ".locks"
         if "://" in self.root:
-            folder = Path.home() / ".cache" / "inverselake" / _hash(self.root)[:12]
+            shared = os.environ.get(SHARED)
+            place = Path(shared) / ".locks" if shared else Path.home() / ".cache" / "inverselake"
+            folder = place / _hash(self.root)[:12]
         path = folder / f"{table.full_name}.lock"
         try:
             folder.mkdir(parents=True, exist_ok=True)

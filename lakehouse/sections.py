@@ -383,6 +383,8 @@ class Alerts(Section):
 class Spark(Section):
     """How a Spark session is started."""
 
+    master: Annotated[str, Field(pattern=r"^$|^local.*\]$|^(spark|k8s)://.+|^yarn$")] = ""
+    """The cluster that does the work, as `spark://HOST:PORT`; empty: this machine."""
     shuffle_partitions: Positive = 2
     """Parts that rows are dealt to between steps: about as many as cores."""
     quick_start: bool = True

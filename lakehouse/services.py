@@ -25,16 +25,14 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterable
 from contextlib import suppress
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from lakehouse import jars
 from lakehouse.delta import Lake
 from lakehouse.errors import LakeError, ServiceError, UserError
 from lakehouse.settings import Settings, load
 from lakehouse.shares import of_a_day
-from lakehouse.spark import conf, require_java
+from lakehouse.spark import conf, require_java, server
 
 PROJECT = Path(__file__).resolve().parents[1]
 HOME = Path(os.environ.get("LAKE_AIRFLOW_HOME") or PROJECT / ".airflow").absolute()
@@ -44,6 +42,8 @@ PORTS = {"spark": ("LAKE_SPARK_PORT", "15002"), "airflow": ("LAKE_AIRFLOW_PORT",
 """The variable that chooses a service's port, and its default."""
 POOLS = {"spark": 1, "gpu": 1, "light": 4}
 UP_SECONDS, DOWN_SECONDS = 240.0, 90.0
+OWN = "LAKE_AIRFLOW__"
+"""What `LAKE_AIRFLOW__SECTION__KEY` begins with: an option of Airflow's, in the place of ours."""
 MARK = "LAKE_SERVICE"
 """In a process's environment: the service that it belongs to."""
 
@@ -57,9 +57,14 @@ def port_of(name: str) -> int:
     return int(text)
 
 
+def elsewhere() -> str:
+    """The Spark Connect server of others that `LAKE_SPARK_REMOTE` names; empty: we start one."""
+    return os.environ.get("LAKE_SPARK_REMOTE", "")
+
+
 def remote() -> str:
     """The Spark Connect server's address."""
-    return f"sc://127.0.0.1:{port_of('spark')}"
+    return elsewhere() or f"sc://127.0.0.1:{port_of('spark')}"
 
 
 def base_url() -> str:
@@ -68,7 +73,13 @@ def base_url() -> str:
 
 
 def environment(settings: Settings, until: str = "") -> dict[str, str]:
-    """What Airflow and its tasks are started with; no day after `until` is scheduled by itself."""
+    """What Airflow and its tasks are started with; no day after `until` is scheduled by itself.
+
+    Options of Airflow's are ours, whatever else the environment holds, but for `LAKE_AIRFLOW__…`.
+    """
+    if not (PROJECT / "dags").is_dir():
+        raise UserError(f"no DAGs in {PROJECT}: they are no part of the installed package; run "
+                        "this in a checkout, or with PYTHONPATH=CHECKOUT")  # fmt: skip
     bin_folder = str(Path(sys.executable).parent)
     airflow = {
         "CORE__DAGS_FOLDER": str(PROJECT / "dags"),
@@ -85,6 +96,7 @@ def environment(settings: Settings, until: str = "") -> dict[str, str]:
         "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
         "STATE_STORE__CLEAR_ON_SUCCESS": "True",
     }  # fmt: skip
+    airflow |= {k.removeprefix(OWN): v for k, v in os.environ.items() if k.startswith(OWN)}
     return {
         **os.environ,
         **{f"AIRFLOW__{name}": value for name, value in airflow.items()},
@@ -109,10 +121,14 @@ def overrides() -> list[str]:
 def up(settings: Settings, until: str = "", *, restart: bool = False) -> None:
     """Start both services, wait until they answer, print the address and the login.
 
+    Where `LAKE_SPARK_REMOTE` names a Spark Connect server, none is started.
+
     What already runs with the same settings is left running; with others it is started anew if
     `restart`, and is a UserError if not. Raises UserError for a port that another program has.
     """
-    wanted = {"spark": conf(settings), "airflow": serves(settings, until)}
+    wanted: dict[str, dict[str, Any]] = {"airflow": serves(settings, until)}
+    if not elsewhere():
+        wanted["spark"] = conf(settings)
     for name, asked in wanted.items():
         if _alive(name) and (differing := _differing(_note(name).get("serves", {}), asked)):
             if not restart:
@@ -121,17 +137,18 @@ def up(settings: Settings, until: str = "", *, restart: bool = False) -> None:
             _stop(name)
         elif not _alive(name) and _members(name):
             _stop(name)  # what a service that died has left
-    _require_free(*(name for name in PORTS if not _alive(name)))
-    if not _alive("spark"):
+    _require_free(*(name for name in wanted if not _alive(name)))
+    if "spark" in wanted and not _alive("spark"):
         require_java()
-        _start("spark", *spark_server(settings, port_of("spark")), wanted["spark"])
-    login = _login()
+        _start("spark", *server(settings, port_of("spark")), wanted["spark"])
+    password = login()
     if not _alive("airflow"):
         argv = [sys.executable, "-m", "lakehouse.airflow_parts"]
         _start("airflow", argv, environment(settings, until), wanted["airflow"])
-    _wait("spark", lambda: _listens(port_of("spark")))
+    if "spark" in wanted:
+        _wait("spark", lambda: _listens(port_of("spark")))
     _wait("airflow", lambda: healthy() and _has_pools())
-    sys.stdout.write(f"Airflow: {base_url()}  user admin  password {login}\n"
+    sys.stdout.write(f"Airflow: {base_url()}  user admin  password {password}\n"
                      f"Spark Connect: {remote()}\n")  # fmt: skip
 
 
@@ -204,29 +221,6 @@ def holder(name: str) -> Literal["nobody", "ours", "another"]:
     return "ours" if _alive(name) else "another"
 
 
-def spark_server(
-    settings: Settings, port: int, master: str = "local[2]"
-) -> tuple[list[str], dict[str, str]]:
-    """The command and the environment that run a Spark Connect server on a port of this machine."""
-    spec = find_spec("pyspark")
-    if spec is None or spec.origin is None:
-        raise UserError("pyspark is missing: run `make setup`")
-    home = Path(spec.origin).parent
-    confs = {
-        **conf(settings),
-        "spark.connect.grpc.binding.address": "127.0.0.1",
-        "spark.connect.grpc.binding.port": str(port),
-    }
-    flags = [part for key, value in confs.items() for part in ("--conf", f"{key}={value}")]
-    server = "org.apache.spark.sql.connect.service.SparkConnectServer"
-    argv = [str(home / "bin" / "spark-submit"), "--class", server, "--master", master,
-            "--jars", jars.paths(), *flags, "spark-internal"]  # fmt: skip
-    # spark-submit will not start a server where the environment names one
-    env = {name: value for name, value in os.environ.items() if name != "SPARK_REMOTE"}
-    return argv, {**env, "SPARK_HOME": str(home), "PYSPARK_PYTHON": sys.executable,
-                  "PYTHONPATH": str(PROJECT)}  # fmt: skip
-
-
 def call(method: str, path: str, body: dict[str, Any] | None = None) -> Any:
     """Airflow's REST API as the admin; ServiceError with its answer where it refuses."""
     try:
@@ -262,8 +256,8 @@ def _request(method: str, path: str, body: dict[str, Any] | None, token: str | N
 
 
 def _token() -> str:
-    login = {"username": "admin", "password": _login()}
-    token: str = _request("POST", "/auth/token", login, None)["access_token"]
+    words = {"username": "admin", "password": login()}
+    token: str = _request("POST", "/auth/token", words, None)["access_token"]
     return token
 
 
@@ -278,7 +272,7 @@ def _has_pools() -> bool:
     return True
 
 
-def _login() -> str:
+def login() -> str:
     """The admin's password: drawn once, kept with Airflow's own state."""
     path = HOME / "passwords.json"
     if not path.is_file():

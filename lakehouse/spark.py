@@ -13,7 +13,9 @@ import signal
 import socket
 import sys
 import uuid
+from importlib.util import find_spec
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -21,6 +23,7 @@ import structlog
 
 from lakehouse import jars
 from lakehouse.errors import ServiceError, UserError
+from lakehouse.extras import lacking
 from lakehouse.settings import Settings
 from lakehouse.tables import Table
 
@@ -32,6 +35,8 @@ if TYPE_CHECKING:
 _CLOSED = "INVALID_HANDLE.SESSION_CLOSED"
 _RETRIES = 6
 """Of a call that the server does not answer, over some 70 s; Spark's own 15 take ten minutes."""
+_ALONE = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
+"""Without a cluster the driver talks to itself: not over whatever the host's name means today."""
 _QUICK_START = {
     "spark.driver.extraJavaOptions":
         "-XX:-UsePerfData -XX:+UseSerialGC -XX:TieredStopAtLevel=1",
@@ -44,7 +49,9 @@ _QUICK_START = {
 
 def conf(settings: Settings) -> dict[str, str]:
     """What every session of ours is configured with, classic or behind a server."""
+    master = settings.spark.master or "local[*]"
     return {
+        "spark.master": master,
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
         "spark.sql.session.timeZone": "UTC",
@@ -61,12 +68,10 @@ def conf(settings: Settings) -> dict[str, str]:
         # A commit whose answer is lost must not be made twice.
         "spark.databricks.delta.commit.idempotencyCheck.enabled": "true",
         "spark.ui.enabled": "false",
-        # The driver talks to itself: not over whatever address the host's name means today.
-        "spark.driver.host": "127.0.0.1",
-        "spark.driver.bindAddress": "127.0.0.1",
         "spark.ui.showConsoleProgress": "false",
         "spark.driver.memory": settings.spark.memory,
         "spark.driver.extraJavaOptions": "-XX:-UsePerfData",
+        **(_ALONE if master.startswith("local") else {}),
         **(_QUICK_START if settings.spark.quick_start else {}),
     }
 
@@ -83,7 +88,7 @@ def session(settings: Settings, name: str) -> SparkSession:
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     remote = os.environ.get("SPARK_REMOTE")
     if not remote:
-        builder = SparkSession.builder.appName(name).master("local[*]")
+        builder = SparkSession.builder.appName(name)
         require_java()
         for key, value in {**conf(settings), "spark.jars": jars.paths()}.items():
             builder = builder.config(key, value)
@@ -95,6 +100,27 @@ def session(settings: Settings, name: str) -> SparkSession:
         spark.conf.set(key, conf(settings)[key])
     _interrupt_on_termination(spark)
     return spark
+
+
+def server(settings: Settings, port: int) -> tuple[list[str], dict[str, str]]:
+    """The command and the environment that run a Spark Connect server on a port of this machine."""
+    spec = find_spec("pyspark")
+    if spec is None or spec.origin is None:
+        raise UserError(f"{lacking('pyspark')}; LAKE_SPARK_REMOTE names a server elsewhere")
+    home = Path(spec.origin).parent
+    confs = {
+        **conf(settings),
+        "spark.connect.grpc.binding.address": "127.0.0.1",
+        "spark.connect.grpc.binding.port": str(port),
+    }
+    flags = [part for key, value in confs.items() for part in ("--conf", f"{key}={value}")]
+    main = "org.apache.spark.sql.connect.service.SparkConnectServer"
+    argv = [str(home / "bin" / "spark-submit"), "--class", main, "--jars", jars.paths(), *flags,
+            "spark-internal"]  # fmt: skip
+    # spark-submit will not start a server where the environment names one
+    env = {name: value for name, value in os.environ.items() if name != "SPARK_REMOTE"}
+    return argv, {**env, "SPARK_HOME": str(home), "PYSPARK_PYTHON": sys.executable,
+                  "PYTHONPATH": str(Path(__file__).resolve().parents[1])}  # fmt: skip
 
 
 def require_java() -> None:

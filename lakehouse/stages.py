@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import ast
 import datetime as dt
+import os
+import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,6 +133,15 @@ def next_maintenance(after: dt.datetime) -> dt.datetime:
     due = after.replace(hour=MAINTENANCE_HOUR, minute=0, second=0, microsecond=0)
     due += dt.timedelta(days=(MAINTENANCE_DAY - after.weekday()) % 7)
     return due if due > after else due + dt.timedelta(days=7)
+
+
+def python(pool: str) -> list[str]:
+    """What runs Python for a stage: for those of the pool `gpu` what `LAKE_GPU_PYTHON` says.
+
+    A command before which or in which the interpreter stands, such as `srun --gpus=1 python`.
+    """
+    elsewhere = os.environ.get("LAKE_GPU_PYTHON", "") if pool == "gpu" else ""
+    return shlex.split(elsewhere) or [sys.executable]
 
 
 def of_flow(flow: Flow) -> tuple[StageRef, ...]:

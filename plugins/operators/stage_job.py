@@ -12,7 +12,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
@@ -24,7 +23,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from lakehouse.processes import end_with
 from lakehouse.shares import of_a_day
-from lakehouse.stages import FAILURE, OF_SHARES, StageRef
+from lakehouse.stages import FAILURE, OF_SHARES, StageRef, python
 from operators import alerts, links
 
 if TYPE_CHECKING:
@@ -76,7 +75,7 @@ class StageJob(BaseOperator):
         flags = [part for s in sets for part in ("--set", s)]
         if self.share:
             flags += ["--share", self.share]
-        return [sys.executable, "-m", self.module, "--partition", self.partition,
+        return [*python(self.pool), "-m", self.module, "--partition", self.partition,
                 "--profile", profile, *self.args, *flags]  # fmt: skip
 
     def pre_execute(self, context: Any) -> None:
@@ -90,7 +89,7 @@ class StageJob(BaseOperator):
                 "this run has no partition key: trigger it with one (a day, YYYY-MM-DD)"
             )
         argv = self.argv()
-        self.log.info("running %s", " ".join(argv[1:]))
+        self.log.info("running %s", " ".join(argv))
         self._process = subprocess.Popen(
             argv, cwd=PROJECT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             start_new_session=True, bufsize=1, preexec_fn=partial(end_with, os.getpid()),
@@ -99,7 +98,7 @@ class StageJob(BaseOperator):
         assert self._process.stdout is not None
         last = ""
         for line in self._process.stdout:
-            last = line.strip() or last
+            last = line if line.startswith("{") else last  # a launcher may have the last word
             self.log.info("%s", line.rstrip())
         code = self._process.wait()
         result = _result(last)

@@ -121,6 +121,18 @@ def test_the_command_is_what_a_person_would_type(monkeypatch: pytest.MonkeyPatch
     ]  # fmt: skip
 
 
+def test_a_model_stage_runs_where_the_setting_says_and_the_others_here(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from operators.stage_job import StageJob
+
+    monkeypatch.setenv("LAKE_GPU_PYTHON", "srun --gpus=1 --comment='a model' python")
+    begun = {s.name: StageJob(stage=s).argv() for s in STAGES}
+    assert begun["evaluate"][:6] == [
+        "srun", "--gpus=1", "--comment=a model", "python", "-m", "training.evaluate"]  # fmt: skip
+    assert begun["ingest"][:3] == [sys.executable, "-m", "jobs.ingest"]
+
+
 def test_the_end_of_a_task_ends_its_job(job: Any, tmp_path: Path) -> None:
     (tmp_path / "job.py").write_text("import time\nprint('up', flush=True)\ntime.sleep(60)\n")
 
@@ -148,7 +160,7 @@ def test_a_job_that_does_not_end_when_asked_is_killed(
     )
 
     def kill() -> None:
-        while not (tmp_path / "up").exists():
+        while job._process is None or not (tmp_path / "up").exists():  # the job may be first
             time.sleep(0.02)
         job.on_kill()
 

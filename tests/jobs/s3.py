@@ -1,8 +1,9 @@
-"""An S3-compatible server on 127.0.0.1: a folder as a bucket, for listing and reading.
+"""An S3-compatible server on 127.0.0.1: a folder as a bucket.
 
-Just enough of the protocol for a real client (Arrow's, over the AWS SDK for C++) to list, look at
-and read objects. moto would be the ready-made one, but boto3 asks for python-dateutil below 3,
-which the rest of the environment is past.
+Just enough of the protocol for real clients (Arrow's, over the AWS SDK for C++, and delta-rs's) to
+list, look at and read objects, to write them whole, only where there is none, and to delete them.
+moto would be the ready-made one, but boto3 asks for python-dateutil below 3, which the rest of the
+environment is past.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from threading import Thread
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
@@ -49,6 +51,26 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._answer()
 
+    def do_PUT(self) -> None:
+        path = self.root / unquote(urlsplit(self.path).path).lstrip("/").partition("/")[2]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile(dir=self.root.parent) as whole:  # nobody sees half an object
+            whole.write(self.rfile.read(int(self.headers["Content-Length"])))
+            whole.flush()
+            if self.headers.get("If-None-Match") != "*":
+                path.unlink(missing_ok=True)
+            try:
+                path.hardlink_to(whole.name)
+            except FileExistsError:
+                self._send(412, b"<Error><Code>PreconditionFailed</Code></Error>")
+                return
+        self._send(200, b"", {"ETag": f'"{path.stat().st_mtime_ns:x}"'})
+
+    def do_DELETE(self) -> None:
+        path = self.root / unquote(urlsplit(self.path).path).lstrip("/").partition("/")[2]
+        path.unlink(missing_ok=True)
+        self._send(204, b"")
+
     def _answer(self) -> None:
         url = urlsplit(self.path)
         bucket, _, key = unquote(url.path).lstrip("/").partition("/")
@@ -81,7 +103,7 @@ class _Handler(BaseHTTPRequestHandler):
         entries, folders = "", set()
         for path in files:
             key = path.relative_to(self.root).as_posix()
-            if not key.startswith(prefix):
+            if not key.startswith(prefix) or key <= query.get("start-after", ""):
                 continue
             head, slash, _ = key.removeprefix(prefix).partition(delimiter or "\0")
             if slash:

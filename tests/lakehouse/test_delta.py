@@ -181,3 +181,17 @@ def test_a_lake_sees_what_others_commit(lake: Lake) -> None:
     lake.append_missing(CANDIDATES, [candidate("b", DAY)], "r")
     assert (other.version(CANDIDATES), other.read(CANDIDATES).num_rows) == (2, 2)
     assert other.read(CANDIDATES, version=1).num_rows == 1
+
+
+def test_a_lake_at_a_uri_has_its_models_and_locks_in_the_shared_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for shared, locks in (("", tmp_path / "home"), (str(tmp_path / "all"), tmp_path / "all")):
+        monkeypatch.setenv("LAKE_SHARED_FOLDER", shared)
+        far = Lake("s3a://bucket/lake")
+        with far.lock(REJECTED):
+            [held] = locks.rglob(f"{REJECTED.full_name}.lock")
+        with Lake("s3a://bucket/other").lock(REJECTED):
+            assert len(list(locks.rglob(held.name))) == 2
+    assert far.models() == tmp_path / "all" / "models"

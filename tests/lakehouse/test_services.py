@@ -17,6 +17,7 @@ import pytest
 from lakehouse import services
 from lakehouse.errors import UserError
 from lakehouse.settings import load
+from lakehouse.spark import conf
 
 
 @pytest.fixture(autouse=True)
@@ -37,6 +38,34 @@ def test_everything_listens_on_this_machine_alone() -> None:
     assert env["SPARK_REMOTE"].startswith("sc://127.0.0.1:")
     assert Path(env["LAKE_ROOT"]).is_absolute()
     assert env["LAKE_UNTIL"] == "2026-11-03"
+
+
+def test_components_elsewhere_are_a_matter_of_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    option, database = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "postgresql+psycopg2://lake@db/a"
+    monkeypatch.setenv(option, "another Airflow's")
+    assert services.environment(load("tiny"))[option].startswith("sqlite:")
+    monkeypatch.setenv(f"LAKE_{option}", database)
+    monkeypatch.setenv("LAKE_SPARK_REMOTE", "sc://spark.example:15002")
+    env = services.environment(load("tiny"))
+    assert env[option] == database
+    assert env["SPARK_REMOTE"] == "sc://spark.example:15002"
+
+
+def test_no_spark_is_started_where_another_is_named(
+    kept: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services.down()
+    monkeypatch.setenv("LAKE_SPARK_REMOTE", "sc://spark.example:15002")
+    services.up(load("tiny"), "2026-11-03")
+    assert kept == ["airflow"]
+
+
+def test_a_cluster_decides_how_its_driver_is_reached() -> None:
+    alone, clustered = (conf(load("tiny", [f"spark.master={m}"])) for m in ("", "spark://h:7077"))
+    assert (alone["spark.master"], clustered["spark.master"]) == ("local[*]", "spark://h:7077")
+    assert alone["spark.driver.host"] == "127.0.0.1" and "spark.driver.host" not in clustered
+    with pytest.raises(UserError, match=r"spark\.master"):
+        load("tiny", ["spark.master=h:7077"])
 
 
 def test_a_taken_port_is_said_before_anything_starts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,6 +199,6 @@ def test_a_pid_that_is_now_anothers_is_left_alone() -> None:
 
 
 def test_the_login_is_drawn_once_and_readable_by_its_owner_alone() -> None:
-    first = services._login()
-    assert services._login() == first
+    first = services.login()
+    assert services.login() == first
     assert (services.HOME / "passwords.json").stat().st_mode & 0o077 == 0

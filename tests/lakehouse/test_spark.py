@@ -13,7 +13,7 @@ from lakehouse import services
 from lakehouse.delta import Lake
 from lakehouse.errors import ServiceError
 from lakehouse.settings import load
-from lakehouse.spark import session
+from lakehouse.spark import server, session
 from lakehouse.tables import JOB_RUNS
 
 SCRIPT = '''
@@ -78,7 +78,7 @@ def forgetful(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]
     monkeypatch.setenv("LAKE_SPARK_PORT", str(port))
     monkeypatch.setattr(services, "NOTES", tmp_path / "run")
     monkeypatch.setenv("SPARK_REMOTE", services.remote())
-    argv, env = services.spark_server(load("tiny"), port)
+    argv, env = server(load("tiny"), port)
     manager = "spark.connect.session.manager"
     argv[-1:-1] = ["--conf", f"{manager}.defaultSessionTimeout=12s",
                    "--conf", f"{manager}.maintenanceInterval=1s"]  # fmt: skip

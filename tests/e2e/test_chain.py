@@ -1,4 +1,5 @@
-"""The whole loop with real parts: `lake run`; Airflow's scheduler, with shares and kills."""
+"""The whole loop with real parts: the tutorial's page by hand; Airflow's scheduler, with shares and
+kills, on the same profile."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,17 +35,21 @@ from lakehouse.tables import (
     TRAINING_STEPS,
     Table,
 )  # fmt: skip
+from tests.pages import blocks, missing
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 PROJECT = Path(__file__).resolve().parents[2]
-PROFILE = "tests/e2e/smoke.toml"
 DAYS = ("2026-11-01", "2026-11-02")
+PAGE = "tutorial.md"
+BREAK = "-- the page goes on --"
 # What differs between two runs of one flow: clocks, and the names of files and versions.
 VOLATILE = {"seconds", "cost", "tokens_per_second", "started_at", "finished_at", "git_sha",
             "table_version", "table_digest", "fingerprint", "made_from", "memory_mb"}  # fmt: skip
 ON_SPARK = "spark.deduplicates_from=0"  # behind Spark Connect, where `lake run` is one process
 WITH_MODELS = {"prepare", "summarize", "judge", "roundtrip", "finetune_inverse",
                "finetune_control", "evaluate"}  # fmt: skip
+QUIET = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}
+"""Threads that wait do not spin."""
 LOOPBACK = {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
 OWN_HISTORY = {JOB_RUNS, LINEAGE, TAKEOVERS}
 """Compared by what they say of the newest runs, not row for row: a killed try has none, and only
@@ -51,19 +57,33 @@ days that come out of order have originals taken over."""
 
 
 def environment(root: Path) -> dict[str, str]:
-    return {**os.environ, "LAKE_ROOT": str(root), "OMP_WAIT_POLICY": "PASSIVE",
-            "GOMP_SPINCOUNT": "0"}  # fmt: skip
+    return {**os.environ, **QUIET, "LAKE_ROOT": str(root)}
 
 
-def lake_run(root: Path, *more: str) -> list[list[str]]:
-    """The words of each line that `lake run` printed for the two days."""
+@dataclass(frozen=True, slots=True)
+class ByHand:
+    """What the tutorial's page left behind."""
+
+    lake: Path
+    profile: Path
+    answers: list[str]
+    """What each of its blocks printed."""
+    before: list[str]
+    """The lake's commits before the last of them."""
+
+
+def in_shell(script: str, folder: Path, **more: str) -> str:
+    """What a shell script prints, run where a reader of the page would run it."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("LAKE")}
+    path = os.pathsep.join([str(Path(sys.executable).parent), inherited["PATH"]])
     done = subprocess.run(
-        [sys.executable, "-m", "jobs.cli", "run", "--from", DAYS[0], "--to", DAYS[-1],
-         "--profile", PROFILE, *more],
-        cwd=PROJECT, env=environment(root), capture_output=True, text=True, check=False,
+        ["bash", "-euc", script], cwd=folder, stdin=subprocess.DEVNULL, capture_output=True,
+        text=True, check=False,
+        env={**inherited, **QUIET, "PATH": path, "PYTHONPATH": str(PROJECT),
+             "INVERSELAKE": str(PROJECT), **more},
     )  # fmt: skip
     assert done.returncode == 0, (done.stdout[-1000:], without_frames(done.stderr)[-6000:])
-    return [line.split() for line in done.stdout.splitlines() if line[:4] == "2026"]
+    return done.stdout
 
 
 def without_frames(log: str) -> str:
@@ -81,8 +101,10 @@ def rows(root: Path, table: Table) -> list[tuple[Any, ...]]:
     )
 
 
-def versions(root: Path) -> dict[str, int | None]:
-    return {name: Lake(str(root)).version(t) for name, t in TABLES.items() if t != JOB_RUNS}
+def commits(root: Path) -> list[str]:
+    """Every commit of every table but the books, which say of each run that it was unchanged."""
+    logs = root.glob("*/*/_delta_log/*.json")
+    return sorted(str(log) for log in logs if log.parts[-3] != JOB_RUNS.name)
 
 
 def books(root: Path) -> dict[tuple[str, dt.date], tuple[int, int, int]]:
@@ -97,16 +119,28 @@ def books(root: Path) -> dict[tuple[str, dt.date], tuple[int, int, int]]:
 
 
 @pytest.fixture(scope="module")
-def by_hand(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A lake that `lake run` made, without Airflow and undisturbed."""
-    root = tmp_path_factory.mktemp("by_hand") / "lake"
-    lake_run(root)
-    return root
+def by_hand(tmp_path_factory: pytest.TempPathFactory) -> ByHand:
+    """The tutorial, done in an empty folder: a lake made without Airflow and undisturbed."""
+    folder = tmp_path_factory.mktemp("by_hand")
+    profile = folder / "ours-profile.toml"
+    *first, last = (block.code for block in blocks(PAGE, "sh"))
+    answers = in_shell(f"echo '{BREAK}'\n".join(first), folder).split(f"{BREAK}\n")
+    before = commits(folder / "lake")
+    answers.append(in_shell(last, folder, LAKE_PROFILE=str(profile)))
+    return ByHand(folder / "lake", profile, answers, before)
 
 
-def test_every_stage_does_its_work_and_the_books_balance(by_hand: Path) -> None:
-    lake = Lake(str(by_hand))
-    held = books(by_hand)
+def test_the_tutorial_shows_what_it_answers(by_hand: ByHand) -> None:
+    page = blocks(PAGE, "sh")
+    assert len(by_hand.answers) == len(page)
+    lacking = [(line, answer) for block, answer in zip(page, by_hand.answers, strict=True)
+               for line in missing(block.shown, answer)]  # fmt: skip
+    assert lacking == []
+
+
+def test_every_stage_does_its_work_and_the_books_balance(by_hand: ByHand) -> None:
+    lake = Lake(str(by_hand.lake))
+    held = books(by_hand.lake)
     named = {part for s in STAGES for part in (s.parts or (s.name,))}
     assert {stage for stage, _ in held} == named - {"calibrate"}
     assert all(n == kept + rejected for n, kept, rejected in held.values())
@@ -120,7 +154,8 @@ def test_every_stage_does_its_work_and_the_books_balance(by_hand: Path) -> None:
     assert {r["arm"] for r in lake.read(MODELS).to_pylist()} == {
         "base", "teacher", "inverse", "control"}  # fmt: skip
     gain = [r for r in lake.read(SCORES).to_pylist() if r["metric"] != "pass@1"]
-    assert [r["arm"] for r in gain] == ["inverse"]
+    assert {(r["arm"], r["benchmark"]) for r in gain} == {
+        ("inverse", "bench"), ("inverse", "tiny_world")}  # fmt: skip
     arms = {r["training_run_id"] for r in lake.read(TRAINING_STEPS).to_pylist()}
     steps = [
         sum(r["training_run_id"] == arm for r in lake.read(TRAINING_STEPS).to_pylist())
@@ -129,8 +164,8 @@ def test_every_stage_does_its_work_and_the_books_balance(by_hand: Path) -> None:
     assert steps == [18, 18]  # equal steps, or the control is none
 
 
-def test_every_written_version_has_its_lineage(by_hand: Path) -> None:
-    lake = Lake(str(by_hand))
+def test_every_written_version_has_its_lineage(by_hand: ByHand) -> None:
+    lake = Lake(str(by_hand.lake))
     held = lake.read(LINEAGE).to_pylist()
     runs = set(lake.read(JOB_RUNS)["run_id"].to_pylist())
     traced = {(r["output_table"], r["output_version"]) for r in held}
@@ -148,11 +183,18 @@ def test_every_written_version_has_its_lineage(by_hand: Path) -> None:
     assert ("gold.preference_pairs", "gold.instruction_pairs") in edges
 
 
-def test_twice_is_once(by_hand: Path) -> None:
-    before = versions(by_hand)
-    lines = lake_run(by_hand)
-    assert {words[2] for words in lines} == {"unchanged"}
-    assert versions(by_hand) == before
+def test_every_table_asks_nothing_of_a_reader(by_hand: ByHand) -> None:
+    """docs/reading.md says so: what each engine may do without."""
+    lake = Lake(str(by_hand.lake))
+    held = [found.protocol() for table in TABLES.values() if (found := lake.open(table))]
+    assert {(p.min_reader_version, p.min_writer_version) for p in held} == {(1, 2)}
+    assert not any(p.reader_features or p.writer_features for p in held)
+
+
+def test_twice_is_once(by_hand: ByHand) -> None:
+    """The page's last block asks for everything again."""
+    assert {line.split()[2] for line in by_hand.answers[-1].splitlines()} == {"unchanged"}
+    assert commits(by_hand.lake) == by_hand.before
 
 
 def free_port() -> int:
@@ -211,12 +253,12 @@ def jobs_of(root: Path) -> Iterator[tuple[int, str]]:
 
 
 def test_airflow_with_every_stage_killed_once_gives_the_same_tables(
-    by_hand: Path, tmp_path: Path
+    by_hand: ByHand, tmp_path: Path
 ) -> None:
     root = tmp_path / "lake"
     seed = random.SystemRandom().randrange(10**6)
     print(f"kills drawn with seed {seed}")  # noqa: T201  a failure must be repeatable
-    held = Lake(str(by_hand)).read(JOB_RUNS).to_pylist()
+    held = Lake(str(by_hand.lake)).read(JOB_RUNS).to_pylist()
     spent: dict[str, float] = {}
     for r in held:  # the quickest of its days: behind a warm server all are quicker
         spent[r["stage"]] = min(spent.get(r["stage"], r["seconds"]), r["seconds"])
@@ -229,8 +271,8 @@ def test_airflow_with_every_stage_killed_once_gives_the_same_tables(
     killer.start()
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "lakehouse.demo", "--profile", PROFILE, "--days", "2",
-             "--report", str(tmp_path / "report.html")],
+            [sys.executable, "-m", "lakehouse.demo", "--profile", str(by_hand.profile),
+             "--days", "2", "--report", str(tmp_path / "report.html")],
             cwd=PROJECT, env=env, capture_output=True, text=True, check=False,
         )  # fmt: skip
     finally:
@@ -254,15 +296,17 @@ def test_airflow_with_every_stage_killed_once_gives_the_same_tables(
     assert ended - WITH_MODELS, ended
     for name, table in TABLES.items():
         if table not in OWN_HISTORY:
-            assert rows(root, table) == rows(by_hand, table), name
-    assert books(root) == books(by_hand)
+            assert rows(root, table) == rows(by_hand.lake, table), name
+    assert books(root) == books(by_hand.lake)
     labels = {r["stage"] for r in Lake(str(root)).read(JOB_RUNS, {"status": "done"}).to_pylist()}
     shared = {f"{part}_{share}" for part in ("summarize", "judge", "roundtrip")
               for share in ("0-of-2", "1-of-2")}  # fmt: skip
     assert shared < labels
     assert left_behind(root) == []
     # and what Airflow made is up to date for the command line
-    assert {words[2] for words in lake_run(root)} == {"unchanged"}
+    again = in_shell(blocks(PAGE, "sh")[-1].code, tmp_path,
+                     LAKE_PROFILE=str(by_hand.profile), LAKE_ROOT=str(root))  # fmt: skip
+    assert {line.split()[2] for line in again.splitlines()} == {"unchanged"}
 
 
 def listening(root: Path) -> set[tuple[str, int]]:
@@ -292,7 +336,7 @@ def processes(root: Path) -> list[psutil.Process]:
     return found
 
 
-def test_gates_are_recorded_for_each_day(by_hand: Path) -> None:
-    found = Lake(str(by_hand)).read(QUALITY_RESULTS).to_pylist()
+def test_gates_are_recorded_for_each_day(by_hand: ByHand) -> None:
+    found = Lake(str(by_hand.lake)).read(QUALITY_RESULTS).to_pylist()
     assert {r["ds"].isoformat() for r in found} == set(DAYS)
     assert all(r["success"] for r in found if r["severity"] == "critical")

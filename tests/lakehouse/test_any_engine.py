@@ -1,8 +1,12 @@
-"""Any engine reads the lake: Spark, delta-rs, polars and DuckDB see equal rows."""
+"""Any engine reads the lake: Spark, delta-rs, polars, pandas and DuckDB see equal rows.
+
+By the recipes of docs/reading.md and the notebook beside it, as they stand there.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
+import json
 from typing import Any
 
 import pytest
@@ -11,7 +15,8 @@ from jobs.queries import dicts
 from lakehouse import dictionary
 from lakehouse import spark as spark_io
 from lakehouse.delta import Lake
-from lakehouse.tables import DICTIONARY, PAIRS, SNIPPETS
+from lakehouse.tables import PAIRS, SCORES, SNIPPETS
+from tests.pages import DOCS, blocks
 from tests.rows import row as blank
 
 pytestmark = pytest.mark.spark
@@ -52,18 +57,54 @@ def test_every_engine_reads_what_either_writes(spark: Any, lake: Lake, writer: s
     assert table.protocol().min_reader_version == 1
 
 
-def test_any_engine_reads_the_dictionary_and_takes_a_views_sql(spark: Any, lake: Lake) -> None:
-    import polars
-
+@pytest.fixture
+def published(lake: Lake) -> Lake:
+    """A lake with pairs of two teachers, of which the second has come to one day only."""
     dictionary.write(lake)
-    named = polars.read_delta(lake.uri(DICTIONARY)).filter(table_name="gold.current_pairs")
-    assert named["column_name"].to_list() == list(PAIRS.column_names)
-    definition = named["definition"][0]
+    lake.append_missing(SNIPPETS, [row(n) for n in range(3)], "run")
     for n, teacher in enumerate(("old", "new")):
         pairs = [blank(PAIRS, snippet_id=f"s{k}", pair_id=f"{teacher}{k}", model_id=teacher,
-                       ds=dt.date(2026, 11, 1 + k)) for k in range(2 - n)]  # fmt: skip
+                       ds=dt.date(2026, 11, 1 + k), language="rust" if k == 2 else "python",
+                       score=(1 + n + k) / 4) for k in range(3 - 2 * n)]  # fmt: skip
         lake.append_missing(PAIRS, pairs, "run")
-    by_spark = spark.sql(definition.replace(PAIRS.full_name, f"delta.`{lake.uri(PAIRS)}`"))
-    assert sorted(r["pair_id"] for r in by_spark.collect()) == ["new0", "old1"]
-    asked = dicts(lake, "SELECT pair_id FROM gold.current_pairs ORDER BY pair_id")
-    assert [r["pair_id"] for r in asked] == ["new0", "old1"]
+    scores = [blank(SCORES, model_id=arm, arm=arm, benchmark="b", metric="pass@1", value=0.5,
+                    ci_low=0.25, ci_high=0.75, n=4) for arm in ("inverse", "control")]  # fmt: skip
+    lake.append_missing(SCORES, scores, "run")
+    return lake
+
+
+def test_the_recipes_of_the_page_agree(
+    spark: Any, published: Lake, capsys: pytest.CaptureFixture[str]
+) -> None:
+    known: dict[str, Any] = {}
+    for block in blocks("reading.md", "python"):
+        exec(compile(block.code, "docs/reading.md", "exec"), known)
+    first, second = dt.date(2026, 11, 1), dt.date(2026, 11, 2)
+    expected = [(first, 2, 0.375), (second, 1, 0.5)]
+    assert known["by_polars"].rows() == expected
+    assert known["by_duckdb"] == expected
+    assert [tuple(r) for r in known["by_spark"]] == expected
+    assert list(known["by_pandas"].itertuples(name=None)) == expected
+    assert sorted(known["by_delta_rs"]["score"].to_pylist()) == [0.25, 0.5, 0.5]
+    assert [version for version, _ in known["versions"]] == [2, 1, 0]
+    now = {"new0", "old1", "old2"}
+    assert set(known["current"]["pair_id"]) == now
+    assert {r["pair_id"] for r in known["now"].collect()} == now
+    said = capsys.readouterr().out
+    assert f"table_location => '{published.uri(PAIRS)}')" in said
+    assert "CREATE SCHEMA lake.ops;" in said
+
+
+def test_the_notebook_runs_from_top_to_bottom(spark: Any, published: Lake) -> None:
+    notebook = json.loads((DOCS / "analyst.ipynb").read_text(encoding="utf-8"))
+    known: dict[str, Any] = {}
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            exec(compile("".join(cell["source"]), cell["id"], "exec"), known)
+            assert cell["outputs"] == []  # what it shows is the reader's lake, not ours
+    assert known["columns"]["column_name"].to_list() == list(PAIRS.column_names)
+    assert set(known["current"]["pair_id"]) == {"new0", "old1", "old2"}
+    assert known["by_day"]["pairs"].to_list() == [1, 1, 1]
+    assert known["table"].loc[("b", "pass@1")].to_dict() == {"inverse": 0.5, "control": 0.5}
+    assert len(known["first"]) == 0
+    assert known["origins"]["score"].to_list() == [0.75, 0.5, 0.5, 0.25]

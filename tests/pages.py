@@ -1,0 +1,56 @@
+"""The documentation's own code, taken out of its pages, and what they show of its answers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+_FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_VARIES = re.compile(r"\b[0-9a-f]{8,}\b|\d+(\.\d+)?(e-?\d+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One fenced block, with the text block that follows it: what it shows of the answer."""
+
+    code: str
+    shown: str
+
+
+def blocks(page: str, language: str) -> list[Block]:
+    """The blocks of that language in a page of docs/, in order."""
+    fences = _FENCE.findall((DOCS / page).read_text(encoding="utf-8"))
+    after = [*fences[1:], ("", "")]
+    return [
+        Block(code, then if kind == "text" else "")
+        for (fence, code), (kind, then) in zip(fences, after, strict=True)
+        if fence == language
+    ]
+
+
+def missing(shown: str, answer: str) -> list[str]:
+    """Lines that a page shows and the answer does not have, in that order.
+
+    Numbers, ids and white space may differ; `…` in a line stands for anything, and other lines
+    may come between.
+    """
+    lines: Sequence[str] = [_plain(line) for line in answer.splitlines()]
+    lacking = []
+    for line in shown.splitlines():
+        if line.strip() == "…":
+            continue
+        parts = map(re.escape, _plain(line).split("…"))
+        pattern = re.compile(".*".join(parts) + "$")
+        place = next((n for n, found in enumerate(lines) if pattern.match(found)), None)
+        if place is None:
+            lacking.append(line)
+        else:
+            lines = lines[place + 1 :]
+    return lacking
+
+
+def _plain(line: str) -> str:
+    return " ".join(_VARIES.sub("#", line).split())

@@ -161,14 +161,21 @@ def _in_process(stage: StageRef, day: dt.date, settings: Settings, force: bool) 
 def _process(
     stage: StageRef, day: dt.date, args: argparse.Namespace, force: bool
 ) -> dict[str, Any]:
-    """Model stages run as the very command that Airflow runs, each in a process of its own."""
+    """Model stages run as the very command that Airflow runs, each in a process of its own.
+
+    It ends with this one: the rest of a killed run would be at work beside the next.
+    """
+    import os
     import subprocess
+
+    from lakehouse.processes import end_with
 
     sets = [part for s in args.set for part in ("--set", s)]
     argv = [*python(stage.pool), "-m", stage.module, "--partition", str(day),
             "--profile", args.profile, *stage.args, *(["--force"] if force else []),
             *sets]  # fmt: skip
-    done = subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=False)
+    done = subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=False,
+                          preexec_fn=partial(end_with, os.getpid()))  # fmt: skip
     lines = done.stdout.splitlines()
     result: dict[str, Any] = json.loads(lines[-1]) if lines else {}
     if done.returncode:

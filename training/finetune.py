@@ -100,10 +100,11 @@ def provide(run: Run, base: Row, plan: Plan, *, apart: bool = False) -> int:
     `apart`: in a process of its own, as `launch.carry_out`.
     """
     model_id, tokens = plan.model_id, 0
-    if not models.made(run.lake, model_id):
-        carry_out(plan, apart=apart)
-        [done] = run.lake.read(TRAINING_RUNS, {"training_run_id": model_id}).to_pylist()
-        tokens = done["tokens"]
+    with models.making(run.lake, model_id):
+        if not models.made(run.lake, model_id):
+            carry_out(plan, apart=apart)
+            [done] = run.lake.read(TRAINING_RUNS, {"training_run_id": model_id}).to_pylist()
+            tokens = done["tokens"]
     folder = run.lake.models() / model_id
     sha256 = manifests.verified(folder)
     if sha256 is None:

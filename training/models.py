@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +25,20 @@ def content_id(name: str, config: Mapping[str, Any]) -> str:
     """`name-` and 12 hex digits of what makes the model: known before it is trained."""
     text = json.dumps(config, sort_keys=True, default=str)
     return f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+@contextmanager
+def making(lake: Lake, model_id: str) -> Iterator[None]:
+    """Be the only process that makes a model: who wants the same one meanwhile waits for it.
+
+    Two would write one scratch folder and one folder of checkpoints. `flock` on one host, as the
+    tables' locks; it ends with its process.
+    """
+    place = lake.models() / ".locks" / f"{model_id}.lock"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with place.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
 
 
 def publish(folder: Path, write: Callable[[Path], None]) -> str:

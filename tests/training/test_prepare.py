@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -117,3 +120,24 @@ def test_a_manifest_that_was_cut_short_vouches_for_nothing(tmp_path: Path) -> No
 
 def write_one(scratch: Path) -> None:
     (scratch / "a").write_text("1")
+
+
+def test_who_wants_a_model_that_is_being_made_waits_for_it(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Days that run at once all prepare; two would write the same scratch folder."""
+    made: list[Path] = []
+
+    def slowly(place: Path) -> None:
+        made.append(place)
+        (place / "config.json").write_text("{}")
+        time.sleep(0.3)
+        (place / "model.safetensors").write_bytes(b"weights")
+
+    monkeypatch.setattr(prepare, "_unpack", slowly)
+    runs = [replace(run, lake=Lake(run.lake.root)) for _ in range(3)]
+    with ThreadPoolExecutor(len(runs)) as at_once:
+        ids = {*at_once.map(lambda r: prepare.unpacked(r, "base", "package:smollm2"), runs)}
+    assert len(ids) == len(made) == 1
+    [row] = run.lake.read(MODELS).to_pylist()
+    assert manifests.verified(Path(known.folder(run.lake, row))) == row["sha256"]

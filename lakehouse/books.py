@@ -98,8 +98,16 @@ class Book:
             })  # fmt: skip
         if status == "done":
             names = [n for n in JOB_RUNS.column_names if n != JOB_RUNS.stamp]
-            rows += [{**{n: r[n] for n in names}, "status": "killed"} for r in self.killed]
+            rows += [{**{n: r[n] for n in names}, "status": "killed"} for r in self._still_open()]
         self.run.lake.upsert(JOB_RUNS, rows, self.run.run_id)
+
+    def _still_open(self) -> list[dict[str, Any]]:
+        """Entries that were open when this run began, as they are now; not what ended meanwhile."""
+        if not self.killed:
+            return []
+        ours = {(r["run_id"], r["ds"]) for r in self.killed}
+        held = self.run.lake.read(JOB_RUNS, {"stage": self.run.label, "status": "running"})
+        return [r for r in held.to_pylist() if (r["run_id"], r["ds"]) in ours]
 
     def trace(self) -> dict[str, int]:
         """Enter from what each version was made; the newest that this run made of each table."""

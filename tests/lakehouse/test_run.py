@@ -4,6 +4,7 @@ import datetime as dt
 import json
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,30 @@ def test_a_killed_try_is_seen_as_open_and_its_data_get_their_lineage(
     assert statuses(lake, DAY) == ["killed", "done"]
     run(tmp_path, *at(DAY), "--force")
     assert len(edges(lake)) == 2
+
+
+def test_a_run_that_ended_meanwhile_is_not_entered_as_killed(
+    lake: Lake, settings: Settings
+) -> None:
+    """A backfill and the daily run may come to the same stage and day at once."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(_run: Run) -> Counts:
+        begun.set()
+        go_on.wait(20)
+        return Counts(1, 1, 0)
+
+    def quick(_run: Run) -> Counts:
+        later.start()
+        begun.wait(20)
+        return Counts(1, 1, 0, completion_tokens=7)
+
+    later = threading.Thread(target=execute, args=(Stage("same", slow), DAY, settings))
+    execute(Stage("same", quick), DAY, settings)
+    go_on.set()
+    later.join()
+    assert statuses(lake, DAY) == ["done", "done"]
+    assert sorted(r["completion_tokens"] for r in lake.read(JOB_RUNS).to_pylist()) == [0, 7]
 
 
 def outside(stage_run: Run) -> Counts:

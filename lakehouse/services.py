@@ -277,8 +277,10 @@ def login() -> str:
     path = HOME / "passwords.json"
     if not path.is_file():
         HOME.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        path.write_text(json.dumps({"admin": secrets.token_urlsafe(9)}))
+        partial = path.with_suffix(".partial")  # half a file would never be drawn anew
+        partial.touch(mode=0o600)
+        partial.write_text(json.dumps({"admin": secrets.token_urlsafe(9)}))
+        partial.replace(path)
     password: str = json.loads(path.read_text())["admin"]
     return password
 
@@ -299,10 +301,10 @@ def _start(name: str, argv: list[str], env: dict[str, str], serving: dict[str, A
 
 
 def _note(name: str) -> dict[str, Any]:
-    """What `_start` noted of a service; empty where it was not started."""
+    """What `_start` noted of a service; empty if it was not started, or the note was cut short."""
     try:
         found: dict[str, Any] = json.loads((NOTES / f"{name}.json").read_text())
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):
         return {}
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -183,6 +184,19 @@ def test_down_leaves_no_process_of_a_service_whose_task_is_running(
     assert not (services.NOTES / "airflow.json").exists()
 
 
+def test_a_service_whose_note_was_cut_short_is_found_and_ended(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """By a kill of `make up`, or a full disk."""
+    pid = started("spark", ["sleep", "30"])
+    (services.NOTES / "spark.json").write_text('{"pid": ')
+    services.status()
+    assert "spark: stopped" in capsys.readouterr().out
+    services.down()
+    os.waitpid(pid, 0)
+    assert services._members("spark") == set()
+
+
 def test_a_pid_that_is_now_anothers_is_left_alone() -> None:
     other = subprocess.Popen(["sleep", "30"])
     try:
@@ -202,3 +216,14 @@ def test_the_login_is_drawn_once_and_readable_by_its_owner_alone() -> None:
     first = services.login()
     assert services.login() == first
     assert (services.HOME / "passwords.json").stat().st_mode & 0o077 == 0
+
+
+def test_a_login_that_was_not_written_is_drawn_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as on_a_full_disk:
+        on_a_full_disk.setattr(Path, "write_text", full)
+        with pytest.raises(OSError, match="No space"):
+            services.login()
+    assert services.login() == services.login()

@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 import os
 import select
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from lakehouse.errors import UserError
+from lakehouse.errors import ServiceError, UserError
 from lakehouse.sandbox.jail.codec import decode
 
 NAMESPACES, LANDLOCK = "namespaces+seccomp", "landlock+seccomp"
@@ -32,6 +34,10 @@ ENVIRONMENT = {
 _GRACE = 10.0  # seconds beyond a program's own time after which the zygote counts as dead
 _LONGEST = (1 << 20) + 70_000  # bytes of a verdict with its answer
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom")
+_SHOT = (
+    "the sandbox was killed while it was set up, perhaps as memory was full (see dmesg): run it "
+    "again, nothing is lost"
+)
 REMEDY = (
     "untrusted code is only run where user, mount, network and pid namespaces and seccomp work. "
     "In a container, start it with `--security-opt seccomp=unconfined --cap-add SYS_ADMIN`; on "
@@ -94,6 +100,10 @@ class _Lost(Exception):
     """The zygote is dead or does not answer."""
 
 
+class _Killed(Exception):
+    """The zygote was killed while it was set up: that says nothing about the machine."""
+
+
 class Sandbox:
     """Runs untrusted Python programs one after the other; a context manager.
 
@@ -144,11 +154,16 @@ class Sandbox:
 
 
 def _start_checked(tiers: Sequence[str]) -> _Zygote:
-    """A zygote of the first tier that can be set up, if its jail holds; `UserError` else."""
+    """A zygote of the first tier that can be set up, if its jail holds; `UserError` else.
+
+    `ServiceError` where it is killed meanwhile: that is no reason for a lesser tier.
+    """
     refusals = []
     for tier in tiers:
         try:
             zygote = _Zygote(tier)
+        except _Killed:
+            raise ServiceError(_SHOT) from None
         except OSError as error:
             refusals.append(f"{tier}: {error}")
             continue
@@ -156,7 +171,10 @@ def _start_checked(tiers: Sequence[str]) -> _Zygote:
         try:
             found = zygote.run(_PROBE, probe, ["holes"], "", 30.0)
         except _Lost as error:
+            killed = zygote.killed()
             zygote.close()
+            if killed:
+                raise ServiceError(_SHOT) from None
             raise UserError(f"the sandbox does not run: {error}; {REMEDY}") from None
         if not found.passed:
             zygote.close()
@@ -188,14 +206,25 @@ class _Zygote:
                     start_new_session=True,
                 )  # fmt: skip
             self._set_up()
-        except OSError:
+        except OSError as error:
+            killed = self.killed()
             self.close()
+            if killed:
+                raise _Killed from error
             raise
 
     @property
     def process_id(self) -> int:
         """The zygote's process id."""
         return self._process.pid
+
+    def killed(self) -> bool:
+        """Whether it has ended by SIGKILL: by a person, or the kernel where memory is full."""
+        if not hasattr(self, "_process"):
+            return False
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(0.5)
+        return self._process.returncode == -signal.SIGKILL
 
     def _set_up(self) -> None:
         order: dict[str, Any] = {

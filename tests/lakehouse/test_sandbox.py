@@ -20,7 +20,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lakehouse.errors import UserError
+from lakehouse.errors import ServiceError, UserError
 from lakehouse.sandbox import Sandbox, launcher
 from lakehouse.sandbox.jail import codec
 
@@ -199,7 +199,7 @@ def test_codec_refuses_other_types(value: object) -> None:
 
 def test_it_refuses_where_namespaces_and_landlock_are_forbidden() -> None:
     script = """
-from lakehouse.errors import UserError
+from lakehouse.errors import ServiceError, UserError
 from lakehouse.sandbox import Sandbox
 from lakehouse.sandbox.jail import seccomp
 seccomp.install(seccomp.denying(["unshare", "landlock_create_ruleset"]))
@@ -215,6 +215,24 @@ except UserError as error: print(error)
     for tier in launcher.TIERS:
         assert f"{tier}: PermissionError: [Errno 1]" in done.stdout
     assert "--security-opt seccomp=unconfined" in done.stdout
+
+
+@pytest.mark.parametrize("moment", ["_set_up", "run"])
+def test_a_sandbox_that_is_killed_as_it_is_set_up_is_tried_again_and_no_lesser_one_taken(
+    monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    started: list[str] = []
+    whole = getattr(launcher._Zygote, moment)
+
+    def killed(zygote: launcher._Zygote, *words: Any) -> Any:
+        started.append(zygote.tier)
+        os.kill(zygote.process_id, signal.SIGKILL)
+        return whole(zygote, *words)
+
+    monkeypatch.setattr(launcher._Zygote, moment, killed)
+    with pytest.raises(ServiceError, match="was killed"), Sandbox():
+        pass
+    assert started == [launcher.NAMESPACES]
 
 
 def test_it_refuses_where_the_jail_has_a_hole(monkeypatch: pytest.MonkeyPatch) -> None:

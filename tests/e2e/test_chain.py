@@ -3,7 +3,6 @@ kills, on the same profile."""
 
 from __future__ import annotations
 
-import datetime as dt
 import os
 import random
 import signal
@@ -16,11 +15,11 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 
+from faulty.equality import OWN_HISTORY, books, rows
 from lakehouse.delta import Lake
 from lakehouse.stages import STAGES
 from lakehouse.tables import (
@@ -33,7 +32,6 @@ from lakehouse.tables import (
     TABLES,
     TAKEOVERS,
     TRAINING_STEPS,
-    Table,
 )  # fmt: skip
 from tests.pages import blocks, missing
 
@@ -42,18 +40,12 @@ PROJECT = Path(__file__).resolve().parents[2]
 DAYS = ("2026-11-01", "2026-11-02")
 PAGE = "tutorial.md"
 BREAK = "-- the page goes on --"
-# What differs between two runs of one flow: clocks, and the names of files and versions.
-VOLATILE = {"seconds", "cost", "tokens_per_second", "started_at", "finished_at", "git_sha",
-            "table_version", "table_digest", "fingerprint", "made_from", "memory_mb"}  # fmt: skip
 ON_SPARK = "spark.deduplicates_from=0"  # behind Spark Connect, where `lake run` is one process
 WITH_MODELS = {"prepare", "summarize", "judge", "roundtrip", "finetune_inverse",
                "finetune_control", "evaluate"}  # fmt: skip
 QUIET = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}
 """Threads that wait do not spin."""
 LOOPBACK = {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
-OWN_HISTORY = {JOB_RUNS, LINEAGE, TAKEOVERS}
-"""Compared by what they say of the newest runs, not row for row: a killed try has none, and only
-days that come out of order have originals taken over."""
 
 
 def environment(root: Path) -> dict[str, str]:
@@ -91,31 +83,10 @@ def without_frames(log: str) -> str:
     return "\n".join(line for line in log.splitlines() if not line.startswith("\tat "))
 
 
-def rows(root: Path, table: Table) -> list[tuple[Any, ...]]:
-    """Ids and contents, in an order of their own; floats as far as an engine promises them."""
-    columns = [c for c in table.content if c not in VOLATILE]
-    found = Lake(str(root)).read(table).to_pylist()
-    cells = [[r[c] for c in columns] for r in found]
-    return sorted(
-        tuple(f"{v:.4f}" if isinstance(v, float) else repr(v) for v in row) for row in cells
-    )
-
-
 def commits(root: Path) -> list[str]:
     """Every commit of every table but the books, which say of each run that it was unchanged."""
     logs = root.glob("*/*/_delta_log/*.json")
     return sorted(str(log) for log in logs if log.parts[-3] != JOB_RUNS.name)
-
-
-def books(root: Path) -> dict[tuple[str, dt.date], tuple[int, int, int]]:
-    """Rows in, kept, rejected of the newest finished run of each stage and day.
-
-    Not of shares, nor of what counts all days that there are when it runs.
-    """
-    held = Lake(str(root)).read(JOB_RUNS, {"status": "done"}).to_pylist()
-    done = [r for r in held if "-of-" not in r["stage"] and r["stage"] != "calibrate"]
-    done.sort(key=lambda r: r["finished_at"])
-    return {(r["stage"], r["ds"]): (r["rows_in"], r["rows_kept"], r["rows_rejected"]) for r in done}
 
 
 @pytest.fixture(scope="module")

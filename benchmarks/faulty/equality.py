@@ -10,7 +10,7 @@ from typing import Any
 from jobs.doctor import lake as checks
 from lakehouse.delta import Lake
 from lakehouse.settings import load
-from lakehouse.tables import JOB_RUNS, LINEAGE, TABLES, TAKEOVERS, Table
+from lakehouse.tables import JOB_RUNS, LINEAGE, QUALITY_RESULTS, TABLES, TAKEOVERS, Table
 
 VOLATILE = {"seconds", "cost", "tokens_per_second", "started_at", "finished_at", "git_sha",
             "table_version", "table_digest", "fingerprint", "made_from", "memory_mb"}  # fmt: skip
@@ -26,10 +26,21 @@ def rows(root: Path, table: Table) -> list[tuple[str, ...]]:
     """Ids and contents, in an order of their own; floats as far as an engine promises them."""
     columns = [c for c in table.content if c not in VOLATILE]
     found = Lake(str(root)).read(table).to_pylist()
+    if table == QUALITY_RESULTS:
+        found = _newest(found)
     cells = [[r[c] for c in columns] for r in found]
     return sorted(
         tuple(f"{v:.4f}" if isinstance(v, float) else repr(v) for v in row) for row in cells
     )
+
+
+def _newest(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of each day and table what its gate's newest run saw: a try that failed has its own rows."""
+    last: dict[tuple[Any, ...], tuple[Any, str]] = {}
+    for r in results:
+        place, run = (r["ds"], r["suite"], r["table_name"]), (r[QUALITY_RESULTS.stamp], r["run_id"])
+        last[place] = max(last.get(place, run), run)
+    return [r for r in results if r["run_id"] == last[r["ds"], r["suite"], r["table_name"]][1]]
 
 
 def books(root: Path) -> dict[tuple[str, dt.date], tuple[int, int, int]]:

@@ -233,6 +233,8 @@ def test_airflow_with_every_stage_killed_once_gives_the_same_tables(
     spent: dict[str, float] = {}
     for r in held:  # the quickest of its days: behind a warm server all are quicker
         spent[r["stage"]] = min(spent.get(r["stage"], r["seconds"]), r["seconds"])
+    # by hand it runs once, as the first of its process, and Spark's start is in its seconds
+    spent["mix"] = min(spent["mix"], spent["decontaminate"])
     killer = Killer(
         root, {s.module: sum(spent[part] for part in s.parts or (s.name,)) for s in STAGES}, seed
     )

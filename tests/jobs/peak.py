@@ -10,10 +10,8 @@ import tracemalloc
 from collections import Counter
 from pathlib import Path
 
-from jobs import records, sources
-from jobs.readers import READERS
-from lakehouse.settings import load
-from tests.jobs.reading import DAY
+from jobs import records
+from tests.jobs.reading import one_by_one
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -31,14 +29,8 @@ def peak(path: Path, max_record: int = records.MAX_RECORD) -> tuple[int, Counter
 def main(path: str, max_record: str) -> None:
     """Read it record by record, holding none."""
     records.MAX_RECORD = int(max_record)
-    settings = load("tiny", [f"local.path={path}"])
-    source = sources.load("local", settings)
-    items, reader = READERS[source.reader]
     tracemalloc.start()
-    reasons = Counter(
-        record.reason
-        for item in items(source, settings, DAY) for record in reader(item, source, settings, DAY)
-    )  # fmt: skip
+    reasons = Counter(record.reason for record in one_by_one(Path(path)))
     print(json.dumps([tracemalloc.get_traced_memory()[1], reasons]))  # noqa: T201
 
 

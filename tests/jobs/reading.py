@@ -1,6 +1,7 @@
 """Reading a source in tests as the stage does, without Spark."""
 
 import datetime as dt
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,15 @@ DAY = dt.date(2026, 11, 1)
 
 def read(path: Path | str) -> list[Record]:
     """Every record of the `local` source at this place, or of the source in this TOML."""
+    return [*one_by_one(path)]
+
+
+def one_by_one(path: Path | str) -> Iterator[Record]:
+    """The same, none of them held."""
     source, settings = _source(path)
     items, reader = READERS[source.reader]
-    return [r for i in items(source, settings, DAY) for r in reader(i, source, settings, DAY)]
+    for item in items(source, settings, DAY):
+        yield from reader(item, source, settings, DAY)
 
 
 def rows(path: Path | str) -> dict[str, dict[str, Any]]:

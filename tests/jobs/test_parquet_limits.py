@@ -9,8 +9,7 @@ import pytest
 
 from jobs import records
 from tests.jobs.making import parquet
-from tests.jobs.reading import read
-from tests.jobs.test_formats import read_one_by_one
+from tests.jobs.reading import one_by_one, read
 
 LONG = "x" * 101
 
@@ -83,7 +82,7 @@ def test_few_large_cells_are_in_memory_at_a_time(
     rows = table.num_rows
     del table
     before, peak, good = pa.total_allocated_bytes(), 0, 0
-    for record in read_one_by_one(path):
+    for record in one_by_one(path):
         good += not record.reason
         peak = max(peak, pa.total_allocated_bytes() - before)
     assert good == rows

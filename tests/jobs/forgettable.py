@@ -9,8 +9,12 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+import shutil
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from lakehouse.delta import Lake
 from lakehouse.tables import (
@@ -190,6 +194,21 @@ def chain(lake: Lake, name: str, of: dict[str, Any]) -> None:
     extracted(lake, name, of)
     written(lake, name, of)
     published(lake, name, of)
+
+
+@pytest.fixture(scope="module", name="filled")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where such a lake lies, for all tests of a module."""
+    root = tmp_path_factory.mktemp("forgettable") / "lake"
+    filled(Lake(str(root)))
+    return root
+
+
+@pytest.fixture(name="lake")
+def copied(filled: Path, tmp_path: Path) -> Lake:
+    """A copy of the module's lake, for a test that changes it."""
+    shutil.copytree(filled, tmp_path / "lake")
+    return Lake(str(tmp_path / "lake"))
 
 
 def filled(lake: Lake) -> None:

@@ -42,21 +42,10 @@ from lakehouse.tables import (
     Table,
 )  # fmt: skip
 from tests.jobs import forgettable as lakes
-from tests.jobs.forgettable import DAY, LATER, names
+from tests.jobs.forgettable import DAY, LATER, copied, names, place
 from tests.rows import document, finished
 
-
-@pytest.fixture(scope="module")
-def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("forgettable") / "lake"
-    lakes.filled(Lake(str(root)))
-    return root
-
-
-@pytest.fixture
-def lake(filled: Path, tmp_path: Path) -> Lake:
-    shutil.copytree(filled, tmp_path / "lake")
-    return Lake(str(tmp_path / "lake"))
+__all__ = ["copied", "place"]  # fixtures
 
 
 @pytest.fixture(scope="module")

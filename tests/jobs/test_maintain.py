@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import shutil
 from pathlib import Path
 
 import pytest
@@ -32,7 +31,9 @@ from lakehouse.tables import (
     TAKEDOWNS,
 )
 from tests.jobs import forgettable as lakes
-from tests.jobs.forgettable import DAY, names
+from tests.jobs.forgettable import DAY, copied, names
+
+__all__ = ["copied"]  # a fixture
 
 
 @pytest.fixture(scope="module")
@@ -47,12 +48,6 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lake.sync(PAIRS, stays, {"ds": DAY}, "publish again")
     lake.sync(PAIRS, stays[:1], {"ds": DAY}, "publish what nobody has read")
     return root
-
-
-@pytest.fixture
-def lake(filled: Path, tmp_path: Path) -> Lake:
-    shutil.copytree(filled, tmp_path / "lake")
-    return Lake(str(tmp_path / "lake"))
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -15,21 +14,9 @@ from lakehouse.errors import UserError
 from lakehouse.run import Counts, Run, Stage, execute
 from lakehouse.settings import Settings, load
 from lakehouse.tables import DOCUMENTS, LINEAGE, SNIPPETS
-from tests.jobs import forgettable as lakes
-from tests.jobs.forgettable import DAY
+from tests.jobs.forgettable import DAY, copied, place
 
-
-@pytest.fixture(scope="module")
-def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("restorable") / "lake"
-    lakes.filled(Lake(str(root)))
-    return root
-
-
-@pytest.fixture
-def lake(filled: Path, tmp_path: Path) -> Lake:
-    shutil.copytree(filled, tmp_path / "lake")
-    return Lake(str(tmp_path / "lake"))
+__all__ = ["copied", "place"]  # fixtures
 
 
 def counted(run: Run) -> Counts:

@@ -222,7 +222,7 @@ def _reject(
         rows.mapInArrow(partial(_each, make=make), filters.REJECTIONS)
         for rows, make in ((documents, judge), (duplicates, repeats.rejections))
     )
-    run.reject_all(held_back.union(repeated), only)
+    run.reject_all(held_back.union(repeated).localCheckpoint(), only)
 
 
 def _each(

@@ -11,12 +11,17 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lakehouse.delta import Scope
 from lakehouse.fingerprints import short_hash
 from lakehouse.run import Run
 from lakehouse.tables import Table
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
+
+
+_A_DOCUMENT = 500
+"""Bytes in the lake's files of a function and what is known of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,12 @@ def moved(run: Run, table: Table, wanted: Mapping[dt.date, str]) -> list[dt.date
     )  # fmt: skip
 
 
+def weight(run: Run, table: Table) -> int:
+    """Rows of a table, one of more than 500 bytes in its files as several; from the log alone."""
+    rows = sum(run.lake.counts(table).values())
+    return max(rows, run.lake.size(table) // _A_DOCUMENT)
+
+
 def stamped(rows: DataFrame, wanted: Mapping[dt.date, str]) -> DataFrame:
     """Rows with a `ds`, with what they are made from."""
     from pyspark.sql import functions as F
@@ -77,8 +88,6 @@ def on(days: Collection[dt.date] | None) -> Column:
     return F.col("ds").isin([F.lit(d) for d in days])
 
 
-def scope(days: Collection[dt.date] | None) -> str | None:
-    """The same as SQL, or None."""
-    if days is None:
-        return None
-    return f"ds IN ({', '.join(repr(str(d)) for d in sorted(days))})"
+def scope(days: Collection[dt.date] | None) -> Scope:
+    """The same of a table's rows, to be written."""
+    return {} if days is None else {"ds": [*days]}

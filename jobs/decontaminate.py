@@ -27,7 +27,7 @@ def main(run: Run) -> Counts:
         ),
         run.settings,
     )  # fmt: skip
-    run.write(CONTAMINATION, found, f"row_kind = 'snippet' AND ds = '{run.partition}'")
+    run.write(CONTAMINATION, found, {"row_kind": "snippet", "ds": run.partition})
     dirty = contamination.rejected(found)
     run.reject([
         {"row_id": row_id, "source": "snippets", "origin": row_id,

@@ -25,7 +25,7 @@ import datetime as dt
 import os
 from collections.abc import Collection, Iterable
 
-from jobs.days import Change, made_from, moved
+from jobs.days import Change, made_from, moved, weight
 from lakehouse import stores
 from lakehouse.books import rejected_by
 from lakehouse.command import entry
@@ -34,8 +34,6 @@ from lakehouse.tables import DOCUMENTS, DUPLICATES, SIMILAR, SKETCHES, TAKEOVERS
 
 _FROM_NOTHING = -1
 """The version of the sketches where no pairs have been made yet under these rules."""
-_A_DOCUMENT = 500
-"""Bytes in the lake's files of a function and what is known of it."""
 
 
 def main(run: Run) -> dict[dt.date, Counts]:
@@ -57,8 +55,7 @@ def main(run: Run) -> dict[dt.date, Counts]:
 
 def _in_process(run: Run) -> bool:
     """Whether this process compares, or Spark does."""
-    size = max(_documents(run, DOCUMENTS), run.lake.size(DOCUMENTS) // _A_DOCUMENT)
-    fits = size < run.settings.spark.deduplicates_from
+    fits = weight(run, DOCUMENTS) < run.settings.spark.deduplicates_from
     if fits and not run.settled and os.environ.get("SPARK_REMOTE"):
         _ = run.spark  # ends what a killed run may have left at work on the server
     return fits and stores.is_simple(run.lake.root)

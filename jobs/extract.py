@@ -20,14 +20,14 @@ import datetime as dt
 import hashlib
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import partial, reduce
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs import fences, filters, grammars, kept, units
-from jobs.days import made_from, moved, on, scope, stamped
+from jobs.days import made_from, moved, on, scope, stamped, weight
 from jobs.repeats import DOCUMENT
 from jobs.units import Unit
 from lakehouse import tokenizer
@@ -137,9 +137,11 @@ def units_of(
 
 def transform(found: DataFrame, days: Collection[dt.date] | None) -> DataFrame:
     """Of all code units those of these days; snippets are the ones without a `reason`."""
-    usable = _usable(found)
-    ids = _usable(found.where(on(days))).select("snippet_id").distinct()
-    owners = _owners(usable.join(ids, "snippet_id", "left_semi"))
+    rivals = _usable(found)
+    if days is not None:
+        ids = _usable(found.where(on(days))).select("snippet_id")
+        rivals = rivals.join(ids, "snippet_id", "left_semi")
+    owners = _owners(rivals)
     again = F.col("owner").isNotNull() & (F.struct(*_PLACE) != F.col("owner"))
     # what is not usable has no rivals, and must not be looked for among them
     name = F.when(F.col("reason") == "", F.col("snippet_id"))
@@ -165,15 +167,22 @@ def _owners(usable: DataFrame) -> DataFrame:
 def changed_hands(before: DataFrame, now: DataFrame, days: Collection[dt.date]) -> list[dt.date]:
     """Other days on which code units gain or lose a snippet because these days' units moved."""
     then, fresh = (_usable(rows.where(on(days))) for rows in (before, now))
-    ids = then.union(fresh).select("snippet_id").distinct()
+    ids = then.union(fresh).select("snippet_id")
     rivals = _usable(now.where(~on(days))).join(ids, "snippet_id", "left_semi")
-    old, new = (
-        _owners(rows.union(rivals)).withColumnRenamed("owner", name)
-        for rows, name in ((then, "old"), (fresh, "new"))
-    )
-    differ = old.join(new, "snippet_id", "full").where("NOT old <=> new")
+    nobody = F.lit(None)  # a minimum passes over it
+    sides = [
+        rows.select("snippet_id", old.alias("old"), new.alias("new"))
+        for rows, old, new in (
+            (then, F.col("unit"), nobody), (fresh, nobody, F.col("unit")),
+            (rivals, F.col("unit"), F.col("unit")),
+        )
+    ]  # fmt: skip
+    owners = reduce(DataFrame.union, sides).groupBy("snippet_id").agg(
+        F.min("old").alias("old"), F.min("new").alias("new")
+    )  # fmt: skip
     ds = F.explode(F.array("old.ds", "new.ds")).alias("ds")
-    return [r["ds"] for r in differ.select(ds).where(~on(days)).distinct().collect()]
+    differ = owners.where("NOT old <=> new").select(ds).where(~on(days))
+    return [r["ds"] for r in differ.distinct().collect()]
 
 
 def _units(
@@ -268,13 +277,24 @@ def _parse(run: Run) -> list[dt.date]:
     days = moved(run, UNITS, wanted)
     if days:
         documents = kept.documents(run).where(on(days))
-        held = run.current(UNITS).where(on(_as_parsed(run, read, days))).drop("made_from")
-        words = tokenizer.text(_measure(run.settings))
-        found = units_of(documents.join(held.select(*DOCUMENT), [*DOCUMENT], "left_anti"),
-                         run.settings.extract, run.settings.filters, words)  # fmt: skip
-        stay = held.join(documents.select(*DOCUMENT), [*DOCUMENT], "left_semi")
-        run.replace(UNITS, stamped(found.union(stay.select(*found.columns)), wanted), scope(days))
+        found = _found(run, documents, _as_parsed(run, read, days))
+        few = weight(run, DOCUMENTS) < run.settings.spark.writes_from
+        run.replace(UNITS, stamped(found, wanted), scope(days), few=few)
     return days
+
+
+def _found(run: Run, documents: DataFrame, parsed: Collection[dt.date]) -> DataFrame:
+    """The documents' units; on days that were parsed as they would be now only what came since
+    is parsed."""
+    words = tokenizer.text(_measure(run.settings))
+    parse = partial(units_of, chosen=run.settings.extract, allowed=run.settings.filters,
+                    tokenizer_json=words)  # fmt: skip
+    if not parsed:  # most days are new: two joins with nothing take a second to plan
+        return parse(documents)
+    held = run.current(UNITS).where(on(parsed)).drop("made_from")
+    found = parse(documents.join(held.select(*DOCUMENT), [*DOCUMENT], "left_anti"))
+    stay = held.join(documents.select(*DOCUMENT), [*DOCUMENT], "left_semi")
+    return found.union(stay.select(*found.columns))
 
 
 def _as_parsed(run: Run, read: Mapping[dt.date, str], days: Collection[dt.date]) -> list[dt.date]:

@@ -111,7 +111,7 @@ def main(run: Run) -> Counts:
     documents, rejected = transform(asked.mapInArrow(read, f"{_RECORD}, held_back BOOLEAN"))
     for lost in rejected.where(F.col("reason") == FAILED).limit(1).collect():
         raise ServiceError(f"source {lost.source}: {json.loads(lost.evidence)['seen']}")
-    run.write(DOCUMENTS, documents, f"ds = '{day}'")
+    run.write(DOCUMENTS, documents, {"ds": day})
     run.reject_all(rejected, [day])
     if Denied.of(run.lake) != known:
         raise ServiceError("a takedown came in while the day was read: run it again")

@@ -99,7 +99,7 @@ def main(run: Run) -> Counts:
     set_id = fingerprint(examples)
     run.write(
         TRAINING_EXAMPLES, examples.withColumn("training_set_id", F.lit(set_id)),
-        f"training_set_id = '{set_id}'",
+        {"training_set_id": set_id},
     )  # fmt: skip
     run.log.info("training set", training_set_id=set_id)
     dropped = [*dirty(hits, phases), *beyond(placed.where(~within))]

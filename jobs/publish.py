@@ -44,10 +44,10 @@ def main(run: Run) -> Counts:
     """Publish the day's staged pairs of the profile's teacher and prompts."""
     scope = Scope.of(run)
     require_gate(run, scope)
-    staged = run.table(STAGED).where(scope.pairs)
-    run.write(PAIRS, staged, scope.pairs)
-    total = staged.count()
-    return Counts(total, total, 0)
+    version = run.versions[STAGED.full_name]
+    staged = run.lake.read(STAGED, scope.batch, PAIRS.content, version).to_pylist()
+    run.lake.sync(PAIRS, staged, scope.batch, run.run_id)
+    return Counts(len(staged), len(staged), 0)
 
 
 STAGE = Stage(

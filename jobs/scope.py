@@ -50,11 +50,6 @@ class Scope:
         return {"ds": self.day, "model_id": self.teacher["model_id"],
                 "prompt_version": self.prompts.version}  # fmt: skip
 
-    @property
-    def pairs(self) -> str:
-        """The same as SQL."""
-        return " AND ".join(f"{column} = '{value}'" for column, value in self.batch.items())
-
     @cached_property
     def sampling(self) -> str:
         """The sampling parameters as JSON, part of every candidate's identity.

@@ -14,14 +14,14 @@ import datetime as dt
 from jobs import queries
 from jobs.contamination import STANDING, TRAINED_ON
 from jobs.report import Section
-from lakehouse.delta import Lake
+from lakehouse.delta import Lake, predicate
 from lakehouse.errors import UserError
 from lakehouse.run import execute
 from lakehouse.settings import Settings
 from lakehouse.tables import SNIPPETS
 
 _HITS = f"""WITH hits AS (SELECT DISTINCT row_id, row_kind, benchmark, item_id, method
-    FROM ops.contamination_hits WHERE {STANDING} AND {TRAINED_ON})"""
+    FROM ops.contamination_hits WHERE {STANDING} AND {predicate(TRAINED_ON)})"""
 QUERIES = {
     "published pairs": f"""{_HITS} SELECT p.ds, p.pair_id, h.benchmark, h.item_id,
         string_agg(DISTINCT h.method, ', ' ORDER BY h.method) AS methods, p.instruction

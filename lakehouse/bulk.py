@@ -106,7 +106,9 @@ def replace(
     stamped = _ahead(map(partial(_stamped, table, run_id=run_id), rows), faults)
     with lake.lock(table):
         try:
-            _overwrite(lake, table, stamped, predicate(scope or {}), run_id, f"{run_id} {note}")
+            _overwrite(
+                lake, table, stamped, predicate(scope or {}), run_id, f"{run_id} {note}".strip()
+            )
         except Exception as error:
             raise faults[0] if faults else error from None  # delta-rs knows only its text
 

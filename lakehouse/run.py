@@ -27,7 +27,7 @@ import structlog
 from lakehouse import dictionary, openlineage
 from lakehouse.bill import price
 from lakehouse.books import Book, History, balance, history, moved
-from lakehouse.delta import Lake
+from lakehouse.delta import Lake, Scope, predicate
 from lakehouse.errors import GateError, ServiceError, translated
 from lakehouse.fingerprints import Fingerprints
 from lakehouse.settings import Settings
@@ -143,11 +143,17 @@ class Run:
 
         return spark.read(self.spark, self.lake, table, self.versions.get(table.full_name))
 
-    def write(self, table: Table, rows: DataFrame, scope: str | None = None) -> None:
-        """Make the table's rows (within a SQL scope) exactly these."""
-        from lakehouse import spark
+    def write(self, table: Table, rows: DataFrame, scope: Scope | None = None) -> None:
+        """Make the table's rows within a scope exactly these; rows that are dear to make should be
+        checkpointed, as they are read more than once. A few are written by this process.
+        """
+        from lakehouse import bulk, spark
 
-        spark.sync(self.spark, self.lake, table, rows, self.run_id, scope)
+        few = spark.few(rows, table, self.settings.spark.writes_from)
+        if few is not None:
+            bulk.sync(self.lake, table, few, scope or {}, self.run_id)
+        else:
+            spark.sync(self.spark, self.lake, table, rows, self.run_id, predicate(scope or {}))
 
     def reject(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Make this stage's rejected rows of this partition exactly these."""
@@ -161,12 +167,21 @@ class Run:
         return spark.read(self.spark, self.lake, table, version)
 
     def replace(
-        self, table: Table, rows: DataFrame, scope: str | None = None, note: str = ""
-    ) -> None:
-        """Put these rows in the place of those within a SQL scope, in one commit with a note."""
-        from lakehouse import spark
+        self, table: Table, rows: DataFrame, scope: Scope | None = None, note: str = "",
+        few: bool = False,
+    ) -> None:  # fmt: skip
+        """Put these rows in the place of those within a scope, in one commit with a note; `few` of
+        them are written by this process.
+        """
+        from lakehouse import bulk, spark
 
-        spark.replace(self.spark, self.lake, table, rows, self.run_id, scope, note)
+        scope = scope or {}
+        if few:
+            found = spark.typed(rows, table).toArrow().to_batches()
+            bulk.replace(self.lake, table, found, self.run_id, scope, note)
+        else:
+            where = predicate(scope)
+            spark.replace(self.spark, self.lake, table, rows, self.run_id, where, note)
 
     def append(self, table: Table, rows: DataFrame) -> None:
         """Append the rows whose key is not there yet."""
@@ -178,9 +193,9 @@ class Run:
         """The same from Spark (rows bear `ds`), for these days; None: for all days."""
         from pyspark.sql import functions as F
 
-        scope = f"stage = '{self.label}'"
+        scope: dict[str, Any] = {"stage": self.label}
         if days is not None:
-            scope += f" AND ds IN ({', '.join(repr(str(d)) for d in sorted(days))})"
+            scope["ds"] = [*days]
         self.write(REJECTED, rows.withColumn("stage", F.lit(self.label)), scope)
 
 

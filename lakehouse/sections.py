@@ -393,7 +393,8 @@ class Spark(Section):
     memory: Annotated[str, Field(pattern=r"^[1-9]\d*[kmgt]$")] = "2g"
     """Of the driver, as Java writes it: 512m, 4g."""
     deduplicates_from: Count = 2_000_000
-    """Documents of the lake from which deduplication is Spark's work, one of more than 500 bytes in
-    the files of the lake counted as several. Fewer are compared in the job's own process: in a
-    fraction of the time. Of memory a million functions took 1.8 GB, 120,000 functions and files of
-    2.8 KB took 1.3, 300 documents of 2 MB (476 MB in the files) 3.1."""
+    """Documents of the lake from which deduplication is Spark's work, each 500 bytes of a file as
+    one. Fewer the job's own process compares: a million functions took 1.8 GB of memory."""
+    writes_from: Count = 50_000
+    """Rows of a commit from which Spark makes it, each 500 characters of a row as one. Fewer the
+    job's own process writes, without a JVM's second."""

@@ -28,6 +28,7 @@ from lakehouse.settings import Settings
 from lakehouse.tables import Table
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from pyspark.sql import DataFrame, SparkSession
 
     from lakehouse.delta import Lake
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 _CLOSED = "INVALID_HANDLE.SESSION_CLOSED"
 _RETRIES = 6
 """Of a call that the server does not answer, over some 70 s; Spark's own 15 take ten minutes."""
+_LONG = 500
+"""Characters of a row from which it counts as several (`few`)."""
 _ALONE = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
 """Without a cluster the driver talks to itself: not over whatever the host's name means today."""
 _QUICK_START = {
@@ -213,7 +216,7 @@ def sync(
     from pyspark.sql import functions as F
 
     lake.create(table)
-    content = _content(rows, table)
+    content = typed(rows, table)
     if not lake.is_empty(table):
         content = content.localCheckpoint()  # it is read twice: once to compare, once to write
     with lake.lock(table):
@@ -231,6 +234,21 @@ def sync(
         _overwrite(lake, table, content, run_id, " AND ".join(where), run_id)
 
 
+def few(rows: DataFrame, table: Table, most: int) -> pa.Table | None:
+    """What the table holds of the rows, if they are fewer than so many; else None.
+
+    A row of more than 500 characters counts as several.
+    """
+    from pyspark.sql import functions as F
+
+    content = typed(rows, table)
+    texts = [F.coalesce(F.sum(F.length(name)), F.lit(0))
+             for name, kind in content.dtypes if kind in ("string", "binary")]  # fmt: skip
+    size = F.greatest(F.count("*"), sum(texts, F.lit(0)) / _LONG)
+    (found,) = content.agg(size.alias("size")).collect()
+    return content.toArrow() if found["size"] < most else None
+
+
 def replace(
     spark: SparkSession, lake: Lake, table: Table, rows: DataFrame, run_id: str,
     scope: str | None = None, note: str = "",
@@ -242,7 +260,7 @@ def replace(
     lake.create(table)
     with lake.lock(table):
         where = "" if lake.is_empty(table) else scope or "true"  # there is nothing to look for
-        content = _content(rows, table)
+        content = typed(rows, table)
         _overwrite(lake, table, content, run_id, where, f"{run_id} {note}".strip())
 
 
@@ -251,14 +269,14 @@ def append(spark: SparkSession, lake: Lake, table: Table, rows: DataFrame, run_i
     lake.create(table)
     with lake.lock(table):
         held = read(spark, lake, table).select(*table.key)
-        fresh = _content(rows, table).join(held, list(table.key), "left_anti").localCheckpoint()
+        fresh = typed(rows, table).join(held, list(table.key), "left_anti").localCheckpoint()
         if not fresh.isEmpty():
             _stamped(fresh, table, run_id).write.format("delta").mode("append").option(
                 "userMetadata", run_id
             ).save(lake.uri(table))
 
 
-def _content(rows: DataFrame, table: Table) -> DataFrame:
+def typed(rows: DataFrame, table: Table) -> DataFrame:
     """The columns of `table.content`, in the table's types."""
     from pyspark.sql import functions as F
 

@@ -78,11 +78,11 @@ STAGES: tuple[StageRef, ...] = (
         (t.STAGED, t.CONTAMINATION),
     ),
     StageRef(
-        "gate", "jobs.gate", "instructions", "spark",
+        "gate", "jobs.gate", "instructions", "light",
         (t.STAGED, t.PAIRS, t.CANDIDATES, t.JUDGEMENTS), (t.QUALITY_RESULTS,),
     ),
     StageRef(
-        "publish", "jobs.publish", "instructions", "spark",
+        "publish", "jobs.publish", "instructions", "light",
         (t.STAGED, t.QUALITY_RESULTS), (t.PAIRS,),
     ),
     StageRef(

@@ -35,8 +35,8 @@ ROW = ("ds", "row_id", "row_kind", "snippet_id", "language", "instruction", "cod
 """The columns of what is searched."""
 STANDING = "verdict <> 'clean'"
 """SQL: the hits that keep a row out."""
-TRAINED_ON = "row_kind IN ('published', 'document', 'example')"
-"""SQL: the hits in what is, or may be, trained on (jobs.rescan)."""
+TRAINED_ON = {"row_kind": ("published", "document", "example")}
+"""The hits in what is, or may be, trained on (jobs.rescan)."""
 
 
 @dataclass(frozen=True)

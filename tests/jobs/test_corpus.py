@@ -11,7 +11,7 @@ import pytest
 from lakehouse.delta import Lake, _content
 from lakehouse.run import execute
 from lakehouse.settings import load
-from lakehouse.tables import CONTAMINATION, DOCUMENTS, DUPLICATES, REJECTED, SNIPPETS
+from lakehouse.tables import CONTAMINATION, DOCUMENTS, DUPLICATES, REJECTED, SNIPPETS, UNITS, Table
 
 pytestmark = pytest.mark.spark
 DAYS = [dt.date(2026, 11, d) for d in (1, 2)]
@@ -31,15 +31,27 @@ def run(
     ]
 
 
+def makers(root: Path, table: Table) -> set[str]:
+    """Whose commits a table's data are."""
+    found = Lake(str(root)).open(table)
+    assert found is not None
+    *written, _ = found.history()  # the first commit, which comes last, creates the table
+    return {"Spark" if "Spark" in commit["engineInfo"] else "delta-rs" for commit in written}
+
+
 def contents(root: Path) -> list[list[tuple[str, ...]]]:
     lake = Lake(str(root))
     return [_content(lake.read(t).to_pylist(), t) for t in TABLES]
 
 
 def test_days_in_any_order_give_equal_tables(spark: Any, tmp_path: Path) -> None:
-    run(tmp_path / "a", DAYS, stages=STAGES[:1])
-    run(tmp_path / "a", DAYS, stages=STAGES[1:])  # both days at once
+    """And the same whoever makes the commits: Spark in the one lake, this process in the other."""
+    by_spark = "spark.writes_from=0"
+    run(tmp_path / "a", DAYS, by_spark, stages=STAGES[:1])
+    run(tmp_path / "a", DAYS, by_spark, stages=STAGES[1:])  # both days at once
     run(tmp_path / "b", DAYS[::-1])  # one after the other, the older one late
+    assert makers(tmp_path / "a", UNITS) == {"Spark"}
+    assert makers(tmp_path / "b", UNITS) == {"delta-rs"}
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
     assert Lake(str(tmp_path / "a")).read(DUPLICATES).num_rows > 0
 

@@ -1,4 +1,4 @@
-"""The way into gold, by real Great Expectations and Spark: nothing bad gets through."""
+"""The way into gold, by real Great Expectations: nothing bad gets through."""
 
 from __future__ import annotations
 
@@ -63,10 +63,7 @@ def ran(lake: Lake, counts: tuple[int, int, int]) -> None:
     lake.append_missing(JOB_RUNS, [finished("extract", DAY, counts)], "extracted")
 
 
-@pytest.mark.spark
-def test_what_passes_is_published_once_and_exactly(
-    spark: Any, lake: Lake, settings: Settings
-) -> None:
+def test_what_passes_is_published_once_and_exactly(lake: Lake, settings: Settings) -> None:
     stage(lake, [pair(n) for n in range(3)])
     execute(gate.STAGE, DAY, settings)
     execute(publish.STAGE, DAY, settings)
@@ -77,9 +74,8 @@ def test_what_passes_is_published_once_and_exactly(
     assert all(r["success"] for r in lake.read(QUALITY_RESULTS).to_pylist())
 
 
-@pytest.mark.spark
 def test_gate_and_publish_are_about_the_version_that_they_read(
-    spark: Any, lake: Lake, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    lake: Lake, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another batch is staged while each is at work: it is neither checked nor published."""
     stage(lake, [pair(1)])
@@ -104,7 +100,7 @@ def test_gate_and_publish_are_about_the_version_that_they_read(
     with pytest.raises(GateError, match="no gate has checked"):
         execute(publish.STAGE, DAY, settings)
     execute(gate.STAGE, DAY, settings)
-    monkeypatch.setattr(Run, "table", meanwhile(Run.table))
+    monkeypatch.setattr(Scope, "of", meanwhile(Scope.of))
     done = execute(publish.STAGE, DAY, settings)
     assert {r["pair_id"] for r in lake.read(PAIRS).to_pylist()} == {"p1"}
     assert done["rows_in"] == 1
@@ -120,10 +116,7 @@ BAD: dict[str, tuple[Callable[[Row], Row], str]] = {
 """Each pair is bad in a way of its own: how, and the expectation that must name it."""
 
 
-@pytest.mark.spark
-def test_a_bad_batch_stays_out_of_gold_and_is_named(
-    spark: Any, lake: Lake, settings: Settings
-) -> None:
+def test_a_bad_batch_stays_out_of_gold_and_is_named(lake: Lake, settings: Settings) -> None:
     stage(lake, [pair(1)])
     execute(gate.STAGE, DAY, settings)
     execute(publish.STAGE, DAY, settings)
@@ -152,8 +145,7 @@ def test_two_pairs_of_one_snippet_fail_the_gate(lake: Lake, settings: Settings) 
     assert "p3" not in str(failure.value)
 
 
-@pytest.mark.spark
-def test_publish_refuses_what_no_gate_has_seen(spark: Any, lake: Lake, settings: Settings) -> None:
+def test_publish_refuses_what_no_gate_has_seen(lake: Lake, settings: Settings) -> None:
     stage(lake, [pair(1)])
     with pytest.raises(GateError, match="no gate has checked"):
         execute(publish.STAGE, DAY, settings)
@@ -164,10 +156,7 @@ def test_publish_refuses_what_no_gate_has_seen(spark: Any, lake: Lake, settings:
     assert lake.read(PAIRS).num_rows == 0
 
 
-@pytest.mark.spark
-def test_a_bad_batch_of_one_day_does_not_stop_another_day(
-    spark: Any, lake: Lake, settings: Settings
-) -> None:
+def test_a_bad_batch_of_one_day_does_not_stop_another_day(lake: Lake, settings: Settings) -> None:
     second, third = DAY + dt.timedelta(1), DAY + dt.timedelta(2)
     for day in (DAY, second):
         stage(lake, [pair(day.day, day)], day)
@@ -183,9 +172,8 @@ def test_a_bad_batch_of_one_day_does_not_stop_another_day(
     assert contents(lake, PAIRS) == sorted(held + _content([pair(3, third)], STAGED))
 
 
-@pytest.mark.spark
 def test_a_day_that_is_staged_but_not_yet_gated_does_not_stop_another_day(
-    spark: Any, lake: Lake, settings: Settings
+    lake: Lake, settings: Settings
 ) -> None:
     second = DAY + dt.timedelta(1)
     for day in (DAY, second):
@@ -249,10 +237,7 @@ def test_a_stage_that_broke_off_before_it_wrote_its_counts_is_waited_for(
     assert execute(gate.STAGE, DAY, settings)["status"] == "done"
 
 
-@pytest.mark.spark
-def test_two_teachers_pairs_of_a_day_stand_side_by_side(
-    spark: Any, lake: Lake, settings: Settings
-) -> None:
+def test_two_teachers_pairs_of_a_day_stand_side_by_side(lake: Lake, settings: Settings) -> None:
     others = taught_by(lake, "other", "train:paper")
     stage(lake, [pair(1)])
     for job in (gate, publish):

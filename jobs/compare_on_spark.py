@@ -14,7 +14,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs import filters, repeats, similarity
-from jobs.days import Change, on, scope, stamped
+from jobs.days import Change, few, on, scope, stamped
 from jobs.repeats import DOCUMENT
 from lakehouse.run import Run
 from lakehouse.sections import Deduplicate
@@ -32,7 +32,7 @@ def sketch(run: Run, days: Collection[dt.date], wanted: Mapping[dt.date, str]) -
     """Write the sketches of these days; each row says what its day is made from (`wanted`)."""
     documents = run.table(DOCUMENTS).where(on(days))
     found = similarity.sketch(documents, run.settings.deduplicate, run.settings.filters)
-    run.replace(SKETCHES, stamped(found, wanted), scope(days))
+    run.replace(SKETCHES, stamped(found, wanted), scope(days), few=few(run))
 
 
 def update(run: Run, change: Change) -> list[dt.date]:
@@ -49,7 +49,7 @@ def update(run: Run, change: Change) -> list[dt.date]:
         days = _rebuild(run, sketches, known, pairs)
     else:
         days = _update(run, sketches, known, pairs, touched, change)
-    run.replace(SIMILAR, pairs, note=change.note)
+    run.replace(SIMILAR, pairs, note=change.note, few=few(run))
     return days
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from lakehouse.delta import Scope
 from lakehouse.fingerprints import short_hash
 from lakehouse.run import Run
-from lakehouse.tables import Table
+from lakehouse.tables import DOCUMENTS, Table
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -67,6 +67,11 @@ def weight(run: Run, table: Table) -> int:
     """Rows of a table, one of more than 500 bytes in its files as several; from the log alone."""
     rows = sum(run.lake.counts(table).values())
     return max(rows, run.lake.size(table) // _A_DOCUMENT)
+
+
+def few(run: Run) -> bool:
+    """Whether the lake's documents are so few that the run's own process commits what is made."""
+    return weight(run, DOCUMENTS) < run.settings.spark.writes_from
 
 
 def stamped(rows: DataFrame, wanted: Mapping[dt.date, str]) -> DataFrame:

@@ -27,7 +27,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs import fences, filters, grammars, kept, units
-from jobs.days import made_from, moved, on, scope, stamped, weight
+from jobs.days import few, made_from, moved, on, scope, stamped
 from jobs.repeats import DOCUMENT
 from jobs.units import Unit
 from lakehouse import tokenizer
@@ -278,8 +278,7 @@ def _parse(run: Run) -> list[dt.date]:
     if days:
         documents = kept.documents(run).where(on(days))
         found = _found(run, documents, _as_parsed(run, read, days))
-        few = weight(run, DOCUMENTS) < run.settings.spark.writes_from
-        run.replace(UNITS, stamped(found, wanted), scope(days), few=few)
+        run.replace(UNITS, stamped(found, wanted), scope(days), few=few(run))
     return days
 
 

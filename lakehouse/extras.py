@@ -6,7 +6,11 @@ hold a model in their own process `models`, which contains it (docs/adr/2026-11-
 
 from __future__ import annotations
 
+import json
+import os
+import sys
 from importlib.util import find_spec
+from types import TracebackType
 
 EXTRAS = {
     "stages": (
@@ -27,6 +31,18 @@ def lacking(module: str) -> str:
         return ""
     return (f"{top} is not installed here: this is work for a machine with the extra {extra!r} "
             f"(`pip install '.[{extra}]'`, or all of it by `make setup`)")  # fmt: skip
+
+
+def told(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """As `sys.excepthook`: a module that an extra holds is one sentence, the contract's JSON line
+    and exit code 2; all else is Python's."""
+    name = error.name if isinstance(error, ModuleNotFoundError) else None
+    if not name or not (said := lacking(name)):
+        sys.__excepthook__(kind, error, trace)
+        return
+    print(said, file=sys.stderr, flush=True)  # noqa: T201  before any log is set up
+    os.write(1, (json.dumps({"status": "failed", "error": said}) + "\n").encode())
+    os._exit(2)
 
 
 def installed(extra: str) -> bool:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import json
+import os
 import re
+import subprocess
 import sys
 import tomllib
 from importlib.metadata import distribution, packages_distributions
@@ -86,3 +89,16 @@ def test_a_stage_on_the_control_plane_says_which_extra_it_lacks(
 def test_a_module_of_ours_that_is_not_there_is_a_defect() -> None:
     with pytest.raises(ModuleNotFoundError), translated():
         import lakehouse.nothing  # noqa: F401
+
+
+def test_a_job_without_its_extra_says_so(tmp_path: Path) -> None:
+    (tmp_path / "pyspark.py").write_text("raise ModuleNotFoundError(name='pyspark')")
+    done = subprocess.run(
+        [sys.executable, "-m", "jobs.extract", "--partition", "2026-11-01"], cwd=PROJECT, text=True,
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{PROJECT}"},
+        capture_output=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    assert re.search(r"pyspark is not installed here: .* extra 'stages'", done.stderr)
+    assert "Traceback" not in done.stderr
+    assert json.loads(done.stdout.splitlines()[-1])["status"] == "failed"

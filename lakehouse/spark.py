@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from lakehouse.delta import Lake
 
-_CLOSED = "INVALID_HANDLE.SESSION_CLOSED"
+_CLOSED, _NO_JVM = "INVALID_HANDLE.SESSION_CLOSED", "JAVA_GATEWAY_EXITED"
 _RETRIES = 6
 """Of a call that the server does not answer, over some 70 s; Spark's own 15 take ten minutes."""
 _LONG = 500
@@ -86,8 +86,9 @@ def session(settings: Settings, name: str) -> SparkSession:
 
     A killed Connect client leaves its work running on the server: the session id is a function of
     `name`, and whatever still runs under it is interrupted first. Raises ServiceError where no
-    server answers.
+    server answers, or the JVM does not start.
     """
+    from pyspark.errors import PySparkRuntimeError
     from pyspark.sql import SparkSession
 
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
@@ -97,7 +98,13 @@ def session(settings: Settings, name: str) -> SparkSession:
         require_java()
         for key, value in {**conf(settings), "spark.jars": jars.paths()}.items():
             builder = builder.config(key, value)
-        spark = builder.getOrCreate()
+        try:
+            spark = builder.getOrCreate()
+        except PySparkRuntimeError as error:
+            if error.getCondition() != _NO_JVM:
+                raise
+            raise ServiceError("Spark's JVM ended while it started: run it again; if it happens "
+                               f"again the log above says why ({error})") from None  # fmt: skip
         spark.sparkContext.setLogLevel("ERROR")
         return spark
     spark = _connect(remote, name)

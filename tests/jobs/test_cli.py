@@ -149,6 +149,19 @@ def test_without_java_one_sentence_says_what_to_install(
     assert err.splitlines()[-1].startswith("lake: Java is missing (JAVA_HOME is")
 
 
+def test_a_jvm_that_does_not_start_is_a_failed_service(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    java = tmp_path / "bin" / "java"
+    java.parent.mkdir()
+    java.write_text("#!/bin/sh\nexit 1\n")
+    java.chmod(0o755)
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    code, _, err = lake_command(lake, "run", "--from", "2026-11-01", "--to", "2026-11-01")
+    assert code == 4
+    assert "Spark's JVM ended while it started: run it again" in err.splitlines()[-1]
+
+
 def test_a_defect_is_exit_code_1_and_one_sentence(
     lake: Lake, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -40,7 +40,8 @@ def told(kind: type[BaseException], error: BaseException, trace: TracebackType |
     if not name or not (said := lacking(name)):
         sys.__excepthook__(kind, error, trace)
         return
-    print(said, file=sys.stderr, flush=True)  # noqa: T201  before any log is set up
+    sys.stderr.write(f"{said}\n")
+    sys.stderr.flush()
     os.write(1, (json.dumps({"status": "failed", "error": said}) + "\n").encode())
     os._exit(2)
 

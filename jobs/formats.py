@@ -252,18 +252,13 @@ def _table(member: Member, encoding: str, delimiter: str) -> Iterator[Found]:
 
 def _csv_rows(text: io.TextIOWrapper, delimiter: str) -> Iterator[tuple[int, list[str] | Unusable]]:
     """(line, row). A line whose quotes do not work out is a bad row by itself: the next is read."""
-    csv.field_size_limit(records.MAX_RECORD)
     fresh, held = _lines(text, ("\n", "\r")), deque[str]()
     number = 1
     while taken := _csv_record(fresh, held):
         row: list[str] | Unusable
         used = 1
         try:
-            reader = csv.reader(
-                [_checked(line, text.encoding) for line in taken], delimiter=delimiter, strict=True
-            )
-            row = next(reader)
-            used = reader.line_num  # a quote in an unquoted cell opens nothing
+            row, used = _csv_row([_checked(line, text.encoding) for line in taken], delimiter)
         except Unusable as fault:
             row = fault
         except csv.Error as error:
@@ -272,6 +267,19 @@ def _csv_rows(text: io.TextIOWrapper, delimiter: str) -> Iterator[tuple[int, lis
         if row:
             yield number, row
         number += used
+
+
+def _csv_row(lines: list[str], delimiter: str) -> tuple[list[str], int]:
+    """(first row, lines it took): a quote in an unquoted cell opens nothing.
+
+    The limit of a cell is the whole process's: it is given back, for others read CSV, too.
+    """
+    before = csv.field_size_limit(records.MAX_RECORD)
+    try:
+        reader = csv.reader(lines, delimiter=delimiter, strict=True)
+        return next(reader), reader.line_num
+    finally:
+        csv.field_size_limit(before)
 
 
 def _csv_record(fresh: Iterator[str], held: deque[str]) -> list[str]:

@@ -1,5 +1,6 @@
 """Lines that are too long: each is one row under its own number, and no line near it is lost."""
 
+import csv
 from pathlib import Path
 
 import pytest
@@ -49,3 +50,13 @@ def test_a_line_that_only_cr_ends_is_a_line_of_csv(
     (tmp_path / "f.csv").write_bytes(b"\r".join([b"code", b"x" * MAX, b"b = 2"]))
     found = [(r.origin, r.reason, r.content) for r in read(tmp_path / "f.csv")]
     assert found == [("f.csv:2", "too long", ""), ("f.csv:3", "", "b = 2")]
+
+
+def test_the_limit_of_a_cell_is_not_left_on_others_who_read_csv(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = csv.field_size_limit()
+    monkeypatch.setattr(records, "MAX_RECORD", MAX)
+    (tmp_path / "f.csv").write_bytes(b'code\nb = 2\n"c')
+    assert {r.reason for r in read(tmp_path / "f.csv")} == {"", "invalid CSV"}
+    assert csv.field_size_limit() == before

@@ -7,7 +7,7 @@ SEEDS ?= 5
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup preflight test check up down demo study docs site clean
+.PHONY: help setup preflight test servers check up down demo study docs site clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -38,6 +38,11 @@ check: setup  ## lint, format, types, layers, generated docs
 
 test: check  ## all checks and all tests, with coverage
 	.venv/bin/pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder --cov --cov-report=term
+
+servers: setup  ## what settings move to other machines, against real servers on this one
+	@test -x .servers/bin/python || .uv/bin/uv venv --quiet --python $(PY) .servers
+	.uv/bin/uv pip install --quiet --python .servers/bin/python -r tests/servers/requirements.txt
+	.venv/bin/pytest tests/servers
 
 up: setup  ## start Airflow and the Spark Connect server (LAKE_AIRFLOW_PORT, LAKE_SPARK_PORT)
 	$(PY) -m lakehouse.services up --profile $(PROFILE)

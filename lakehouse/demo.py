@@ -24,7 +24,7 @@ from lakehouse.shares import of_a_day
 from lakehouse.stages import FAILURE, OF_SHARES, STAGES
 from lakehouse.tables import JOB_RUNS
 
-POLL = 1.0
+POLL = 2.0
 QUIET = 15.0
 """Seconds without news after which the running tasks are named."""
 PATIENCE = 3600.0

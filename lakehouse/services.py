@@ -21,13 +21,13 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from lakehouse.airflow_api import Client
 from lakehouse.delta import Lake
 from lakehouse.errors import LakeError, ServiceError, UserError
 from lakehouse.settings import Settings, load
@@ -93,7 +93,7 @@ def environment(settings: Settings, until: str = "") -> dict[str, str]:
         "API__HOST": "127.0.0.1", "API__PORT": str(port_of("airflow")), "API__BASE_URL": base_url(),
         "API__WORKERS": "1",
         "DAG_PROCESSOR__PARSING_PROCESSES": "1",
-        "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
+        "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
         "STATE_STORE__CLEAR_ON_SUCCESS": "True",
     }  # fmt: skip
     airflow |= {k.removeprefix(OWN): v for k, v in os.environ.items() if k.startswith(OWN)}
@@ -223,42 +223,15 @@ def holder(name: str) -> Literal["nobody", "ours", "another"]:
 
 def call(method: str, path: str, body: dict[str, Any] | None = None) -> Any:
     """Airflow's REST API as the admin; ServiceError with its answer where it refuses."""
-    try:
-        return _request(method, path, body, _token())
-    except urllib.error.HTTPError as error:
-        raise ServiceError(
-            f"Airflow, {method} {path}: {error.code} {error.read()[:500]!r}"
-        ) from None
-    except OSError as error:
-        raise ServiceError(f"Airflow does not answer at {base_url()}: {error}") from None
+    return _api(base_url(), login()).call(method, path, body)
 
 
 def healthy() -> bool:
     """Whether all of Airflow's components say so."""
-    try:
-        parts = _request("GET", "/api/v2/monitor/health", None, None)
-    except (OSError, ValueError):
-        return False
-    return all(
-        parts[p]["status"] == "healthy" for p in ("metadatabase", "scheduler", "dag_processor")
-    )
+    return _api(base_url(), login()).healthy()
 
 
-def _request(method: str, path: str, body: dict[str, Any] | None, token: str | None) -> Any:
-    headers = {"Content-Type": "application/json"}
-    if token:
-        headers["Authorization"] = f"Bearer {token}"
-    data = None if body is None else json.dumps(body).encode()
-    asked = urllib.request.Request(base_url() + path, data, headers, method=method)
-    with urllib.request.urlopen(asked, timeout=60) as answer:
-        text = answer.read()
-    return json.loads(text) if text else None
-
-
-def _token() -> str:
-    words = {"username": "admin", "password": login()}
-    token: str = _request("POST", "/auth/token", words, None)["access_token"]
-    return token
+_api = cache(Client)
 
 
 def _has_pools() -> bool:

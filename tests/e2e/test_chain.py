@@ -250,7 +250,9 @@ def test_airflow_with_every_stage_killed_once_gives_the_same_tables(
     killer = Killer(root, spent, seed)
     env = {**environment(root), "LAKE_AIRFLOW_HOME": str(tmp_path / "airflow"), "KEEP": "1",
            "LAKE_AIRFLOW_PORT": str(free_port()), "LAKE_SPARK_PORT": str(free_port()),
-           "LAKE_RETRY_SECONDS": "1", "LAKE_SHARES": "2", "LAKE_SET": ON_SPARK}  # fmt: skip
+           "LAKE_RETRY_SECONDS": "1", "LAKE_SHARES": "2", "LAKE_SET": ON_SPARK,
+           # the cores are for the stages: it looks once a second
+           "LAKE_AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "1"}  # fmt: skip
     killer.start()
     try:
         done = subprocess.run(

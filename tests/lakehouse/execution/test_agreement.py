@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from lakehouse.execution import inputs
 from lakehouse.execution.agreement import Original, agrees, observed, tried, verdict
+from lakehouse.execution.agreement import original as agreement_of
+from lakehouse.execution.observe import Outcome
 from lakehouse.execution.program import NotRunnable, of_answer, of_snippet
 from lakehouse.execution.same import same
 from lakehouse.sandbox import Sandbox
@@ -98,6 +100,25 @@ def test_functions_that_give_nothing_to_compare_are_not_runnable(
 def test_one_call_that_hangs_does_not_cost_the_others(box: Sandbox) -> None:
     code = "def f(x: int):\n    while x == 5: pass\n    return x * 2"
     assert len(original(box, code).calls) == 16
+
+
+def test_a_busy_machine_does_not_make_a_program_random(box: Sandbox) -> None:
+    program, looks = of_snippet("def f(x: int):\n    return x * 2"), 0
+
+    def observe(calls: Sequence[inputs.Args]) -> list[Outcome]:
+        nonlocal looks
+        looks += 1
+        seen = observed(box, program.code, calls, SECONDS)
+        return [("timeout",), *seen[1:]] if looks in late else seen
+
+    late = {2, 4}  # the first look at each order, behind the one that finds what is of use
+    found = agreement_of(program, "seed", 16, observe)
+    assert looks == 5
+    assert all(outcome[0] == "value" for outcome in found.outcomes)
+    late = {7, 8}  # twice in a row: it is the program
+    looks = 5
+    with pytest.raises(NotRunnable, match="not deterministic"):
+        agreement_of(program, "seed", 16, observe)
 
 
 MUTANTS = [

@@ -33,6 +33,15 @@ def lacking(module: str) -> str:
             f"(`pip install '.[{extra}]'`, or all of it by `make setup`)")  # fmt: skip
 
 
+def lacking_driver(address: str) -> str:
+    """What to do about the driver of Airflow's database at this address; empty if it is there."""
+    scheme = address.partition(":")[0]
+    if scheme not in {"postgresql", "postgresql+psycopg2"} or find_spec("psycopg2"):
+        return ""
+    return ("Airflow's database is at a PostgreSQL, and psycopg2 is not installed here: it is in "
+            "the extra 'postgresql' (`pip install '.[postgresql]'`)")  # fmt: skip
+
+
 def told(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """As `sys.excepthook`: a module that an extra holds is one sentence, the contract's JSON line
     and exit code 2; all else is Python's."""

@@ -30,6 +30,7 @@ from typing import Any, Literal, NamedTuple
 from lakehouse.airflow_api import Client
 from lakehouse.delta import Lake
 from lakehouse.errors import LakeError, ServiceError, UserError
+from lakehouse.extras import lacking_driver
 from lakehouse.settings import Settings, load
 from lakehouse.shares import of_a_day
 from lakehouse.spark import conf, require_java, server
@@ -96,9 +97,12 @@ def environment(settings: Settings, until: str = "") -> dict[str, str]:
         "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
         "STATE_STORE__CLEAR_ON_SUCCESS": "True",
     }  # fmt: skip
-    airflow |= {k.removeprefix(OWN): v for k, v in os.environ.items() if k.startswith(OWN)}
+    own = {k: v for k, v in os.environ.items() if k.startswith(OWN)}
+    airflow |= {k.removeprefix(OWN): v for k, v in own.items()}
+    if said := lacking_driver(airflow["DATABASE__SQL_ALCHEMY_CONN"]):
+        raise UserError(said)
     return {
-        **os.environ,
+        **{k: v for k, v in os.environ.items() if k not in own},
         **{f"AIRFLOW__{name}": value for name, value in airflow.items()},
         "AIRFLOW_HOME": str(HOME),
         "PATH": f"{bin_folder}:{os.environ['PATH']}",

@@ -49,6 +49,8 @@ DEFAULT_ARGS = {
     "on_failure_callback": alerts.failed,
 }  # fmt: skip
 SERVICE_FAILED = 4
+SECRETS = (alerts.WEBHOOK, "AIRFLOW_")
+"""What the names of variables begin with that no job is given: it may run on another machine."""
 GRACE_SECONDS = 3.0
 """What a job has to end its work; Airflow kills the task 5 s after it has asked it to end."""
 
@@ -93,7 +95,7 @@ class StageJob(BaseOperator):
         self._process = subprocess.Popen(
             argv, cwd=PROJECT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             start_new_session=True, bufsize=1, preexec_fn=partial(end_with, os.getpid()),
-            env={name: v for name, v in os.environ.items() if name != alerts.WEBHOOK},
+            env={k: v for k, v in os.environ.items() if not k.startswith(SECRETS)},
         )  # fmt: skip
         assert self._process.stdout is not None
         last = ""

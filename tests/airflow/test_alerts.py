@@ -139,6 +139,7 @@ def test_the_address_is_in_no_dump_of_settings_and_no_jobs_environment(
     from operators.stage_job import StageJob
 
     monkeypatch.setenv(alerts.WEBHOOK, f"http://127.0.0.1:1/{SECRET}")
+    monkeypatch.setenv("AIRFLOW__API_AUTH__JWT_SECRET", SECRET)
     settings = load("tiny", ["alerts.deadline_hours=6"])
     assert SECRET not in settings.model_dump_json()
     assert SECRET not in json.dumps(services.serves(settings, ""))

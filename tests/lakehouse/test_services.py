@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from lakehouse import services
+from lakehouse import extras, services
 from lakehouse.errors import UserError
 from lakehouse.settings import load
 from lakehouse.spark import conf
@@ -49,7 +49,20 @@ def test_components_elsewhere_are_a_matter_of_settings(monkeypatch: pytest.Monke
     monkeypatch.setenv("LAKE_SPARK_REMOTE", "sc://spark.example:15002")
     env = services.environment(load("tiny"))
     assert env[option] == database
+    assert f"LAKE_{option}" not in env, "Airflow hides its own from tasks, and would not this one"
     assert env["SPARK_REMOTE"] == "sc://spark.example:15002"
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgresql+psycopg2"])
+def test_a_database_without_its_driver_names_the_extra(
+    monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    monkeypatch.setattr(extras, "find_spec", lambda _: None)
+    services.environment(load("tiny"))
+    monkeypatch.setenv("LAKE_AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", f"{scheme}://lake:secret@db/a")
+    with pytest.raises(UserError, match=r"pip install '\.\[postgresql\]'") as raised:
+        services.environment(load("tiny"))
+    assert "secret" not in str(raised.value)
 
 
 def test_no_spark_is_started_where_another_is_named(

@@ -5,6 +5,7 @@ DAYS ?= 3
 STUDY ?= tiny_world
 SEEDS ?= 5
 PY := .venv/bin/python
+export PYTHONDONTWRITEBYTECODE :=   # hundreds of short processes would compile our modules, each anew
 
 .DEFAULT_GOAL := help
 .PHONY: help setup preflight test servers check up down demo study docs site clean

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -60,9 +61,12 @@ def cluster(work: Path, profile: str, sets: Sequence[str]) -> Iterator[str]:
 
 
 def _reached(page: int, count: str, wanted: int) -> bool:
-    """Whether the master's page counts so many of something."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{page}/json/", timeout=10) as answer:
-        return bool(json.load(answer)[count] >= wanted)
+    """Whether the master's page counts so many of something; it listens before it has pages."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{page}/json/", timeout=10) as answer:
+            return bool(json.load(answer)[count] >= wanted)
+    except urllib.error.HTTPError:
+        return False
 
 
 def differences(

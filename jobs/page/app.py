@@ -54,6 +54,9 @@ class Scheduler(Protocol):
     def day_of(self, flow: str, run_id: str) -> dt.date | None:
         """The day that a run is about."""
 
+    def end_of(self, flow: Flow, run_id: str, task: str, index: int) -> tuple[int, int] | None:
+        """The newest try of a task, and the line of its log that says how it ended."""
+
 
 def application(
     lake: Callable[[], Lake], guard: Sequence[Depends] = (), scheduler: Scheduler | None = None
@@ -243,15 +246,21 @@ def static(name: str) -> Response:
 
 @router.get("/log/{day}/{stage}")
 def log(request: Request, day: str, stage: str) -> Response:
-    """To the scheduler's own page of a stage's task, with its log."""
+    """To the line of the log, on the scheduler's own page, that says how a stage ended.
+
+    Where there is no such line it is the page alone: of a task at work, or whose log is gone.
+    """
     scheduler, task = request.app.state.pages.scheduler, days.task_of(stage)
     run = scheduler.run_of(task[0], _date(day)) if scheduler and task else None
     if run is None or task is None:
         raise HTTPException(404, f"Airflow has no run of {stage} for {day}: it ran without Airflow "
                             "(lake run), or Airflow has forgotten it.")  # fmt: skip
-    flow, name = task
-    run = quote(run, safe="")
-    return RedirectResponse(f"{scheduler.prefix}/dags/{flow}/runs/{run}/tasks/{name}")
+    flow, name, index = task
+    mapped = f"/mapped/{index}" if index >= 0 else ""
+    end = scheduler.end_of(flow, run, name, index)
+    line = f"?try_number={end[0]}#{end[1]}" if end else ""
+    place = f"{scheduler.prefix}/dags/{flow}/runs/{quote(run, safe='')}/tasks/{name}"
+    return RedirectResponse(f"{place}{mapped}{line}")
 
 
 @router.get("/runs/{flow}/{run_id}")

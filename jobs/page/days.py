@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,7 @@ TASKS: Mapping[str, StageRef] = {
     part: stage for stage in (*STAGES, *UPKEEP) for part in (stage.parts or (stage.name,))
 }
 """The task of Airflow in which a stage runs, in running order."""
+_SHARE = re.compile(r"(?P<stage>.+)_(?P<index>\d+)-of-\d+")
 _WHOLE = "NOT contains(stage, '-of-')"
 """SQL: of a stage itself, not of a share of its work."""
 _CELLS = f"""SELECT ds, stage, status, rows_in, rows_kept, rows_rejected,
@@ -113,13 +115,17 @@ def day(lake: Lake, which: dt.date) -> Day | None:
     )  # fmt: skip
 
 
-def task_of(stage: str) -> tuple[Flow, str] | None:
-    """DAG and task of a stage, or of a share of its work; None for a stage of no flow."""
-    name, _, share = stage.partition("-of-")
-    if share:
-        name = name.rpartition("_")[0]
-    task = TASKS.get(name)
-    return (task.flow, task.name + (OF_SHARES if share else "")) if task else None
+def task_of(stage: str) -> tuple[Flow, str, int] | None:
+    """DAG, task and its index, as Airflow counts the shares of a stage's work: -1 for all of it.
+
+    None for a stage of no flow.
+    """
+    share = _SHARE.fullmatch(stage)
+    task = TASKS.get(share["stage"] if share else stage)
+    if task is None:
+        return None
+    return (task.flow, task.name + OF_SHARES, int(share["index"])) if share else (
+        task.flow, task.name, -1)  # fmt: skip
 
 
 def stage_of(task: str) -> str:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -34,12 +38,17 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LAKE_ROOT", str(root))
         from airflow.api_fastapi.app import create_app
+        from airflow.models.dag import DagModel
+        from airflow.models.dagbundle import DagBundleModel
         from airflow.models.dagrun import DagRun
         from airflow.utils import db
         from airflow.utils.session import create_session
 
         db.initdb()
         with create_session() as session:
+            session.add(DagBundleModel(name="dags-folder"))
+            session.flush()
+            session.add(DagModel(dag_id="corpus", bundle_name="dags-folder"))
             for flow, run_id, kind, key in RUNS:
                 session.add(DagRun(dag_id=flow, run_id=run_id, run_type=kind, partition_key=key,
                                    run_after=dt.datetime.now(dt.UTC)))  # fmt: skip
@@ -111,6 +120,93 @@ def test_a_run_leads_to_its_day(server: Any, flow: str, run: str, day: str | Non
 def test_a_stage_leads_to_its_newest_task(server: Any, stage: str, place: str | None) -> None:
     answer = server.get(f"/lake/log/{DAY}/{stage}", headers=token("viewer"))
     assert answer.headers.get("location") == place
+
+
+BEGINS = (("::group::Pre Execute", "info"), ("it parses", "error"), ("::endgroup::", "info"))
+JOB = (("running a job", "info"), ('{"a": "row"}', "info"))
+RESULT = ('{"stage": "extract", "status": "done"}', "info")
+FAILS = (("Task failed with exception", "error"), ("the callback failed", "error"))
+ENDS = (("::group::Post Execute", "info"), ("Pushing xcom", "error"), ("::endgroup::", "info"))
+"""Lines of logs, with their levels, in the groups that Airflow's page folds."""
+
+
+@pytest.mark.parametrize(
+    ("log", "line"),
+    [((*BEGINS, *JOB, RESULT, *ENDS), 3), ((*BEGINS, *JOB, RESULT, *JOB, *FAILS, *ENDS), 3),
+     ((*BEGINS, *JOB, *FAILS, *ENDS), 3), ((RESULT, *JOB, RESULT), 3), ((*BEGINS, *JOB), None),
+     ((*BEGINS[:2], *FAILS, RESULT), None), ((ENDS[2], ENDS[0], *FAILS), None), ((), None)],
+)  # fmt: skip
+def test_the_line_is_the_result_or_the_first_error_in_no_group(
+    log: tuple[tuple[str, str], ...], line: int | None
+) -> None:
+    from lake_page import closing_line
+
+    entries: Any = [SimpleNamespace(event=event, level=level) for event, level in log]
+    assert closing_line(entries) == line
+
+
+@pytest.fixture
+def logged(server: Any, request: pytest.FixtureRequest) -> Iterator[Path]:
+    """Two tries of a task that has come to a state; the path of the newer one's log."""
+    from airflow.configuration import conf
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.session import create_session
+    from sqlalchemy import delete, insert
+
+    folder = Path(conf.get("logging", "base_log_folder"),
+                  "dag_id=corpus/run_id=a+b/task_id=extract")  # fmt: skip
+    folder.mkdir(parents=True)
+    for n, lines in enumerate(((*JOB, *FAILS), (*BEGINS, *JOB, RESULT, *ENDS)), 1):
+        log = [{"timestamp": f"2026-11-09T00:00:{at:02}Z", "event": event, "level": level}
+               for at, (event, level) in enumerate(lines)]  # fmt: skip
+        (folder / f"attempt={n}.log").write_text("\n".join(map(json.dumps, log)) + "\n")
+    with create_session() as session:
+        session.execute(insert(TaskInstance).values(
+            id=uuid4(), dag_id="corpus", run_id="a+b", task_id="extract", map_index=-1,
+            state=request.param, try_number=2, pool="spark", pool_slots=1,
+        ))  # fmt: skip
+    yield folder / "attempt=2.log"
+    shutil.rmtree(folder)
+    with create_session() as session:
+        session.execute(delete(TaskInstance))
+
+
+def leads_to(server: Any) -> str:
+    """Where the page of the day leads to from the stage with a log."""
+    answer = server.get(f"/lake/log/{DAY}/extract", headers=token("viewer"))
+    place: str = answer.headers["location"]
+    return place.removeprefix("/dags/corpus/runs/a%2Bb/tasks/extract")
+
+
+@pytest.mark.parametrize("logged", ["success", "failed", "up_for_retry"], indirect=True)
+def test_a_stage_leads_to_the_line_that_says_how_it_ended(server: Any, logged: Path) -> None:
+    asked = "/api/v2/dags/corpus/dagRuns/a+b/taskInstances/extract/logs/2"
+    shown = server.get(asked, headers={**token("viewer"), "Accept": "application/json"}).json()
+    events = [e["event"] for e in shown["content"] if "group::" not in e["event"]]
+    assert leads_to(server) == f"?try_number=2#{events.index(RESULT[0])}"
+    assert events[0] == str(logged)  # Airflow's own first line, which counts
+
+
+@pytest.mark.parametrize("logged", ["running", "queued"], indirect=True)
+def test_a_stage_at_work_leads_to_its_log(server: Any, logged: Path) -> None:
+    assert leads_to(server) == ""
+
+
+@pytest.mark.parametrize("logged", ["success"], indirect=True)
+def test_a_log_that_is_gone_or_very_long_is_not_read(
+    server: Any, logged: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import lake_page
+    from airflow.utils.log.log_reader import TaskLogReader
+
+    def read(*args: object) -> None:
+        raise AssertionError("the log is read")
+
+    monkeypatch.setattr(TaskLogReader, "read_log_chunks", read)
+    monkeypatch.setattr(lake_page, "LONGEST_LOG", logged.stat().st_size - 1)
+    assert leads_to(server) == ""
+    logged.unlink()
+    assert leads_to(server) == ""
 
 
 @pytest.mark.parametrize("stage", [*STAGES, *UPKEEP], ids=lambda s: s.name)

@@ -262,15 +262,21 @@ def scheduled(filled: Lake) -> Iterator[TestClient]:
     def day_of(flow: str, run_id: str) -> dt.date | None:
         return FIRST if (flow, run_id) == ("instructions", "manual__1+0") else None
 
-    scheduler: Any = SimpleNamespace(prefix="/air", run_of=run_of, day_of=day_of)
+    def end_of(flow: str, run_id: str, task: str, index: int) -> tuple[int, int] | None:
+        assert (flow, run_id) == ("instructions", "manual__1+0")
+        return {("choose", -1): (2, 17), ("generate_shares", 0): (1, 0)}.get((task, index))
+
+    scheduler: Any = SimpleNamespace(prefix="/air", run_of=run_of, day_of=day_of, end_of=end_of)
     app = page.application(lambda: filled, scheduler=scheduler)
     yield TestClient(app, follow_redirects=False)
 
 
 @pytest.mark.parametrize(
     ("stage", "task"),
-    [("judge", "generate"), ("choose", "choose"), ("judge_0-of-2", "generate_shares")],
-)
+    [("judge", "generate"), ("choose", "choose?try_number=2#17"),
+     ("judge_0-of-2", "generate_shares/mapped/0?try_number=1#0"),
+     ("judge_11-of-12", "generate_shares/mapped/11")],
+)  # fmt: skip
 def test_a_stage_leads_to_its_task(scheduled: TestClient, stage: str, task: str) -> None:
     answer = scheduled.get(f"/log/{FIRST}/{stage}")
     place = f"/air/dags/instructions/runs/manual__1%2B0/tasks/{task}"

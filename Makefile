@@ -43,6 +43,7 @@ test: check  ## all checks and all tests, with coverage
 servers: setup  ## what settings move to other machines, against real servers on this one
 	@test -x .servers/bin/python || .uv/bin/uv venv --quiet --python $(PY) .servers
 	.uv/bin/uv pip install --quiet --python .servers/bin/python -r tests/servers/requirements.txt
+	@$(PY) -m lakehouse.jars s3
 	.venv/bin/pytest tests/servers
 
 up: setup  ## start Airflow and the Spark Connect server (LAKE_AIRFLOW_PORT, LAKE_SPARK_PORT)

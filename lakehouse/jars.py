@@ -1,27 +1,34 @@
-"""Delta's jars: fetched once from Maven Central, pinned by sha256, then used from a folder.
+"""Spark's further jars: fetched once from Maven Central, pinned by sha256, then used from a folder.
 
-`python -m lakehouse.jars` fetches what is missing (`make setup` does it). Spark never resolves
+`python -m lakehouse.jars` fetches what is missing of Delta's (`make setup` does it), and with the
+word `s3` of those with which Spark reads and writes a lake on a store. Spark never resolves
 anything at start-up: it is quicker, works offline, and what ran is what was pinned.
 """
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import os
 import sys
 import tomllib
 import urllib.request
 from pathlib import Path
+from typing import Literal, get_args
 
 from lakehouse.errors import LakeError, ServiceError, UserError
 
 PINS = Path(__file__).parent / "jars.toml"
+Kind = Literal["delta", "s3"]
+REMEDIES: dict[Kind, str] = {"delta": "make setup", "s3": "python -m lakehouse.jars s3"}
+"""What fetches them."""
+_WHOSE: dict[Kind, str] = {"delta": "Delta's", "s3": "Hadoop's S3A's"}
 FOLDER = Path(os.environ.get("LAKE_JARS") or Path(__file__).parent.parent / ".jars")
 
 
-def pins() -> dict[str, str]:
+def pins(kind: Kind = "delta") -> dict[str, str]:
     """Path below the Maven repository -> sha256."""
-    table: dict[str, str] = tomllib.loads(PINS.read_text())["sha256"]
+    table: dict[str, str] = tomllib.loads(PINS.read_text())[kind]
     return table
 
 
@@ -31,24 +38,38 @@ def repository() -> str:
     return os.environ.get("LAKE_MAVEN", central).rstrip("/")
 
 
-def paths() -> str:
-    """The jars as `spark.jars` wants them; UserError if they have not been fetched."""
-    files = [FOLDER / Path(p).name for p in pins()]
-    if missing := [f.name for f in files if not f.is_file()]:
-        raise UserError(f"Delta's jars are missing ({', '.join(missing)}): run `make setup`")
-    return ",".join(str(f) for f in files)
+def needed(root: str) -> tuple[Kind, ...]:
+    """Which of them Spark needs for a lake at that root."""
+    return ("delta", "s3") if is_s3a(root) else ("delta",)
 
 
-def unfit() -> list[str]:
+def is_s3a(root: str) -> bool:
+    """Whether Spark reads and writes a lake at that root by Hadoop's S3A."""
+    return root.startswith("s3a://")
+
+
+def paths(root: str) -> str:
+    """The jars for a lake there, as `spark.jars` wants them; UserError if one was not fetched."""
+    found: list[str] = []
+    for kind in needed(root):
+        files = [FOLDER / Path(p).name for p in pins(kind)]
+        if missing := [f.name for f in files if not f.is_file()]:
+            raise UserError(f"{_WHOSE[kind]} jars are missing ({', '.join(missing)}): "
+                            f"run `{REMEDIES[kind]}`")  # fmt: skip
+        found += map(str, files)
+    return ",".join(found)
+
+
+def unfit(kind: Kind = "delta") -> list[str]:
     """The pinned jars that are missing or not what their pin says."""
-    files = {FOLDER / Path(path).name: sha256 for path, sha256 in pins().items()}
+    files = {FOLDER / Path(path).name: sha256 for path, sha256 in pins(kind).items()}
     return [f.name for f, sha256 in files.items() if not f.is_file() or _sha256(f) != sha256]
 
 
-def fetch() -> None:
+def fetch(kind: Kind = "delta") -> None:
     """Download what is missing, verify it, and put it in place by rename."""
     FOLDER.mkdir(parents=True, exist_ok=True)
-    for path, sha256 in pins().items():
+    for path, sha256 in pins(kind).items():
         target = FOLDER / Path(path).name
         if target.is_file() and _sha256(target) == sha256:
             continue
@@ -71,8 +92,10 @@ def _sha256(path: Path) -> str:
 
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("kind", nargs="?", default="delta", choices=get_args(Kind))
     try:
-        fetch()
+        fetch(parser.parse_args().kind)
     except LakeError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(error.exit_code)

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from lakehouse import jars
+from lakehouse import jars, stores
 from lakehouse.errors import ServiceError, UserError
 from lakehouse.extras import lacking
 from lakehouse.settings import Settings
@@ -38,6 +38,7 @@ _RETRIES = 6
 """Of a call that the server does not answer, over some 70 s; Spark's own 15 take ten minutes."""
 _LONG = 500
 """Characters of a row from which it counts as several (`few`)."""
+_KEYS = "software.amazon.awssdk.auth.credentials.DefaultCredentialsProvider"
 _ALONE = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
 """Without a cluster the driver talks to itself: not over whatever the host's name means today."""
 _QUICK_START = {
@@ -77,8 +78,24 @@ def conf(settings: Settings) -> dict[str, str]:
         "spark.driver.memory": settings.spark.memory,
         "spark.driver.extraJavaOptions": "-XX:-UsePerfData",
         **(_ALONE if master.startswith("local") else {}),
+        **(_s3a() if jars.is_s3a(settings.lake.root) else {}),
         **(_QUICK_START if settings.spark.quick_start else {}),
     }
+
+
+def _s3a() -> dict[str, str]:
+    """Where Hadoop's S3A finds the store: as delta-rs and Arrow do, by AWS's variables.
+
+    Keys are in none of it: S3A looks for them where the AWS SDK does, first in the environment.
+    """
+    told = {
+        "endpoint": stores.endpoint(),
+        "endpoint.region": stores.region(),
+        # a store that is not Amazon's has seldom a host name for each bucket
+        "path.style.access": "true" if stores.endpoint() else "",
+        "aws.credentials.provider": _KEYS,
+    }
+    return {f"spark.hadoop.fs.s3a.{key}": value for key, value in told.items() if value}
 
 
 def session(settings: Settings, name: str) -> SparkSession:
@@ -96,7 +113,7 @@ def session(settings: Settings, name: str) -> SparkSession:
     if not remote:
         builder = SparkSession.builder.appName(name)
         require_java()
-        for key, value in {**conf(settings), "spark.jars": jars.paths()}.items():
+        for key, value in {**conf(settings), "spark.jars": jars.paths(settings.lake.root)}.items():
             builder = builder.config(key, value)
         try:
             spark = builder.getOrCreate()
@@ -127,8 +144,8 @@ def server(settings: Settings, port: int) -> tuple[list[str], dict[str, str]]:
     }
     flags = [part for key, value in confs.items() for part in ("--conf", f"{key}={value}")]
     main = "org.apache.spark.sql.connect.service.SparkConnectServer"
-    argv = [str(home / "bin" / "spark-submit"), "--class", main, "--jars", jars.paths(), *flags,
-            "spark-internal"]  # fmt: skip
+    argv = [str(home / "bin" / "spark-submit"), "--class", main, "--jars",
+            jars.paths(settings.lake.root), *flags, "spark-internal"]  # fmt: skip
     # spark-submit will not start a server where the environment names one
     env = {name: value for name, value in os.environ.items() if name != "SPARK_REMOTE"}
     return argv, {**env, "SPARK_HOME": str(home), "PYSPARK_PYTHON": sys.executable,

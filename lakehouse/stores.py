@@ -19,6 +19,16 @@ def is_simple(uri: str) -> bool:
     return not has_one or scheme in _S3
 
 
+def endpoint() -> str:
+    """The address of an S3-compatible store, of the environment; empty: Amazon's."""
+    return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
+
+
+def region() -> str:
+    """S3's region, of the environment; may be empty."""
+    return os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or ""
+
+
 def store(uri: str) -> tuple[fs.FileSystem, str]:
     """The file system of a URI or path, and the path in it; UserError where there is none.
 
@@ -32,11 +42,10 @@ def store(uri: str) -> tuple[fs.FileSystem, str]:
         return fs.LocalFileSystem(), uri
     try:
         if scheme in _S3:
-            endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-            protocol, _, host = (endpoint or "https://").rpartition("//")
+            protocol, _, host = (endpoint() or "https://").rpartition("//")
             files = fs.S3FileSystem(
                 endpoint_override=host or None, scheme=protocol.rstrip(":") or "https",
-                region=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"),
+                region=region() or None,
                 connect_timeout=5, request_timeout=30,
                 retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=3),
             )  # fmt: skip

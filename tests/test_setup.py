@@ -36,7 +36,7 @@ def clone(tmp_path: Path) -> Path:
         shutil.copy(PROJECT / "lakehouse" / name, tmp_path / "lakehouse" / name)
     pin = hashlib.sha256(JAR).hexdigest()
     (tmp_path / "lakehouse" / "jars.toml").write_text(
-        f'repository = "https://none.example"\n[sha256]\n"io/delta/delta.jar" = "{pin}"\n'
+        f'repository = "https://none.example"\n[delta]\n"io/delta/delta.jar" = "{pin}"\n'
     )
     (tmp_path / "maven" / "io" / "delta").mkdir(parents=True)
     (tmp_path / "maven" / "io" / "delta" / "delta.jar").write_bytes(JAR)

@@ -22,7 +22,7 @@ WHEN_IT_RUNS = ("calibrate",)
 """Stages whose counts are of all days that there are when they run."""
 
 
-def rows(root: Path, table: Table) -> list[tuple[str, ...]]:
+def rows(root: Path | str, table: Table) -> list[tuple[str, ...]]:
     """Ids and contents, in an order of their own; floats as far as an engine promises them."""
     columns = [c for c in table.content if c not in VOLATILE]
     found = Lake(str(root)).read(table).to_pylist()
@@ -54,7 +54,7 @@ def books(root: Path) -> dict[tuple[str, dt.date], tuple[int, int, int]]:
     return {(r["stage"], r["ds"]): (r["rows_in"], r["rows_kept"], r["rows_rejected"]) for r in done}
 
 
-def differences(root: Path, clean: Path) -> dict[str, list[int]]:
+def differences(root: Path | str, clean: Path) -> dict[str, list[int]]:
     """By table: rows here, rows in the rebuild, and rows that only one of them has."""
     found = {}
     for name, table in TABLES.items():

@@ -49,13 +49,16 @@ def disk(settings: Settings) -> Finding:
                    "free some space, or set LAKE_ROOT to a larger disk")  # fmt: skip
 
 
-def delta_jars(_settings: Settings) -> Finding:
-    """Delta's jars: there, and what their pins say."""
+def delta_jars(settings: Settings) -> Finding:
+    """The jars of Delta, and of a store where the lake is on one: there, and as their pins say."""
     if not extras.installed("stages"):
         return Finding("ok", "no Spark is installed here, so that none are needed")
-    if unfit := jars.unfit():
-        return Finding("fail", f"missing or damaged: {', '.join(unfit)}", "run `make setup`")
-    return Finding("ok", f"{len(jars.pins())} jars as pinned")
+    kinds = jars.needed(settings.lake.root)
+    for kind in kinds:
+        if unfit := jars.unfit(kind):
+            return Finding("fail", f"missing or damaged: {', '.join(unfit)}",
+                           f"run `{jars.REMEDIES[kind]}`")  # fmt: skip
+    return Finding("ok", f"{sum(len(jars.pins(kind)) for kind in kinds)} jars as pinned")
 
 
 def packages(_settings: Settings) -> Finding:

@@ -96,6 +96,10 @@ def test_jars_and_java_are_asked_for(
 ) -> None:
     monkeypatch.setattr("lakehouse.jars.FOLDER", tmp_path)
     assert installation.delta_jars(settings).remedy == "run `make setup`"
+    monkeypatch.setattr("lakehouse.jars.pins", lambda kind: {"a.jar": "0"} if kind == "s3" else {})
+    assert installation.delta_jars(settings).state == "ok"
+    on_a_store = load("tiny", ["lake.root=s3a://bucket/lake"])
+    assert installation.delta_jars(on_a_store).remedy == "run `python -m lakehouse.jars s3`"
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
     line = doctor._line("machine", installation.machine, settings)
     assert line.state == "fail" and "JAVA_HOME" in line.seen

@@ -1,6 +1,6 @@
 """What `make servers` runs: settings that name other machines, tried against real servers here.
 
-Not among `make test`'s paths: the servers are 700 MB to fetch, and take minutes.
+Not among `make test`'s paths: the servers are fetched by that command, and take minutes.
 """
 
 from __future__ import annotations

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -31,11 +30,6 @@ def kind(file: str) -> str:
     """The first heavy mark that a file bears, or else the file itself."""
     text = (PROJECT / file).read_text()
     return next((k for k in ("e2e", "spark", "model", "airflow") if f"mark.{k}" in text), file)
-
-
-def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are cores: tests wait for services a fifth of their time."""
-    return (os.cpu_count() or 1) + 1
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:

@@ -17,7 +17,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from lakehouse import services
@@ -30,6 +30,7 @@ PARTS = (
     ("scheduler", "--skip-serve-logs"),
     ("triggerer", "--skip-serve-logs"),
 )
+GRACE_SECONDS = 30.0
 
 
 def main(words: Sequence[str]) -> int:
@@ -62,9 +63,23 @@ def _together(airflow: str) -> int:
     except KeyboardInterrupt:
         return 0
     finally:
-        for process in parts.values():
-            process.terminate()
-        for process in parts.values():
+        _end(parts.values())
+
+
+def _end(parts: Collection[subprocess.Popen[bytes]]) -> None:
+    """SIGTERM to all, SIGKILL to those that are there after the grace.
+
+    A scheduler whose API server was killed may wait for its workers for ever: then Airflow would
+    neither run nor end, and `services up` would wait for it.
+    """
+    deadline = time.monotonic() + GRACE_SECONDS
+    for process in parts:
+        process.terminate()
+    for process in parts:
+        try:
+            process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
             process.wait()
 
 

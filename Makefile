@@ -8,7 +8,7 @@ PY := .venv/bin/python
 export PYTHONDONTWRITEBYTECODE :=   # hundreds of short processes would compile our modules, each anew
 
 .DEFAULT_GOAL := help
-.PHONY: help setup preflight test servers check up down demo study docs site clean
+.PHONY: help setup preflight test tests servers check types lint up down demo study docs site clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -25,19 +25,25 @@ preflight:  ## say what this machine lacks: Python, Java, disk space
 	.uv/bin/uv sync --locked --quiet --compile-bytecode
 	@touch $@
 
-check: setup  ## lint, format, types, layers, generated docs
-	.venv/bin/ruff check .
-	.venv/bin/ruff format --check .
+check: types lint site  ## lint, format, types, layers, generated docs
+
+types: setup
 	.venv/bin/mypy
 	.venv/bin/mypy dags plugins/operators plugins/lake_page.py   # beside our packages: dags/training.py bears the name of one
+
+lint: setup
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
 	.venv/bin/lint-imports
 	$(PY) -m lakehouse.tables | diff -u docs/tables.md -
 	$(PY) -m lakehouse.stages | diff -u docs/dags.md -
 	$(PY) -m lakehouse.reference | diff -u docs/settings.md -
 	$(PY) -m jobs.verbs | diff -u docs/lake.md -
-	@$(MAKE) --no-print-directory site
 
-test: check  ## all checks and all tests, with coverage
+test: setup  ## all checks and all tests, with coverage
+	@$(MAKE) --no-print-directory --jobs=2 tests check   # types are the work of one core, and the other was idle
+
+tests: setup
 	.venv/bin/pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder --cov --cov-report=term
 
 servers: setup  ## what settings move to other machines, against real servers on this one

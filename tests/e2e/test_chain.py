@@ -47,6 +47,8 @@ WITH_MODELS = {"prepare", "summarize", "judge", "roundtrip", "finetune_inverse",
                "finetune_control", "evaluate"}  # fmt: skip
 QUIET = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}
 """Threads that wait do not spin."""
+LOOK_SECONDS = 0.25
+"""Between two looks at what runs: ten a second took a tenth of a core from the stages."""
 LOOPBACK = {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
 
 
@@ -195,11 +197,11 @@ class Killer(threading.Thread):
     def run(self) -> None:
         due: dict[int, tuple[float, str]] = {}
         look = 0.0
-        while not self.done.wait(0.1):
+        while not self.done.wait(LOOK_SECONDS):
             if time.monotonic() >= look:
                 self.reachable |= listening(self.root)
                 self.pace = min(1.0, pace(self.root, self.spent))
-                look = time.monotonic() + 2
+                look = time.monotonic() + 20 * LOOK_SECONDS
             running = dict(jobs_of(self.root))
             due = {pid: kill for pid, kill in due.items() if pid in running}
             for pid, job in running.items():
@@ -220,10 +222,12 @@ def jobs_of(root: Path) -> Iterator[tuple[int, str]]:
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             argv = (folder / "cmdline").read_text().split("\0")
+            if "-m" not in argv[:2] or "--partition" not in argv:
+                continue
             place = f"LAKE_ROOT={root}\0" in (folder / "environ").read_text()
         except OSError:
             continue
-        if place and "-m" in argv[:2] and "--partition" in argv:
+        if place:
             arm = argv[argv.index("--arm") + 1] if "--arm" in argv else ""
             yield int(folder.name), f"{argv[2]} {arm}"
 

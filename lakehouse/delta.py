@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lakehouse import stores
 from lakehouse.errors import LakeError, ServiceError, UserError
 from lakehouse.schemas import arrow_schema, delta_fields, lacking
 from lakehouse.tables import Table
@@ -50,7 +51,7 @@ class Lake:
     """
 
     def __init__(self, root: str) -> None:
-        self.root = root if "://" in root else str(Path(root).resolve())
+        self.root = stores.root(root)
         self._opened: dict[tuple[str, int | None], DeltaTable] = {}
 
     # -- places ---------------------------------------------------------------------------------

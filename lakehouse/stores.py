@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lakehouse.errors import UserError
@@ -11,6 +12,19 @@ if TYPE_CHECKING:
     from pyarrow import fs
 
 _S3 = ("s3", "s3a", "s3n")
+_NOT_IN_A_PATH = r"[]\^|%"
+"""What delta-rs, which makes a URL of a folder, cannot write to, or takes for an escape."""
+
+
+def root(place: str) -> str:
+    """A lake's place as given, a folder's in full; UserError for a folder that Delta cannot use."""
+    if "://" in place:
+        return place
+    folder = str(Path(place).resolve())
+    if held := [c for c in _NOT_IN_A_PATH if c in folder]:
+        raise UserError(f"{folder}: a lake's folder cannot have {' '.join(held)} in its path, nor "
+                        f"any of {' '.join(_NOT_IN_A_PATH)}: set LAKE_ROOT to another")  # fmt: skip
+    return folder
 
 
 def is_simple(uri: str) -> bool:

@@ -14,7 +14,7 @@ from jobs import queries
 from lakehouse.delta import Lake
 from lakehouse.errors import LakeError, UserError
 from lakehouse.tables import CANDIDATES, JOB_RUNS, MODELS, REJECTED, TABLES
-from tests.rows import row
+from tests.rows import finished, row
 
 DAY = dt.date(2026, 11, 1)
 few = hypothesis_settings(
@@ -195,3 +195,20 @@ def test_a_lake_at_a_uri_has_its_models_and_locks_in_the_shared_folder(
         with Lake("s3a://bucket/other").lock(REJECTED):
             assert len(list(locks.rglob(held.name))) == 2
     assert far.models() == tmp_path / "all" / "models"
+
+
+@pytest.mark.parametrize("character", list(r"[]\^|%"))
+def test_a_folder_that_delta_cannot_write_to_is_refused_at_once(
+    tmp_path: Path, character: str
+) -> None:
+    with pytest.raises(UserError, match=r"cannot have . in its path .* set LAKE_ROOT to another"):
+        Lake(str(tmp_path / f"a{character}b"))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("character", list("!\"#$&'()*+,;<=>?@`{}~ é"))
+def test_a_folder_of_any_other_name_is_a_lake(tmp_path: Path, character: str) -> None:
+    lake = Lake(str(tmp_path / f"a{character}b"))
+    lake.append_missing(JOB_RUNS, [finished("x", DAY, (1, 1, 0))], "run")
+    assert lake.read(JOB_RUNS).num_rows == 1
+    assert [p.name for p in tmp_path.iterdir()] == [f"a{character}b"]

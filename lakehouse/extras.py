@@ -34,12 +34,18 @@ def lacking(module: str) -> str:
 
 
 def lacking_driver(address: str) -> str:
-    """What to do about the driver of Airflow's database at this address; empty if it is there."""
-    scheme = address.partition(":")[0]
-    if scheme not in {"postgresql", "postgresql+psycopg2"} or find_spec("psycopg2"):
+    """What to do about the drivers of Airflow's database at this address; empty if all are there.
+
+    Airflow talks to a PostgreSQL by two of them.
+    """
+    if address.partition(":")[0] not in {"postgresql", "postgresql+psycopg2"}:
         return ""
-    return ("Airflow's database is at a PostgreSQL, and psycopg2 is not installed here: it is in "
-            "the extra 'postgresql' (`pip install '.[postgresql]'`)")  # fmt: skip
+    missing = [driver for driver in ("psycopg2", "asyncpg") if not find_spec(driver)]
+    if not missing:
+        return ""
+    return (f"Airflow's database is at a PostgreSQL, and of its drivers {' and '.join(missing)} "
+            "cannot be found here: they are in the extra 'postgresql' "
+            "(`pip install '.[postgresql]'`)")  # fmt: skip
 
 
 def told(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

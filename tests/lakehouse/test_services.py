@@ -53,15 +53,17 @@ def test_components_elsewhere_are_a_matter_of_settings(monkeypatch: pytest.Monke
     assert env["SPARK_REMOTE"] == "sc://spark.example:15002"
 
 
+@pytest.mark.parametrize("lacking", [["psycopg2", "asyncpg"], ["psycopg2"], ["asyncpg"]])
 @pytest.mark.parametrize("scheme", ["postgresql", "postgresql+psycopg2"])
 def test_a_database_without_its_driver_names_the_extra(
-    monkeypatch: pytest.MonkeyPatch, scheme: str
+    monkeypatch: pytest.MonkeyPatch, scheme: str, lacking: list[str]
 ) -> None:
-    monkeypatch.setattr(extras, "find_spec", lambda _: None)
+    monkeypatch.setattr(extras, "find_spec", lambda name: None if name in lacking else name)
     services.environment(load("tiny"))
     monkeypatch.setenv("LAKE_AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", f"{scheme}://lake:secret@db/a")
     with pytest.raises(UserError, match=r"pip install '\.\[postgresql\]'") as raised:
         services.environment(load("tiny"))
+    assert f"drivers {' and '.join(lacking)} cannot be found" in str(raised.value)
     assert "secret" not in str(raised.value)
 
 

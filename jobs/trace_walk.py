@@ -79,6 +79,13 @@ _READ = """
         ON l.run_id = e.run_id AND l.input_table = 'gold.instruction_pairs'"""
 
 
+_DRAWN = f"""
+    FROM {past.ROWS} t JOIN silver.candidates c ON c.snippet_id = t.snippet_id
+    JOIN {{sought}} e ON e.pair_id = sha256(c.instruction || chr(0) || t.response)"""
+"""SQL: pairs that `mix` drew by chance, which are never published: another candidate `c` of the
+snippet of a published pair `t`. Their ids are what `jobs.choose.pair_id` makes of them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Start:
     """Where a trace starts: a level, and SQL about its table's rows."""
@@ -158,6 +165,12 @@ class Walk:
             lacking=f"SELECT DISTINCT version, training_set_id FROM wanted w WHERE NOT {found}",
         )
         self.sql.execute(f"DELETE FROM wanted w WHERE {found}")
+        if self.sql.execute("FROM wanted LIMIT 1").fetchall():
+            self._pairs(
+                f"SELECT DISTINCT e.pair_id, e.training_set_id, {_DRAWN_TOLD}, t.run_id, $versions "
+                f"{_DRAWN.format(sought='wanted')} AND list_contains($versions, e.version)"
+            )
+            self.sql.execute(f"DELETE FROM wanted w WHERE {found}")
         (lost,) = self.sql.execute("SELECT count(*) FROM wanted").fetchone() or (0,)
         self.missing["pairs"] = lost
 
@@ -191,6 +204,7 @@ class Walk:
                 f"SELECT DISTINCT t.pair_id, f.id, {_told('pairs', 't')}, t.run_id, $versions "
                 f"FROM {past.ROWS} t JOIN {name} f ON f.id = t.{KINDS[name].id}"
             )
+            self._drawn(name)
         if place <= _place("pairs"):
             self._sets_of_pairs(originals=place == _place("documents"))
         if place <= _place("training_sets"):
@@ -201,6 +215,17 @@ class Walk:
         if place <= _place("models"):
             self._related("m.base_model_id = f.id")
             self._add("scores", "f.id IN (m.model_id, m.control_model_id)", "models f")
+
+    def _drawn(self, name: str) -> None:
+        """The pairs drawn by chance whose candidate, snippet or document is in this level."""
+        self.sql.execute("CREATE TABLE drawn AS SELECT DISTINCT pair_id FROM examples WHERE "
+                         "phase = 'random' AND pair_id NOT IN (SELECT id FROM pairs)")  # fmt: skip
+        if self.sql.execute("FROM drawn LIMIT 1").fetchall():
+            near = "c" if name == "candidates" else "t"
+            self._pairs(
+                f"SELECT DISTINCT e.pair_id, f.id, {_DRAWN_TOLD}, t.run_id, $versions "
+                f"{_DRAWN.format(sought='drawn')} JOIN {name} f ON f.id = {near}.{KINDS[name].id}"
+            )
 
     def _sets_of_pairs(self, *, originals: bool) -> None:
         found = (
@@ -340,6 +365,11 @@ def _place(name: str) -> int:
 
 def _told(name: str, alias: str) -> str:
     return ", ".join(f"{alias}.{column}" for column in KINDS[name].told.split(", "))
+
+
+_DRAWN_TOLD = ", ".join({"candidate_id": "c.candidate_id", "score": "NULL"}.get(n, f"t.{n}")
+                        for n in KINDS["pairs"].told.split(", "))  # fmt: skip
+"""Whatever the published pair's score was, it was not that of the one drawn."""
 
 
 def _key(name: str, alias: str) -> str:

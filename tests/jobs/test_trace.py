@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs import report, trace_start, trace_walk, traces
+from jobs.choose import pair_id
 from jobs.cli import main
 from lakehouse.delta import Lake
 from lakehouse.errors import UserError
@@ -224,6 +225,43 @@ def test_a_word_that_means_nothing_or_too_much(
     with pytest.raises(UserError) as caught:
         trace_start.start(asked, traced, what)
     assert said in str(caught.value)
+
+
+def drawn_by_chance(lake: Lake) -> str:
+    """A set whose only example of chance is the candidate that was not published; its model."""
+    code, told = "def f(): ...", {"best": "write f", "other": "f, please"}
+    lake.append_missing(DOCUMENTS, [source("one")], "ingest")
+    written(lake, "one")
+    lake.append_missing(CANDIDATES, [
+        row(CANDIDATES, ds=DAY, candidate_id=sha(name), snippet_id=sha("snippet one"),
+            status="ok", instruction=text) for name, text in told.items()
+    ], "summarize")  # fmt: skip
+    ids = {name: pair_id(text, code) for name, text in told.items()}
+    lake.append_missing(PAIRS, [pair("one") | {
+        "pair_id": ids["best"], "candidate_id": sha("best"), "instruction": told["best"],
+        "response": code, "score": 0.9}], "publish")  # fmt: skip
+    lake.append_missing(TRAINING_EXAMPLES, [
+        {"training_set_id": "a-set", "phase": phase, "position": 0, "instruction": told[name],
+         "response": code, "pair_id": ids[name]}
+        for phase, name in (("self_generated", "best"), ("random", "other"))
+    ], "mix a-set")  # fmt: skip
+    read(lake, "mix a-set", TRAINING_EXAMPLES, PAIRS)
+    trained(lake, "inverse", "a-set", "self_generated")
+    return trained(lake, "random", "a-set", "random")
+
+
+def test_what_was_drawn_by_chance_has_its_source_and_its_scores(lake: Lake) -> None:
+    model = drawn_by_chance(lake)
+    found = traces.trace(lake, model)
+    assert found.missing == {}
+    held = {level.name: level.shown for level in found.made_from}
+    assert [(r["candidate_id"], r["score"]) for r in held["pairs"]] == [(sha("other"), None)]
+    assert ids(found.made_from)["documents"] == {sha("document one")}
+    for start, reached in ((sha("document one"), {"inverse", "random"}),
+                           (sha("snippet one"), {"inverse", "random"}),
+                           (sha("best"), {"inverse"}), (sha("other"), {"random"})):  # fmt: skip
+        models = ids(traces.trace(lake, start).went_into)["models"]
+        assert models == {f"tiny-{arm}-a-set" for arm in reached}, start
 
 
 def test_an_empty_lake_has_nothing_to_trace(lake: Lake) -> None:

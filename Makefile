@@ -43,8 +43,7 @@ lint: setup  ## what ruff and import-linter say; whether the generated pages are
 	$(PY) -m lakehouse.reference | diff -u docs/settings.md -
 	$(PY) -m jobs.verbs | diff -u docs/lake.md -
 
-test: setup  ## all checks and all tests, with coverage
-	@$(MAKE) --no-print-directory --jobs=2 tests check   # types are the work of one core, and the other was idle
+test: check tests  ## all checks and all tests, with coverage
 
 tests: setup  ## all tests, with coverage
 	.venv/bin/pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder --cov --cov-report=term

@@ -1,8 +1,8 @@
 """The keys from a score to its sources and back, followed one level at a time in DuckDB.
 
 The chain, from its source to its end: documents, snippets, candidates, pairs, training_sets,
-training_runs, models, scores. A walk starts from rows of one of them; no text is read, and no row
-leaves DuckDB.
+training_runs, models, scores. A walk starts from rows of one of them; no row leaves DuckDB,
+and no text is read but where pairs were drawn by chance.
 
 Which pairs a training set was made from is asked of the very version that its `mix` run read
 (ops.lineage_edges). The other ids are hashes of what their rows hold, so any version's row will do:
@@ -77,13 +77,14 @@ _READ = """
     FROM (SELECT DISTINCT training_set_id, run_id FROM examples {where}) e
     LEFT JOIN ops.lineage_edges l
         ON l.run_id = e.run_id AND l.input_table = 'gold.instruction_pairs'"""
-
-
 _DRAWN = f"""
     FROM {past.ROWS} t JOIN silver.candidates c ON c.snippet_id = t.snippet_id
     JOIN {{sought}} e ON e.pair_id = sha256(c.instruction || chr(0) || t.response)"""
 """SQL: pairs that `mix` drew by chance, which are never published: another candidate `c` of the
 snippet of a published pair `t`. Their ids are what `jobs.choose.pair_id` makes of them."""
+_DRAWN_TOLD = ", ".join({"candidate_id": "c.candidate_id", "score": "NULL"}.get(n, f"t.{n}")
+                        for n in KINDS["pairs"].told.split(", "))  # fmt: skip
+"""Whatever the published pair's score was, it was not that of the one drawn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,17 +159,19 @@ class Walk:
             "AND coalesce(list_contains(s.phases, e.phase), true)"
         )
         found = "EXISTS (FROM pairs p WHERE p.id = w.pair_id AND p.parent = w.training_set_id)"
+        lacking = f"SELECT DISTINCT version, training_set_id FROM wanted w WHERE NOT {found}"
         self._pairs(
             f"SELECT t.pair_id, w.training_set_id, {KINDS['pairs'].told}, t.run_id, $versions "
             f"FROM {past.ROWS} t JOIN wanted w ON w.pair_id = t.pair_id "
             "AND list_contains($versions, w.version)",
-            lacking=f"SELECT DISTINCT version, training_set_id FROM wanted w WHERE NOT {found}",
+            lacking,
         )
         self.sql.execute(f"DELETE FROM wanted w WHERE {found}")
         if self.sql.execute("FROM wanted LIMIT 1").fetchall():
             self._pairs(
                 f"SELECT DISTINCT e.pair_id, e.training_set_id, {_DRAWN_TOLD}, t.run_id, $versions "
-                f"{_DRAWN.format(sought='wanted')} AND list_contains($versions, e.version)"
+                f"{_DRAWN.format(sought='wanted')} AND list_contains($versions, e.version)",
+                lacking,
             )
             self.sql.execute(f"DELETE FROM wanted w WHERE {found}")
         (lost,) = self.sql.execute("SELECT count(*) FROM wanted").fetchone() or (0,)
@@ -365,11 +368,6 @@ def _place(name: str) -> int:
 
 def _told(name: str, alias: str) -> str:
     return ", ".join(f"{alias}.{column}" for column in KINDS[name].told.split(", "))
-
-
-_DRAWN_TOLD = ", ".join({"candidate_id": "c.candidate_id", "score": "NULL"}.get(n, f"t.{n}")
-                        for n in KINDS["pairs"].told.split(", "))  # fmt: skip
-"""Whatever the published pair's score was, it was not that of the one drawn."""
 
 
 def _key(name: str, alias: str) -> str:

@@ -254,10 +254,11 @@ def _listed(lake: Lake, table: Table, version: int | None) -> list[str] | None:
     held = lake.open(table, version)
     if held is None or held.protocol().min_reader_version > 1:
         return None
-    paths = held.get_add_actions()["path"].to_pylist()
-    files = [f"{lake.uri(table)}/{path}" for path in paths]
-    plain = not any(_PATTERN.search(file) for file in files)
-    return files if len(files) <= _FEW_FILES and plain else None
+    added = held.get_add_actions()
+    if added.num_rows > _FEW_FILES:
+        return None
+    files = [f"{lake.uri(table)}/{path}" for path in added["path"].to_pylist()]
+    return None if any(map(_PATTERN.search, files)) else files
 
 
 def sync(

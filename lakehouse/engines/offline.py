@@ -30,7 +30,7 @@ class Offline(Tokenized):
 
         dtype = chosen_dtype(settings.dtype)
         self._llm = LLM(
-            model=path, dtype=dtype,  # type: ignore[arg-type]
+            model=path, dtype=dtype,
             max_model_len=settings.max_model_len,
             max_num_seqs=settings.max_sequences, block_size=settings.block_size,
             max_num_batched_tokens=max(settings.max_model_len, 65536),

@@ -7,6 +7,7 @@ Several meet over a file and talk over loopback alone, where torchrun's listen o
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import sys
@@ -18,6 +19,7 @@ from pathlib import Path
 for needed in ("deepspeed", "deepspeed.runtime.zero.muon.muon_optimizer", "safetensors.torch",
                "transformers.models.llama", "transformers.optimization"):  # fmt: skip
     importlib.import_module(needed)
+gc.freeze()  # else the first collection of each fork copies all that was imported
 
 
 def fork(run: Callable[[], None], processes: int = 1) -> list[int]:

@@ -8,6 +8,7 @@ command line, and can be killed like one. Answers with the process id, then with
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -25,6 +26,7 @@ def main() -> None:
     for needed in ("deepspeed", "transformers.models.llama", "safetensors.torch", "deltalake",
                    "pyarrow.dataset", "training.prepare", "training.finetune"):  # fmt: skip
         importlib.import_module(needed)
+    gc.freeze()  # else the first collection of each fork copies all that was imported
     for line in sys.stdin:
         module, argv, out = json.loads(line)
         child = os.fork()

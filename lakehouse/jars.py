@@ -1,4 +1,4 @@
-"""Spark's further jars: fetched once from Maven Central, pinned by sha256, then used from a folder.
+"""Java, and what Spark needs besides: jars fetched once from Maven Central, pinned by sha256.
 
 `python -m lakehouse.jars` fetches what is missing of Delta's (`make setup` does it), and with the
 word `s3` of those with which Spark reads and writes a lake on a store. Spark never resolves
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
+import shutil
 import sys
 import tomllib
 import urllib.request
@@ -24,6 +25,17 @@ REMEDIES: dict[Kind, str] = {"delta": "make setup", "s3": "python -m lakehouse.j
 """What fetches them."""
 _WHOSE: dict[Kind, str] = {"delta": "Delta's", "s3": "Hadoop's S3A's"}
 FOLDER = Path(os.environ.get("LAKE_JARS") or Path(__file__).parent.parent / ".jars")
+
+
+def require_java() -> None:
+    """UserError unless there is a Java where Spark looks for one."""
+    home = os.environ.get("JAVA_HOME")
+    if shutil.which(f"{home}/bin/java" if home else "java") is None:
+        where = f"JAVA_HOME is {home!r}, which holds no bin/java" if home else "no java on PATH"
+        raise UserError(
+            f"Java is missing ({where}): install a JDK 17 or newer (Debian: "
+            "openjdk-17-jre-headless), or set JAVA_HOME to one"
+        )
 
 
 def pins(kind: Kind = "delta") -> dict[str, str]:

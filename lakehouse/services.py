@@ -27,13 +27,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from lakehouse import jars
 from lakehouse.airflow_api import Client
 from lakehouse.delta import Lake
 from lakehouse.errors import LakeError, ServiceError, UserError
 from lakehouse.extras import lacking_driver
 from lakehouse.settings import Settings, load
 from lakehouse.shares import of_a_day
-from lakehouse.spark import conf, require_java, server
+from lakehouse.spark import conf, server
 
 PROJECT = Path(__file__).resolve().parents[1]
 HOME = Path(os.environ.get("LAKE_AIRFLOW_HOME") or PROJECT / ".airflow").absolute()
@@ -143,7 +144,7 @@ def up(settings: Settings, until: str = "", *, restart: bool = False) -> None:
             _stop(name)  # what a service that died has left
     _require_free(*(name for name in wanted if not _alive(name)))
     if "spark" in wanted and not _alive("spark"):
-        require_java()
+        jars.require_java()
         _start("spark", *server(settings, port_of("spark")), wanted["spark"])
     password = login()
     if not _alive("airflow"):

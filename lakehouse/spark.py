@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import socket
 import sys
@@ -115,11 +114,12 @@ def session(settings: Settings, name: str) -> SparkSession:
     from pyspark.errors import PySparkRuntimeError
     from pyspark.sql import SparkSession
 
-    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    for variable, value in _environment(settings).items():
+        os.environ.setdefault(variable, value)
     remote = os.environ.get("SPARK_REMOTE")
     if not remote:
         builder = SparkSession.builder.appName(name)
-        require_java()
+        jars.require_java()
         for key, value in {**conf(settings), "spark.jars": jars.paths(settings.lake.root)}.items():
             builder = builder.config(key, value)
         try:
@@ -155,19 +155,18 @@ def server(settings: Settings, port: int) -> tuple[list[str], dict[str, str]]:
             jars.paths(settings.lake.root), *flags, "spark-internal"]  # fmt: skip
     # spark-submit will not start a server where the environment names one
     env = {name: value for name, value in os.environ.items() if name != "SPARK_REMOTE"}
-    return argv, {**env, "SPARK_HOME": str(home), "PYSPARK_PYTHON": sys.executable,
+    return argv, {**_environment(settings), **env, "SPARK_HOME": str(home),
                   "PYTHONPATH": str(Path(__file__).resolve().parents[1])}  # fmt: skip
 
 
-def require_java() -> None:
-    """UserError unless there is a Java where Spark looks for one."""
-    home = os.environ.get("JAVA_HOME")
-    if shutil.which(f"{home}/bin/java" if home else "java") is None:
-        where = f"JAVA_HOME is {home!r}, which holds no bin/java" if home else "no java on PATH"
-        raise UserError(
-            f"Java is missing ({where}): install a JDK 17 or newer (Debian: "
-            "openjdk-17-jre-headless), or set JAVA_HOME to one"
-        )
+def _environment(settings: Settings) -> dict[str, str]:
+    """What Spark takes from the environment, where nobody has set it.
+
+    Its address among it where it is alone: the host's name, which it asks for, may mean nothing.
+    """
+    python = {"PYSPARK_PYTHON": sys.executable}
+    alone = conf(settings)["spark.master"].startswith("local")
+    return {**python, "SPARK_LOCAL_IP": "127.0.0.1"} if alone else python
 
 
 def _connect(remote: str, name: str) -> SparkSession:

@@ -15,7 +15,6 @@ from jobs.doctor import Check, Finding
 from lakehouse import extras, jars, services
 from lakehouse.sandbox import launcher, programs
 from lakehouse.settings import PROJECT, Settings
-from lakehouse.spark import require_java
 
 LEAST_GIB, SCARCE_GIB = 1, 5
 """Of free disk: below the first nothing can be relied on, below the second a run may not end."""
@@ -25,7 +24,7 @@ def machine(_settings: Settings) -> Finding:
     """Python, Java, and the disk of the checkout: what `make preflight` asks for."""
     if not extras.installed("stages"):
         return Finding("ok", "no Spark is installed here, so that no Java is needed")
-    require_java()
+    jars.require_java()
     script = PROJECT / "scripts" / "preflight.sh"
     if script.is_file():
         done = subprocess.run(["sh", str(script)], cwd=PROJECT, capture_output=True, text=True,

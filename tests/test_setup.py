@@ -88,6 +88,20 @@ def test_what_a_machine_lacks_is_one_sentence(env: dict[str, str], said: str) ->
     assert said in line
 
 
+def test_a_library_that_is_missing_is_one_sentence(tmp_path: Path) -> None:
+    python = tmp_path / "python3"
+    python.write_text(
+        f'#!/bin/sh\ncase "$2" in *libnuma*) exit 1;; esac\nexec {sys.executable} "$@"\n'
+    )
+    python.chmod(0o755)
+    done = subprocess.run(
+        ["sh", str(PROJECT / "scripts" / "preflight.sh")], cwd=PROJECT, capture_output=True,
+        text=True, check=False, env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "install it (Debian: libnuma1)" in done.stderr
+
+
 @pytest.mark.parametrize(("kib", "ready"), [(2_000_000, False), (500_000, True)])
 def test_a_full_disk_is_one_sentence(tmp_path: Path, kib: int, ready: bool) -> None:
     df = tmp_path / "bin" / "df"

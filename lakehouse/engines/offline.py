@@ -14,6 +14,8 @@ from typing import Any
 
 from lakehouse.engines import Continuation, Next, Output, Sampling, together
 from lakehouse.engines.tokens import Tokenized
+from lakehouse.errors import UserError
+from lakehouse.extras import lacking_library
 from lakehouse.sections import Engine as Settings
 
 
@@ -21,6 +23,8 @@ class Offline(Tokenized):
     """A model loaded by vLLM (`lakehouse.engines.Engine`)."""
 
     def __init__(self, path: str, settings: Settings) -> None:
+        if lacks := lacking_library():
+            raise UserError(lacks)
         os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")  # no second process: 2x start
         os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", str(max(1, round(settings.memory_gb))))
         os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")

@@ -15,6 +15,8 @@ from jobs.doctor import Finding, installation
 from jobs.doctor import lake as checks
 from lakehouse import dictionary, manifests
 from lakehouse.delta import Lake
+from lakehouse.engines.offline import Offline
+from lakehouse.errors import UserError
 from lakehouse.settings import Settings, load
 from lakehouse.tables import JOB_RUNS, MODELS, REJECTED
 from tests.rows import row
@@ -108,6 +110,25 @@ def test_jars_and_java_are_asked_for(
 def test_an_endpoint_that_does_not_answer_is_named() -> None:
     chosen = load("tiny", ["engine.kind=server", "engine.url=http://127.0.0.1:9/v1"])
     assert installation.engine(chosen).state == "fail"
+
+
+def test_a_machine_without_libnuma_is_named_before_a_model_is_loaded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """vLLM loads without it, and ends where it first calls a kernel."""
+    chosen = load("tiny")
+    assert installation.engine(chosen).state == "ok"
+
+    def lacking(name: str) -> None:
+        raise OSError(f"{name}: cannot open shared object file")
+
+    monkeypatch.setattr("ctypes.CDLL", lacking)
+    found = installation.engine(chosen)
+    assert found.state == "fail" and "libnuma1" in found.seen
+    with pytest.raises(UserError, match=r"libnuma\.so\.1"):
+        Offline("/no/model", chosen.engine)
+    elsewhere = load("tiny", ["engine.kind=transformers"])
+    assert installation.engine(elsewhere).state == "ok"
 
 
 def test_the_command_ends_with_1_where_a_check_fails(

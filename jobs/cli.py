@@ -5,6 +5,7 @@ Only what the verb needs is imported: who asks a question waits for no engine.
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import sys
@@ -26,11 +27,21 @@ def main(argv: Sequence[str] | None = None) -> None:
         import argcomplete
 
         argcomplete.autocomplete(verbs.parser())
+    _make_streams_safe()
     code = answer(sys.argv[1:] if argv is None else argv)
     with suppress(BrokenPipeError):  # whoever read our output has seen enough
         sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)  # readers leave native threads whose clean-up can abort a finished command
+
+
+def _make_streams_safe() -> None:
+    """Output may be closed, or of a character set that lacks most characters."""
+    sys.stdout = sys.stdout or io.StringIO()
+    sys.stderr = sys.stderr or io.StringIO()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def answer(argv: Sequence[str]) -> int:

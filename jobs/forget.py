@@ -96,8 +96,10 @@ def request(lake: Lake, kind: denied.Kind, given: str) -> Request:
     closure = Closure(lake)
     if not closure.matching(asked.alone).num_rows and not _unusable(lake, asked):
         near = ", ".join(map(repr, _nearest(lake, kind, given))) or "none: it has no documents"
+        part = kind == "document" and len(given) < _ID
+        whole = ". One that is gone is known by its whole id alone" if part else ""
         raise UserError(f"nothing in {lake.root} comes from {kind} {given!r}, now or in a version "
-                        f"that a run has read. Near it: {near}")  # fmt: skip
+                        f"that a run has read{whole}. Near it: {near}")  # fmt: skip
     return asked
 
 

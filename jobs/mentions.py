@@ -20,7 +20,7 @@ _TOKEN = re.compile(
     rf"""'(?:[^']|'')*' | \$(?P<tag>\w*)\$.*?\$(?P=tag)\$ | --[^\n]* | /\*.*?\*/ |
     (?P<q1>"?)\b(?P<layer>{_NAMES})\b(?P=q1) \s*\.\s* (?P<q2>"?)(?P<name>\w+)(?P=q2)
     (?P<as_of> \s+ (?:FOR\s+)? (?P<by>VERSION|TIMESTAMP) \s+ AS \s+ OF \s+
-        (?P<point> \d+ | (?:TIMESTAMP\s*)? '[^']*' | \S+ ) )?""",
+        (?P<point> \d+(?![\w.:-]) | (?:TIMESTAMP\s*)? '[^']*' | \S+ ) )?""",
     re.IGNORECASE | re.DOTALL | re.VERBOSE,
 )
 _ALIAS = re.compile(r'\s+(?:AS\s|"|(?P<word>\w+))', re.IGNORECASE)
@@ -54,8 +54,7 @@ def read(query: str, keywords: Callable[[], Collection[str]]) -> tuple[str, set[
         if match["layer"] is None:
             return match[0]
         by, point = (match["by"] or "").lower(), match["point"] or ""
-        if by == "timestamp":
-            point = point[point.find("'") :].strip("'")
+        point = point[max(point.find("'"), 0) :].strip("'")
         mention = Mention(f"{match['layer']}.{match['name']}".lower(), by, point)
         found.add(mention)
         if not by:

@@ -86,7 +86,8 @@ def _service(error: Exception) -> str:
     if isinstance(error, DeltaError) and not isinstance(
         error, DeltaProtocolError | SchemaMismatchError
     ):
-        return "a table could not be read or written: run it again, nothing is lost"
+        return ("a table could not be read or written: run it again, nothing is lost; if it comes "
+                "back, `lake doctor` says what is damaged")  # fmt: skip
     if isinstance(error, ConnectionError | TimeoutError) or (
         isinstance(error, OSError) and STORE.search(str(error))
     ):

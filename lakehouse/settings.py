@@ -9,6 +9,7 @@ is allowed.
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from importlib import import_module
@@ -289,6 +290,10 @@ def _put(tree: dict[str, Any], path: list[str], text: str, where: str) -> None:
     tree.setdefault(path[0], {})[path[1]] = value
 
 
+_SECRET = re.compile(r"(://)[^/@'\s]+(?=@)|(://[^?'\s]*\?)[^'\s]+")
+"""What a URL may tell of a user, or in a query: of a refused setting it is not shown."""
+
+
 def _explain(error: ValidationError, profile: str) -> str:
     """One line a fault: where, what was given, what is allowed."""
     lines = []
@@ -303,5 +308,6 @@ def _explain(error: ValidationError, profile: str) -> str:
             for part in fault["loc"][:-1]:
                 node = node.model_fields[part].annotation
             allowed = f"; allowed: {', '.join(sorted(node.model_fields))}"
-        lines.append(f"{where} = {fault['input']!r}: {fault['msg']}{allowed}")
+        given = _SECRET.sub(r"\1\2…", repr(fault["input"]))
+        lines.append(f"{where} = {given}: {fault['msg']}{allowed}")
     return f"settings of profile {profile!r}: " + " | ".join(lines)

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from pyarrow import fs
 
 _S3 = ("s3", "s3a", "s3n")
-_NOT_IN_A_PATH = r"[]\^|%"
-"""What delta-rs, which makes a URL of a folder, cannot write to, or takes for an escape."""
+_NOT_IN_A_PATH = r"[]\^|%#?"
+"""What delta-rs and DuckDB, which make a URL of a folder, take for more than a character of it."""
 
 
 def root(place: str) -> str:
@@ -21,9 +21,12 @@ def root(place: str) -> str:
     if "://" in place:
         return place
     folder = str(Path(place).resolve())
-    if held := [c for c in _NOT_IN_A_PATH if c in folder]:
-        raise UserError(f"{folder}: a lake's folder cannot have {' '.join(held)} in its path, nor "
-                        f"any of {' '.join(_NOT_IN_A_PATH)}: set LAKE_ROOT to another")  # fmt: skip
+    if held := sorted({c for c in folder if c in _NOT_IN_A_PATH or ord(c) < ord(" ")}):
+        raise UserError(f"{folder!r}: a lake's folder cannot have {' '.join(map(repr, held))} in "
+                        f"its path, nor any of {' '.join(_NOT_IN_A_PATH)} or of what ends a line: "
+                        "set LAKE_ROOT to another")  # fmt: skip
+    if Path(folder).is_file():
+        raise UserError(f"{folder} is a file: set LAKE_ROOT to the folder of a lake, or a new one")
     return folder
 
 

@@ -134,6 +134,7 @@ def write(
 ) -> list[Shard]:
     """Write `total` rows as files of `shard_rows`, the last one shorter, named as the Hub does."""
     numbered: Iterator[Row] = ({**row, "index": n} for n, row in enumerate(rows))
+    shard_rows = min(shard_rows, max(total, 1))
     count = -(-total // shard_rows)
     (folder / "data").mkdir()
     names = [f"data/train-{n:05d}-of-{count:05d}.parquet" for n in range(count)]

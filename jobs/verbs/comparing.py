@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jobs.verbs import printing
-from jobs.verbs.declaring import Verbs, as_json, completed, positive
+from jobs.verbs.declaring import Verbs, as_json, completed, finite, positive
 from lakehouse.errors import UserError
 
 if TYPE_CHECKING:
@@ -40,15 +40,15 @@ def add(verbs: Verbs) -> None:
         printed=True, needs="nothing",
         examples=("", "--points 2 5 10", "--points 5 --tasks 164 --discordant 15 --json"),
     )  # fmt: skip
-    asked.add_argument("--points", type=float, nargs="+", default=[2.0, 5.0, 10.0],
+    asked.add_argument("--points", type=finite, nargs="+", default=[2.0, 5.0, 10.0],
                        help="true differences of pass@1")  # fmt: skip
     asked.add_argument("--tasks", type=int, nargs="+", default=[164, 300],
                        help="sizes of the suite")  # fmt: skip
-    asked.add_argument("--discordant", type=float, default=20.0, metavar="PERCENT",
+    asked.add_argument("--discordant", type=finite, default=20.0, metavar="PERCENT",
                        help="tasks that only one of the two models passes")  # fmt: skip
-    asked.add_argument("--seed-spread", type=float, default=2.0, metavar="POINTS",
+    asked.add_argument("--seed-spread", type=finite, default=2.0, metavar="POINTS",
                        help="standard deviation of the difference from seed to seed")  # fmt: skip
-    asked.add_argument("--of-task", type=float, default=50.0, metavar="PERCENT",
+    asked.add_argument("--of-task", type=finite, default=50.0, metavar="PERCENT",
                        help="of the variance within a seed, the task's own")  # fmt: skip
 
 

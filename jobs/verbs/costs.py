@@ -30,10 +30,15 @@ def add(verbs: Verbs) -> None:
 def stale(args: argparse.Namespace, settings: Settings) -> None:
     """List what is out of date, and what a refresh would cost."""
     from jobs import stale as looking
+    from lakehouse.delta import Lake
+    from lakehouse.tables import JOB_RUNS
 
     found = looking.refresh(settings, looking.stale(settings))
     names = list(found[0]) if found else ["ds", "stage", "why"]
     if not found and args.format == "table":
+        if Lake(settings.lake.root).open(JOB_RUNS) is None:
+            sys.stdout.write(f"{settings.lake.root} holds no run yet: `lake run` makes it.\n")
+            return
         sys.stdout.write("Nothing is out of date: a run would leave everything as it is.\n")
         return
     printing.table(names, [list(row.values()) for row in found], args.format)

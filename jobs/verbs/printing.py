@@ -57,12 +57,18 @@ def dumped(value: Any) -> str:
 
 @contextmanager
 def placed(out: Path) -> Iterator[Path]:
-    """A path to write to; what was written takes `out`'s place when it is whole."""
-    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
+    """A path to write to; what was written takes `out`'s place when it is whole.
+
+    A link's file is replaced, not the link; UserError where there is something that is no file.
+    """
+    whole = Path(os.path.realpath(out))
+    partial = whole.parent / f".{whole.name}.{os.getpid()}.partial"
     try:
+        if whole.exists() and not whole.is_file():
+            raise UserError(f"--out {out}: that is no file; name one that is there, or a new one")
         partial.touch()
         yield partial
-        partial.replace(out)
+        partial.replace(whole)
     except OSError as error:
         raise UserError(f"--out {out}: {error.strerror or error}; name a file in a folder that "
                         "you may write to") from None  # fmt: skip

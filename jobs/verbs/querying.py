@@ -66,6 +66,8 @@ def sql(args: argparse.Namespace, settings: Settings) -> None:
 
 def _from_input() -> str:
     try:
-        return sys.stdin.read()
-    except UnicodeDecodeError as error:
+        query = sys.stdin.read()
+        query.encode()  # bytes that are no text may have been let in as half characters
+        return query
+    except UnicodeError as error:
         raise UserError(f"standard input is not UTF-8: {error}") from None

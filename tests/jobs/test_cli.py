@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from jobs import queries, report, verbs
-from jobs.cli import main, spread
+from jobs.cli import answer, main, spread
 from jobs.verbs.chain import chain
 from lakehouse.delta import Lake
 from lakehouse.settings import load
@@ -77,6 +77,62 @@ def test_sql_answers_in_three_formats(filled: Lake) -> None:
 def test_a_tables_name_may_be_written_as_sql_allows(filled: Lake) -> None:
     names, found = queries.rows(filled, "SELECT count(*) AS n FROM Gold.INSTRUCTION_PAIRS")
     assert (names, found) == (["n"], [(3,)])
+
+
+def test_out_is_a_file_and_nothing_else(filled: Lake, tmp_path: Path) -> None:
+    pipe, link, file = tmp_path / "pipe", tmp_path / "link.csv", tmp_path / "file.csv"
+    os.mkfifo(pipe)
+    file.write_text("old")
+    link.symlink_to(file)
+    ask = ["sql", "SELECT 1 AS n", "--set", f"lake.root={filled.root}", "--out"]
+    assert [answer([*ask, str(out)]) for out in (pipe, tmp_path, "/", "", link)] == [2, 2, 2, 2, 0]
+    assert pipe.is_fifo() and link.is_symlink()
+    assert file.read_text() == "n\n1\n"
+    assert {p.name for p in tmp_path.iterdir()} == {"pipe", "link.csv", "file.csv", "lake"}
+
+
+def test_output_may_be_closed_or_of_few_characters(filled: Lake) -> None:
+    for redirected, env in ((">&-", {}), ("", {"PYTHONIOENCODING": "ascii"})):
+        done = subprocess.run(
+            ["sh", "-c", f'"$@" {redirected}', "-", sys.executable, "-m", "jobs.cli", "sql",
+             "SELECT chr(233) AS c", "--format", "csv", "--set", f"lake.root={filled.root}"],
+            capture_output=True, text=True, check=False, env={**os.environ, **env},
+        )  # fmt: skip
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout == ("c\n\\xe9\n" if env else "")
+
+
+def test_a_number_is_one(filled: Lake, capsys: pytest.CaptureFixture[str]) -> None:
+    assert answer(["power", "--points", "nan"]) == 2
+    assert "nan is no number" in capsys.readouterr().err
+
+
+def test_a_refused_url_does_not_tell_its_password(
+    filled: Lake, capsys: pytest.CaptureFixture[str]
+) -> None:
+    urls = ("http://me:s3cret@h/v1", "http://h/v1?key=s3cret")
+    assert [answer(["tables", "--set", f"engine.url={url}"]) for url in urls] == [2, 2]
+    err = capsys.readouterr().err
+    assert "s3cret" not in err and "engine.url = 'http://…@h/v1'" in err, err
+
+
+def test_a_query_of_bytes_that_are_no_text(
+    filled: Lake, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("SELECT '\udcff'"))
+    assert answer(["sql", "-", "--set", f"lake.root={filled.root}"]) == 2
+    assert "not UTF-8" in capsys.readouterr().err
+
+
+def test_a_lake_that_is_a_file_or_empty_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    assert answer(["tables", "--set", f"lake.root={file}"]) == 2
+    assert "is a file" in capsys.readouterr().err
+    assert answer(["stale", "--set", f"lake.root={tmp_path / 'new'}"]) == 0
+    assert "holds no run yet" in capsys.readouterr().out
 
 
 def test_set_takes_several_values_and_leaves_the_query_alone(filled: Lake) -> None:

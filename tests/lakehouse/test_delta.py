@@ -197,16 +197,16 @@ def test_a_lake_at_a_uri_has_its_models_and_locks_in_the_shared_folder(
     assert far.models() == tmp_path / "all" / "models"
 
 
-@pytest.mark.parametrize("character", list(r"[]\^|%"))
+@pytest.mark.parametrize("character", list("[]\\^|%#?\n"))
 def test_a_folder_that_delta_cannot_write_to_is_refused_at_once(
     tmp_path: Path, character: str
 ) -> None:
-    with pytest.raises(UserError, match=r"cannot have . in its path, .* set LAKE_ROOT to another"):
+    with pytest.raises(UserError, match=r"cannot have .* in its path, .* set LAKE_ROOT to another"):
         Lake(str(tmp_path / f"a{character}b"))
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("character", list("!\"#$&'()*+,;<=>?@`{}~ é"))
+@pytest.mark.parametrize("character", list("!\"$&'()*+,;<=>@`{}~ é"))
 def test_a_folder_of_any_other_name_is_a_lake(tmp_path: Path, character: str) -> None:
     lake = Lake(str(tmp_path / f"a{character}b"))
     lake.append_missing(JOB_RUNS, [finished("x", DAY, (1, 1, 0))], "run")

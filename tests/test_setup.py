@@ -88,10 +88,13 @@ def test_what_a_machine_lacks_is_one_sentence(env: dict[str, str], said: str) ->
     assert said in line
 
 
-def test_a_library_that_is_missing_is_one_sentence(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("what", "package"), [("libnuma", "libnuma1"), ("Python.h", "python3-dev")]
+)
+def test_what_is_missing_for_vllm_is_one_sentence(tmp_path: Path, what: str, package: str) -> None:
     python = tmp_path / "python3"
     python.write_text(
-        f'#!/bin/sh\ncase "$2" in *libnuma*) exit 1;; esac\nexec {sys.executable} "$@"\n'
+        f'#!/bin/sh\ncase "$2" in *{what}*) exit 1;; esac\nexec {sys.executable} "$@"\n'
     )
     python.chmod(0o755)
     done = subprocess.run(
@@ -99,7 +102,7 @@ def test_a_library_that_is_missing_is_one_sentence(tmp_path: Path) -> None:
         text=True, check=False, env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
     )  # fmt: skip
     assert done.returncode == 2
-    assert "install it (Debian: libnuma1)" in done.stderr
+    assert f"install it (Debian: {package})" in done.stderr
 
 
 @pytest.mark.parametrize(("kib", "ready"), [(2_000_000, False), (500_000, True)])

@@ -10,11 +10,11 @@ NOT_IMPORTED := /tests?/|/transformers/models/
 export PYTHONDONTWRITEBYTECODE :=   # hundreds of short processes would compile our modules, each anew
 # Where memory is slow to be mapped, as in nested virtual machines, a third of what imports and mypy
 # take is spent on pages of 4 kB; pages of 2 MB are had by asking, and by malloc alone.
-export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
-export PYTHONMALLOC ?= malloc
-# Delta's tables are small here, and the processes as many as the cores: threads of its own pass
+types tests: export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
+types tests: export PYTHONMALLOC ?= malloc
+# Delta's tables are small in tests, and the processes as many as the cores: threads of its own pass
 # each read and write from core to core.
-tests demo study: export TOKIO_WORKER_THREADS ?= 1
+types tests: export TOKIO_WORKER_THREADS ?= 1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup preflight test tests servers check types lint up down demo study docs site clean

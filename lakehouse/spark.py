@@ -114,7 +114,7 @@ def session(settings: Settings, name: str) -> SparkSession:
     from pyspark.errors import PySparkRuntimeError
     from pyspark.sql import SparkSession
 
-    for variable, value in _environment(settings).items():
+    for variable, value in {"PYSPARK_PYTHON": sys.executable, **_address(settings)}.items():
         os.environ.setdefault(variable, value)
     remote = os.environ.get("SPARK_REMOTE")
     if not remote:
@@ -155,18 +155,16 @@ def server(settings: Settings, port: int) -> tuple[list[str], dict[str, str]]:
             jars.paths(settings.lake.root), *flags, "spark-internal"]  # fmt: skip
     # spark-submit will not start a server where the environment names one
     env = {name: value for name, value in os.environ.items() if name != "SPARK_REMOTE"}
-    return argv, {**_environment(settings), **env, "SPARK_HOME": str(home),
+    return argv, {**_address(settings), **env, "SPARK_HOME": str(home),
+                  "PYSPARK_PYTHON": sys.executable,
                   "PYTHONPATH": str(Path(__file__).resolve().parents[1])}  # fmt: skip
 
 
-def _environment(settings: Settings) -> dict[str, str]:
-    """What Spark takes from the environment, where nobody has set it.
-
-    Its address among it where it is alone: the host's name, which it asks for, may mean nothing.
-    """
-    python = {"PYSPARK_PYTHON": sys.executable}
+def _address(settings: Settings) -> dict[str, str]:
+    """Spark's address where it is alone, and nobody has set one: it would ask what the host's name
+    means, and that may be nothing."""
     alone = conf(settings)["spark.master"].startswith("local")
-    return {**python, "SPARK_LOCAL_IP": "127.0.0.1"} if alone else python
+    return {"SPARK_LOCAL_IP": "127.0.0.1"} if alone else {}
 
 
 def _connect(remote: str, name: str) -> SparkSession:

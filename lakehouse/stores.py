@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 _S3 = ("s3", "s3a", "s3n")
 _NOT_IN_A_PATH = r"[]\^|%#?"
-"""What delta-rs and DuckDB, which make a URL of a folder, take for more than a character of it."""
+"""What delta-rs, which makes a URL of a folder, cannot write to, finds no history below, or takes
+for an escape."""
 
 
 def root(place: str) -> str:

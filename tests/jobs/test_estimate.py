@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from jobs import cli, costs
+from jobs import cli, costs, verbs
 from jobs.estimate import Estimate, estimates
 from jobs.stale import refresh, stale
 from lakehouse import tokenizer
@@ -60,10 +61,14 @@ def test_a_days_estimate_is_what_it_takes_then(lake: Lake, asked: list[str]) -> 
     assert [e.rows for e in estimates(settings(lake), [DAY, LATER])] == [0] * 4
 
 
-def test_nothing_is_stale_until_something_changes(lake: Lake, asked: list[str]) -> None:
+def test_nothing_is_stale_until_something_changes(
+    lake: Lake, asked: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     for day in (DAY, LATER):
         generate(filled(lake) if day == DAY else lake, day)
     assert stale(settings(lake)) == []
+    verbs.costs.stale(Namespace(format="table"), settings(lake))
+    assert "Nothing is out of date" in capsys.readouterr().out
     place(lake, LATER, "new", "moving", "more")
     assert [(s.ds, s.stage, s.why) for s in stale(settings(lake))] == [
         (LATER, "summarize", "inputs"), (LATER, "judge", "inputs")]  # fmt: skip
@@ -129,7 +134,7 @@ def test_the_command_shows_both(
             for part in ("--set", s)]  # fmt: skip
     monkeypatch.setenv("LAKE_ROOT", filled(lake).root)
     run: list[Any] = ["run", "--from", str(DAY), "--to", str(LATER), "--estimate", *sets]
-    for argv, shown in ((run, "completion_tokens"), (["stale", *sets], "Nothing"),
+    for argv, shown in ((run, "completion_tokens"), (["stale", *sets], "holds no run yet"),
                         (["cost", "--by", "stage"], "usd_per_pair")):  # fmt: skip
         with pytest.raises(Ended, match="0"):
             cli.main(argv)

@@ -8,29 +8,37 @@ from typing import Any
 from jobs.report import Section
 from lakehouse import history
 from lakehouse.delta import Lake
-from lakehouse.errors import unknown
+from lakehouse.errors import UserError, unknown
 from lakehouse.schemas import lacking
 from lakehouse.tables import JOB_RUNS, TABLES, VIEWS, Table, View
 
 LISTED = ("table", "rows", "version", "days", "bytes", "written_at", "meaning")
+_NOT_THERE = (None,) * (len(LISTED) - 2)
 
 
 def tables(lake: Lake) -> list[tuple[Any, ...]]:
-    """A row a table and view, as `LISTED` names it, by the log alone; null of what is not there."""
+    """A row a table and view, as `LISTED` names it, by the log alone; null of what is not there.
+
+    Of a table that cannot be read the meaning says why: the others are listed all the same.
+    """
     found: list[tuple[Any, ...]] = []
     for name, table in TABLES.items():
-        newest = history.commits(lake, table, 1)
-        if not newest:
-            found.append((name, None, None, None, None, None, table.comment))
-            continue
-        days = len(lake.digests(table)) - 1 if table.partition else None
-        found.append((
-            name, sum(_rows_by_file(lake, table)), newest[0].version, days, lake.size(table),
-            f"{newest[0].at:%Y-%m-%d %H:%M}", table.comment,
-        ))  # fmt: skip
-    views = [(v.full_name, None, None, None, None, None, f"View: {v.comment}")
-             for v in VIEWS.values()]  # fmt: skip
+        try:
+            found.append((name, *_state(lake, table), table.comment))
+        except UserError as error:
+            found.append((name, *_NOT_THERE, str(error)))
+    views = [(v.full_name, *_NOT_THERE, f"View: {v.comment}") for v in VIEWS.values()]
     return [*found, *views]
+
+
+def _state(lake: Lake, table: Table) -> tuple[Any, ...]:
+    """Rows, version, days, bytes and time of a table."""
+    newest = history.commits(lake, table, 1)
+    if not newest:
+        return _NOT_THERE
+    days = len(lake.digests(table)) - 1 if table.partition else None
+    return (sum(_rows_by_file(lake, table)), newest[0].version, days, lake.size(table),
+            f"{newest[0].at:%Y-%m-%d %H:%M}")  # fmt: skip
 
 
 def named(name: str) -> Table | View:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobs import mentions
 from jobs.mentions import Mention
-from lakehouse import history
+from lakehouse import damage, history
 from lakehouse.delta import Lake
 from lakehouse.errors import UserError, nearest, unknown
 from lakehouse.tables import TABLES, VIEWS, Table
@@ -160,7 +160,9 @@ def _name(column: str) -> str:
 
 
 def _told(message: str) -> UserError:
-    """What DuckDB says, with the nearest table where it knows none of that name."""
+    """What DuckDB says, with what helps: about a file of the lake, or a table that is not there."""
+    if damaged := damage.of_data(message):
+        return damaged
     missing = _NO_TABLE.search(message)
     if missing is None:
         return UserError(message)

@@ -11,18 +11,14 @@ Rows are given as dicts of `Table.content` columns; `run_id` and the timestamp a
 from __future__ import annotations
 
 import datetime as dt
-import errno
-import fcntl
-import hashlib
 import os
-import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lakehouse import stores
-from lakehouse.errors import LakeError, ServiceError, UserError
+from lakehouse import damage, locks, stores
+from lakehouse.errors import LakeError
 from lakehouse.schemas import arrow_schema, delta_fields, lacking
 from lakehouse.tables import Table
 
@@ -39,9 +35,6 @@ _PROPERTIES = {
     "delta.logRetentionDuration": "interval 3650 days",
     "delta.deletedFileRetentionDuration": "interval 3650 days",
 }
-LOCK_SECONDS = 900.0
-SHARED = "LAKE_SHARED_FOLDER"
-"""A folder that all machines of a lake at a URI have, for its models and its writers' locks."""
 
 
 class Lake:
@@ -69,12 +62,12 @@ class Lake:
         if "://" not in self.root:
             return Path(self.root) / "models"
         own = Path(__file__).resolve().parents[1] / ".lake"
-        return Path(os.environ.get(SHARED) or own).absolute() / "models"
+        return Path(os.environ.get(locks.SHARED) or own).absolute() / "models"
 
     def open(self, table: Table, version: int | None = None) -> DeltaTable | None:
         """The Delta table, at a version if one is given; None while it does not exist."""
         from deltalake import DeltaTable
-        from deltalake.exceptions import TableNotFoundError
+        from deltalake.exceptions import DeltaError, TableNotFoundError
 
         place = (table.full_name, version)
         held = self._opened.get(place)
@@ -85,6 +78,10 @@ class Lake:
                 held.update_incremental()
         except TableNotFoundError:
             return None
+        except DeltaError as error:
+            if damaged := damage.of_log(table.full_name, str(error)):
+                raise damaged from error
+            raise
         return held
 
     def create(self, table: Table) -> None:
@@ -225,37 +222,9 @@ class Lake:
                 self._write(table, list(changed.values()), run_id, mode="append")
             return len(changed)
 
-    @contextmanager
-    def lock(self, table: Table) -> Iterator[None]:
+    def lock(self, table: Table) -> AbstractContextManager[None]:
         """Hold the table's writer lock; ServiceError if another writer keeps it too long."""
-        folder = Path(self.root) / ".locks"
-        if "://" in self.root:
-            shared = os.environ.get(SHARED)
-            place = Path(shared) / ".locks" if shared else Path.home() / ".cache" / "inverselake"
-            folder = place / _hash(self.root)[:12]
-        path = folder / f"{table.full_name}.lock"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            handle = path.open("w")
-        except OSError as error:
-            if error.errno == errno.ENOSPC:
-                raise
-            raise UserError(f"the lake {self.root!r} cannot be written: {error}; set LAKE_ROOT or "
-                            "lake.root to a folder of yours") from None  # fmt: skip
-        with handle:
-            deadline = time.monotonic() + LOCK_SECONDS
-            while True:
-                try:
-                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() > deadline:
-                        raise ServiceError(
-                            f"{table.full_name}: another writer has held the lock for "
-                            f"{LOCK_SECONDS:.0f} s; see who has {path.name} open, then run again"
-                        ) from None
-                    time.sleep(0.05)
-            yield
+        return locks.held(self.root, table.full_name)
 
     # -- inside -----------------------------------------------------------------------------------
 
@@ -393,7 +362,3 @@ def predicate(scope: Scope) -> str | None:
 def _equals(column: str, value: Any) -> str:
     values = sorted(f"'{v}'" for v in (value if _is_many(value) else [value]))
     return f"{column} IN ({', '.join(values)})"
-
-
-def _hash(*parts: str) -> str:
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()

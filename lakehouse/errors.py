@@ -56,6 +56,8 @@ STORE = re.compile(r"Generic \w+ error|AWS Error")
 @contextmanager
 def translated() -> Iterator[None]:
     """What the machine, a store or the network did wrong, as the LakeError that it is to a user."""
+    from lakehouse.damage import of_data
+
     try:
         yield
     except (LakeError, BrokenPipeError):  # the latter: a reader of our output has seen enough
@@ -70,6 +72,8 @@ def translated() -> Iterator[None]:
                 "Spark's memory is full: raise spark.memory (a server has it from its start, by "
                 f"`make up`) and run again, nothing is lost ({error})"[:2000]
             ) from error
+        if damage := of_data(str(error)):
+            raise damage from error
         if reason := _service(error):
             raise ServiceError(f"{reason} ({type(error).__name__}: {error})"[:2000]) from error
         raise

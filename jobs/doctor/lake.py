@@ -77,7 +77,8 @@ def files(settings: Settings) -> Finding:
                 lost.append(f"{name}: {path.name}")
     if lost:
         return Finding("fail", f"{len(lost)} data files are missing or cut: {_first(lost)}",
-                       "restore them from a backup, or run their days again")  # fmt: skip
+                       "put them back from a backup; without one `lake repair TABLE` says which "
+                       "rows are lost and how they are made anew")  # fmt: skip
     return Finding("ok", f"{seen} data files are there")
 
 

@@ -1,10 +1,11 @@
-"""`lake restore`: a table as it was at an older version."""
+"""`lake restore`, `lake repair`: a damaged table as it was, or without what is lost of it."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 import uuid
+from dataclasses import astuple
 from typing import TYPE_CHECKING
 
 from jobs.verbs import printing
@@ -13,10 +14,11 @@ from lakehouse.errors import unknown
 
 if TYPE_CHECKING:
     from lakehouse.settings import Settings
+    from lakehouse.tables import Table
 
 
 def add(verbs: Verbs) -> None:
-    """Declare the verb."""
+    """Declare the verbs."""
     parser = verbs.add(
         "restore", restore, "make a table what it was at an older version", printed=True,
         about="Make a table that was damaged by hand what it was: one more version, none is lost.",
@@ -26,21 +28,57 @@ def add(verbs: Verbs) -> None:
               _names)  # fmt: skip
     parser.add_argument("--version", type=int, required=True, metavar="N",
                         help="an older version; lake describe lists them")  # fmt: skip
+    repaired = verbs.add(
+        "repair", repair, "make a table readable again without its files that are lost or damaged",
+        printed=True,
+        about="Files that a backup has are better put back. What cannot be read is told with its "
+        "rows, and which\nstage makes them anew; what is damaged is set aside in the table, below "
+        "_damaged.",
+        examples=("gold.instruction_pairs --dry-run", "gold.instruction_pairs --json"),
+    )  # fmt: skip
+    completed(repaired.add_argument("table", metavar="TABLE", help="such as silver.snippets"),
+              _names)  # fmt: skip
+    repaired.add_argument("--dry-run", action="store_true", help="say what is lost, change nothing")
 
 
 def restore(args: argparse.Namespace, settings: Settings) -> None:
     """Restore it; print which version that made."""
     from jobs import restore as work
     from lakehouse.delta import Lake
-    from lakehouse.tables import TABLES
 
-    if args.table not in TABLES:
-        raise unknown("table", args.table, TABLES)
     lake, run_id = Lake(settings.lake.root), uuid.uuid4().hex[:16]
-    made = work.restore(lake, TABLES[args.table], args.version, run_id)
+    made = work.restore(lake, _table(args.table), args.version, run_id)
     told = {"table": args.table, "restored": args.version, "version": made, "run_id": run_id}
     text = f"{args.table}: version {made} is what version {args.version} was"
     sys.stdout.write((printing.dumped(told) if args.format == "json" else text) + "\n")
+
+
+def repair(args: argparse.Namespace, settings: Settings) -> None:
+    """Repair it; print what is lost and what makes it anew."""
+    from jobs import repair as work
+    from lakehouse.delta import Lake
+
+    lake, table = Lake(settings.lake.root), _table(args.table)
+    if args.dry_run:
+        version, gone = lake.version(table), work.lost(lake, table)
+    else:
+        version, gone = work.repair(lake, table, uuid.uuid4().hex[:16])
+    rows = [astuple(file) for file in gone]
+    if gone or args.format != "table":
+        printing.table(("file", "partition", "rows", "why"), rows, args.format)
+    if args.format == "table":
+        done = "has lost" if args.dry_run else f"is without these as of version {version}:"
+        lost = f"{done} {sum(f.rows for f in gone)} rows; {work.remedy(table, gone)}"
+        told = lost if gone else "has lost no file, and none is damaged"
+        sys.stdout.write(f"{args.table} {told}\n")
+
+
+def _table(name: str) -> Table:
+    from lakehouse.tables import TABLES
+
+    if name not in TABLES:
+        raise unknown("table", name, TABLES)
+    return TABLES[name]
 
 
 def _names() -> list[str]:

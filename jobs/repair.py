@@ -1,0 +1,111 @@
+"""A table without its data files that are lost or damaged, so that it can be read and written.
+
+The rows of those files are gone: where a backup has the files, putting them back is better. What is
+damaged and still there is set aside below the table, where no engine and no vacuum looks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from lakehouse.delta import Lake
+from lakehouse.errors import UserError
+from lakehouse.stages import STAGES
+from lakehouse.tables import LINEAGE, Table
+
+if TYPE_CHECKING:
+    import pyarrow.dataset as ds
+
+ASIDE = "_damaged"
+"""Folder in a table; to Delta what begins with an underscore is none of the table's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A data file that cannot be read."""
+
+    file: str
+    partition: str
+    """Value of the table's partition column, mostly a day; empty of a table that has none."""
+    rows: int
+    why: str
+    """missing, or damaged."""
+
+
+def lost(lake: Lake, table: Table) -> list[Lost]:
+    """The table's data files that cannot be read, by reading each; UserError if it is not there."""
+    import pyarrow as pa
+
+    found = lake.open(table)
+    if found is None:
+        raise UserError(f"{table.full_name} is not there: {lake.root} holds no such table yet")
+    if lake.is_empty(table):
+        return []
+    listed = pa.table(found.get_add_actions(flatten=True)).to_pylist()
+    actions = {unquote(action["path"]): action for action in listed}
+    return [
+        Lost(file, str(actions[file].get(f"partition.{table.partition}", "")),
+             actions[file]["num_records"], why)
+        for file, why in _unreadable(found.to_pyarrow_dataset())
+    ]  # fmt: skip
+
+
+def repair(lake: Lake, table: Table, run_id: str) -> tuple[int, list[Lost]]:
+    """Make a version without those files; the newest version, and what is lost in it.
+
+    One commit under the table's writer lock, with a run's id and its lineage; none if all can be
+    read. UserError for damaged files in a store, which we cannot set aside.
+    """
+    from deltalake import CommitProperties
+
+    with lake.lock(table):
+        gone, found = lost(lake, table), lake.open(table)
+        assert found is not None
+        before = found.version()
+        if not gone:
+            return before, []
+        _set_aside(lake, table, [f.file for f in gone if f.why == "damaged"])
+        found.repair(commit_properties=CommitProperties(custom_metadata={"run_id": run_id}))
+    lake.append_missing(LINEAGE, [{
+        "output_table": table.full_name, "output_version": found.version(),
+        "input_table": table.full_name, "input_version": before, "run_id": run_id,
+    }], run_id)  # fmt: skip
+    return found.version(), gone
+
+
+def remedy(table: Table, gone: list[Lost]) -> str:
+    """What makes these rows anew."""
+    makers = [stage for stage in STAGES if table in stage.writes]
+    if not makers:
+        return "no stage makes these rows anew"
+    days = sorted({f.partition for f in gone}) if table.partition == "ds" else ["DAY"]
+    return "make them anew, with the settings of always: " + "; ".join(
+        " ".join(("python -m", stage.module, "--partition", day, *stage.args, "--force"))
+        for day in days for stage in makers
+    )  # fmt: skip
+
+
+def _unreadable(rows: ds.Dataset) -> Iterator[tuple[str, str]]:
+    for fragment in rows.get_fragments():
+        try:
+            for _ in fragment.to_batches():
+                pass
+        except FileNotFoundError:
+            yield fragment.path, "missing"
+        except (OSError, ValueError):  # Arrow's ArrowInvalid is one of the latter
+            yield fragment.path, "damaged"
+
+
+def _set_aside(lake: Lake, table: Table, files: list[str]) -> None:
+    if files and "://" in lake.root:
+        raise UserError(f"{table.full_name}: {', '.join(files)} are damaged; move them away in the "
+                        "store, then repair again")  # fmt: skip
+    for file in files:
+        place = Path(lake.uri(table))
+        aside = place / ASIDE / file
+        aside.parent.mkdir(parents=True, exist_ok=True)
+        (place / file).rename(aside)

@@ -1,0 +1,47 @@
+"""What the engines say when a file of the lake is lost or damaged, as what a person can do then.
+
+DuckDB names such a file in full, Arrow within its table at most, delta-rs either; none of them
+says that it is one of the lake's, nor what to do.
+"""
+
+from __future__ import annotations
+
+import re
+
+from lakehouse.errors import UserError
+
+_ARROW = re.compile(
+    r"Object at location \S.*\.parquet not found|Parquet magic bytes not found|"
+    r"Requested range was invalid|Corrupt \w+ compressed data"
+)
+"""Of Arrow and delta-rs, who read nothing but the lake's tables for us."""
+_DUCKDB = re.compile(r"No files found|No magic bytes found|too small to be a Parquet file")
+"""Of DuckDB, whose query may also name files of its author."""
+_FILE = re.compile(r"(?:(\w+)/(\w+)/)?((?:\w+=[^/'\"\n]*/)?[^/'\" \n]+\.parquet)")
+_LOG = re.compile(r"Kernel error: .*(?:Json error|Expected contiguous commit files|checkpoint)")
+
+_REMEDY = ("`lake doctor` lists the tables that cannot be read and the files that are missing. "
+           "Put them back from a backup, or see section 17 of docs/runbook.md: "
+           "`lake repair`")  # fmt: skip
+
+
+def of_data(message: str) -> UserError | None:
+    """For a message about a data file that is lost or damaged; None for any other message."""
+    from lakehouse.tables import TABLES
+
+    found = _FILE.search(message)
+    file = found[3] if found else ""
+    name = f"{found[1]}.{found[2]}" if found else ""
+    if name not in TABLES:
+        name = ""
+    if not (_ARROW.search(message) or (name and _DUCKDB.search(message))):
+        return None
+    return UserError(f"a data file of {name or 'a table'} is lost or damaged"
+                     f"{f': {file}' if file else ''}. {_REMEDY}")  # fmt: skip
+
+
+def of_log(table: str, message: str) -> UserError | None:
+    """For a message that a table's log cannot be read; None for any other message."""
+    if not (found := _LOG.search(message)):
+        return None
+    return UserError(f"the log of {table} is lost or damaged ({found[0][:200]}). {_REMEDY}")

@@ -1,0 +1,130 @@
+"""A table's file that is lost or damaged: every command says which, and where the remedy is."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from jobs.cli import answer
+from jobs.repair import ASIDE, Lost, remedy
+from lakehouse.delta import Lake
+from lakehouse.errors import UserError, translated
+from lakehouse.tables import JOB_RUNS, LINEAGE, PAIRS, Table
+from tests.rows import finished, row
+
+DAYS = (dt.date(2026, 11, 1), dt.date(2026, 11, 2))
+QUERY = "SELECT count(*) FROM gold.instruction_pairs WHERE instruction LIKE '%a%'"
+COMMANDS = (
+    ("sql", QUERY), ("export", "--format", "messages", "--out", "exported"), ("report",),
+    ("trace", "p1"), ("diff", "gold.instruction_pairs"), ("cost",),
+)  # fmt: skip
+Damage = Callable[[Path], object]
+
+
+def cut(file: Path) -> None:
+    os.truncate(file, file.stat().st_size // 2)
+
+
+def overwritten(file: Path) -> None:
+    file.write_bytes(b"x" * file.stat().st_size)
+
+
+@pytest.fixture
+def filled(lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lake:
+    for n, day in enumerate(DAYS):
+        pair = row(PAIRS, ds=day, pair_id=f"p{n}", snippet_id=f"s{n}", instruction="a")
+        lake.append_missing(PAIRS, [pair], f"r{n}")
+    monkeypatch.setenv("LAKE_ROOT", lake.root)
+    monkeypatch.chdir(tmp_path)
+    return lake
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda c: c[0])
+@pytest.mark.parametrize("damage", [Path.unlink, cut, overwritten])
+def test_a_data_file_is_named_with_the_remedy(
+    filled: Lake, damage: Damage, command: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (file,) = Path(filled.uri(PAIRS)).glob(f"ds={DAYS[1]}/*.parquet")
+    damage(file)
+    code = answer(command)
+    told = capsys.readouterr().err
+    assert (code, "a defect" in told) == (2, False), told
+    assert "lost or damaged" in told
+    assert "`lake doctor`" in told
+    assert "runbook" in told
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, cut, overwritten])
+def test_rows_read_by_arrow_are_told_of_as_well(filled: Lake, damage: Damage) -> None:
+    (file,) = Path(filled.uri(PAIRS)).glob(f"ds={DAYS[1]}/*.parquet")
+    damage(file)
+    with pytest.raises(UserError, match="lost or damaged"), translated():
+        filled.read(PAIRS)
+
+
+@pytest.mark.parametrize("damage", [cut, overwritten, Path.unlink])
+def test_a_log_is_named_and_the_other_tables_are_listed(
+    filled: Lake, damage: Damage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = Path(filled.uri(PAIRS)) / "_delta_log"
+    damage(log / f"{1:020}.json")
+    assert answer(["sql", QUERY]) == 2
+    assert "the log of gold.instruction_pairs is lost or damaged" in capsys.readouterr().err
+    assert answer(["tables"]) == 0
+    listed = capsys.readouterr().out
+    assert "the log of gold.instruction_pairs is lost or damaged" in listed
+    assert "silver.snippets" in listed
+    assert answer(["doctor"]) == 1
+    assert "gold.instruction_pairs" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, cut, overwritten])
+def test_a_table_is_repaired_without_the_file_and_its_rows_can_be_made_anew(
+    filled: Lake, damage: Damage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = Path(filled.uri(PAIRS))
+    (file,) = place.glob(f"ds={DAYS[1]}/*.parquet")
+    damage(file)
+    before = filled.version(PAIRS)
+    assert answer(["repair", PAIRS.full_name, "--dry-run"]) == 0
+    assert filled.version(PAIRS) == before
+    assert answer(["repair", PAIRS.full_name]) == 0
+    told = capsys.readouterr().out
+    assert told.count(f"python -m jobs.publish --partition {DAYS[1]} --force") == 2
+    assert [r["pair_id"] for r in filled.read(PAIRS).to_pylist()] == ["p0"]
+    aside = [f.name for f in (place / ASIDE).rglob("*.parquet")]
+    assert aside == ([] if damage is Path.unlink else [file.name])
+    (edge,) = filled.read(LINEAGE).to_pylist()
+    assert (edge["input_version"], edge["output_version"]) == (before, filled.version(PAIRS))
+    assert filled.commits(PAIRS, {edge["run_id"]}) == {edge["output_version"]: edge["run_id"]}
+    filled.sync(PAIRS, [row(PAIRS, ds=DAYS[1], pair_id="p1")], {"ds": DAYS[1]}, "anew")
+    assert answer(["repair", PAIRS.full_name]) == 0
+    assert "has lost no file" in capsys.readouterr().out
+    assert filled.read(PAIRS).num_rows == 2
+
+
+@pytest.mark.parametrize(("table", "said"), [(PAIRS, "is not there"), (JOB_RUNS, "lost no file")])
+def test_a_table_that_is_whole_or_not_there_is_left_alone(
+    lake: Lake, table: Table, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lake.append_missing(JOB_RUNS, [finished("ingest", DAYS[0], (1, 1, 0))], "r")
+    before = lake.version(table)
+    answer(["repair", table.full_name, "--set", f"lake.root={lake.root}"])
+    assert said in "".join(capsys.readouterr())
+    assert lake.version(table) == before
+
+
+def test_what_no_stage_makes_is_said_so() -> None:
+    gone = [Lost("f", "2026-11-01", 1, "missing")]
+    assert remedy(JOB_RUNS, gone) == "no stage makes these rows anew"
+
+
+def test_a_file_of_the_users_own_is_none_of_the_lakes(
+    filled: Lake, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert answer(["sql", "SELECT * FROM read_parquet('mine.parquet')"]) == 2
+    assert "lost or damaged" not in capsys.readouterr().err

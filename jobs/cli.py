@@ -9,8 +9,8 @@ import io
 import os
 import re
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from jobs import verbs
@@ -29,19 +29,51 @@ def main(argv: Sequence[str] | None = None) -> None:
         argcomplete.autocomplete(verbs.parser())
     _make_streams_safe()
     code = answer(sys.argv[1:] if argv is None else argv)
-    with suppress(BrokenPipeError):  # whoever read our output has seen enough
+    try:
         sys.stdout.flush()
+    except BrokenPipeError:  # whoever read our output has seen enough
+        pass
+    except UserError as error:
+        sys.stderr.write(f"lake: {error}\n")
+        code = code or error.exit_code
     sys.stderr.flush()
     os._exit(code)  # readers leave native threads whose clean-up can abort a finished command
 
 
+class _Output(io.TextIOWrapper):
+    """Standard output; where it is sent may be full, which is no fault of the lake's."""
+
+    def write(self, text: str) -> int:
+        with _sent():
+            return super().write(text)
+
+    def flush(self) -> None:
+        with _sent():
+            super().flush()
+
+
+@contextmanager
+def _sent() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise UserError(f"the answer cannot be written to where you sent it: {error}") from None
+
+
 def _make_streams_safe() -> None:
-    """Output may be closed, or of a character set that lacks most characters."""
+    """Output may be closed, full, or of a character set that lacks most characters."""
     sys.stdout = sys.stdout or io.StringIO()
     sys.stderr = sys.stderr or io.StringIO()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    if type(sys.stdout) is io.TextIOWrapper:
+        old = sys.stdout
+        raw = io.FileIO(old.fileno(), "wb", closefd=False)
+        sys.stdout = _Output(io.BufferedWriter(raw), old.encoding, old.errors,
+                             line_buffering=old.line_buffering)  # fmt: skip
 
 
 def answer(argv: Sequence[str]) -> int:
@@ -56,6 +88,8 @@ def answer(argv: Sequence[str]) -> int:
         return error.exit_code
     except BrokenPipeError:
         return 0
+    except SystemExit as done:  # after --help
+        return int(done.code or 0)
     except KeyboardInterrupt:
         sys.stderr.write("lake: interrupted; what was finished is kept\n")
         return INTERRUPTED

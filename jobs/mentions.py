@@ -19,6 +19,7 @@ _NAMES = "|".join(sorted({name.partition(".")[0] for name in (*TABLES, *VIEWS)})
 _TOKEN = re.compile(
     rf"""'(?:[^']|'')*' | \$(?P<tag>\w*)\$.*?\$(?P=tag)\$ | --[^\n]* | /\*.*?\*/ |
     (?P<q1>"?)\b(?P<layer>{_NAMES})\b(?P=q1) \s*\.\s* (?P<q2>"?)(?P<name>\w+)(?P=q2)
+    (?P<column> \s*\.\s* (?=["\w*]) )?
     (?P<as_of> \s+ (?:FOR\s+)? (?P<by>VERSION|TIMESTAMP) \s+ AS \s+ OF \s+
         (?P<point> \d+(?![\w.:-]) | (?:TIMESTAMP\s*)? '[^']*' | \S+ ) )?""",
     re.IGNORECASE | re.DOTALL | re.VERBOSE,
@@ -46,15 +47,19 @@ class Mention:
 def read(query: str, keywords: Callable[[], Collection[str]]) -> tuple[str, set[Mention]]:
     """The query with every `… AS OF …` as a relation of its own, and all that it names.
 
-    One that bears no alias keeps the table's name as one; `keywords` are the words that are none.
+    One that bears no alias keeps the table's name as one, and so do its columns that are written
+    with their table's layer; `keywords` are the words that are no alias.
     """
     found: set[Mention] = set()
+    past = {m["layer"].lower() + "." + m["name"].lower() for m in _TOKEN.finditer(query) if m["by"]}
 
     def put(match: re.Match[str]) -> str:
         if match["layer"] is None:
             return match[0]
         by, point = (match["by"] or "").lower(), match["point"] or ""
         point = point[max(point.find("'"), 0) :].strip("'")
+        if match["column"] and f"{match['layer']}.{match['name']}".lower() in past:
+            return f"{match['name']}{match['column']}"
         mention = Mention(f"{match['layer']}.{match['name']}".lower(), by, point)
         found.add(mention)
         if not by:

@@ -60,6 +60,9 @@ def export(lake: Lake, settings: Settings, asked: Request) -> tuple[Manifest, bo
     }  # fmt: skip
     export_id = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
     out = asked.out.absolute()
+    if "://" not in lake.root and out.resolve().is_relative_to(lake.root):
+        raise UserError(f"--out {asked.out} lies in the lake, whose folders are its tables' and "
+                        "models'; name one elsewhere")  # fmt: skip
     if _is_taken(out):
         return _held(out, export_id, identity), False
     total = sum(n for _, n in selection.counted("license"))

@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jobs.verbs import printing
-from jobs.verbs.declaring import Verbs, as_json, completed, finite, positive
+from jobs.verbs.declaring import (
+    Verbs,
+    a_file,
+    as_json,
+    completed,
+    finite,
+    one_line,
+    positive,
+)  # fmt: skip
 from lakehouse.errors import UserError
 
 if TYPE_CHECKING:
@@ -31,7 +39,7 @@ def add(verbs: Verbs) -> None:
         _studies,
     )  # fmt: skip
     studied.add_argument("--seeds", type=positive, help="1 to so many, not the study's number")
-    studied.add_argument("--out", metavar="FILE", type=Path, default=Path("study.html"),
+    studied.add_argument("--out", metavar="FILE", type=a_file, default=Path("study.html"),
                          help="the page (study.html)")  # fmt: skip
     studied.set_defaults(format="table")
     as_json(studied)
@@ -66,9 +74,9 @@ def _add_promotion(verbs: Verbs) -> None:
         choice.add_argument(f"--{name}", dest="decision", action="store_const", const=name,
                             help=said)  # fmt: skip
     decided.add_argument("--because", default="", metavar="REASON",
-                         help="why, for whoever asks later")  # fmt: skip
+                         type=one_line, help="why, for whoever asks later")  # fmt: skip
     decided.add_argument("--by", default=os.environ.get("USER", "a person"), metavar="WHO",
-                         help="who decides (you)")  # fmt: skip
+                         type=one_line, help="who decides (you)")  # fmt: skip
 
 
 def _studies() -> list[str]:

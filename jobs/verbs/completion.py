@@ -6,7 +6,8 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from jobs.verbs.declaring import Verbs
+from jobs.verbs import printing
+from jobs.verbs.declaring import Verbs, as_json
 
 if TYPE_CHECKING:
     from lakehouse.settings import Settings
@@ -23,6 +24,7 @@ def add(verbs: Verbs) -> None:
         "to ~/.bashrc or ~/.zshrc,\nor, with fish: lake completion fish > "
         "~/.config/fish/completions/lake.fish",
     )  # fmt: skip
+    as_json(parser)
     parser.add_argument("shell", choices=SHELLS, metavar="SHELL", help=", ".join(SHELLS))
 
 
@@ -30,4 +32,6 @@ def completion(args: argparse.Namespace, _settings: Settings) -> None:
     """Print the shell's code."""
     from argcomplete.shell_integration import shellcode
 
-    sys.stdout.write(shellcode(["lake"], shell=args.shell) + "\n")
+    code = shellcode(["lake"], shell=args.shell)
+    told = printing.dumped({"shell": args.shell, "code": code}) if args.format == "json" else code
+    sys.stdout.write(told + "\n")

@@ -11,6 +11,7 @@ import math
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from lakehouse.errors import UserError, unknown
@@ -143,6 +144,19 @@ def finite(text: str) -> float:
     if not math.isfinite(number):
         raise argparse.ArgumentTypeError(f"{text} is no number")
     return number
+
+
+def one_line(text: str) -> str:
+    """A text as one line: it is kept in a row, and printed as a line of others."""
+    return " ".join(text.split())
+
+
+def a_file(text: str) -> Path:
+    """A file to write; argparse says what is wrong with what is a folder, as no text at all is."""
+    place = Path(text)
+    if place.is_dir():
+        raise argparse.ArgumentTypeError(f"{text!r} is no file's name but a folder")
+    return place
 
 
 def positive(text: str) -> int:

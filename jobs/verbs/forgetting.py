@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from jobs.verbs import printing
-from jobs.verbs.declaring import Verbs
+from jobs.verbs.declaring import Verbs, one_line
 from lakehouse.errors import UserError
 
 if TYPE_CHECKING:
@@ -41,9 +41,10 @@ def add(verbs: Verbs) -> None:
     what = asked.add_mutually_exclusive_group(required=True)
     for kind, shape, said in KINDS:
         what.add_argument(f"--{kind}", metavar=shape, help=said)
-    asked.add_argument("--because", default="", metavar="REASON", help="why, for the certificate")
+    asked.add_argument("--because", default="", metavar="REASON", type=one_line,
+                       help="why, for the certificate")  # fmt: skip
     asked.add_argument("--by", default=os.environ.get("USER", "a person"), metavar="WHO",
-                       help="who asks")  # fmt: skip
+                       type=one_line, help="who asks")  # fmt: skip
     asked.add_argument("--dry-run", action="store_true", help="say what would go; change nothing")
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jobs.verbs import printing
-from jobs.verbs.declaring import Verbs, as_json
+from jobs.verbs.declaring import Verbs, a_file, as_json
 from lakehouse.errors import UserError
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ def add(verbs: Verbs) -> None:
     parser.add_argument("--format", choices=printing.FORMATS,
                         help="table (the default), ...; of a file else by its ending")  # fmt: skip
     as_json(parser)
-    parser.add_argument("--out", metavar="FILE", type=Path, help="write the answer there")
+    parser.add_argument("--out", metavar="FILE", type=a_file, help="write the answer there")
 
 
 def sql(args: argparse.Namespace, settings: Settings) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jobs.verbs import printing
-from jobs.verbs.declaring import Verbs, as_json
+from jobs.verbs.declaring import Verbs, a_file, as_json
 
 if TYPE_CHECKING:
     from lakehouse.settings import Settings
@@ -19,7 +19,7 @@ def add(verbs: Verbs) -> None:
         "report", report, "tell what the newest runs did, and write it as a page with plots",
         examples=("", "--out /tmp/page.html", "--json"),
     )  # fmt: skip
-    parser.add_argument("--out", metavar="FILE", type=Path, default=Path("report.html"),
+    parser.add_argument("--out", metavar="FILE", type=a_file, default=Path("report.html"),
                         help="the page (report.html)")  # fmt: skip
     parser.set_defaults(format="table")
     as_json(parser)

@@ -102,6 +102,17 @@ def test_output_may_be_closed_or_of_few_characters(filled: Lake) -> None:
         assert done.stdout == ("c\n\\xe9\n" if env else "")
 
 
+@pytest.mark.parametrize("argv", [("sql", "SELECT 1"), ("sql", "FROM range(99999)"), ("--help",)])
+def test_output_may_be_full(filled: Lake, argv: tuple[str, ...]) -> None:
+    done = subprocess.run(
+        ["sh", "-c", '"$@" >/dev/full', "-", sys.executable, "-m", "jobs.cli", *argv],
+        capture_output=True, text=True, check=False, env={**os.environ, "LAKE_ROOT": filled.root},
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.startswith("lake: the answer cannot be written to where you sent it: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_a_number_is_one(filled: Lake, capsys: pytest.CaptureFixture[str]) -> None:
     assert answer(["power", "--points", "nan"]) == 2
     assert "nan is no number" in capsys.readouterr().err
@@ -159,6 +170,7 @@ def test_set_takes_several_values_and_leaves_the_query_alone(filled: Lake) -> No
         (("report", "--out", "/no/such/page.html"), "No such file or directory; name a file"),
         (("sql", "SELECT 1", "--out", "/no/such/a.parquet"), "No such file or directory; name a"),
         (("sql", "SELECT 1", "--format", "parquet"), "--out FILE.parquet"),
+        (("study", "tiny_world", "--out", ""), "'' is no file's name but a folder"),
         (("sql", "SELECT * FROM gold.instruction_pairs VERSION AS OF 9"), "has versions 0 ("),
         (("describe", "pairs"), "did you mean gold.current_pairs or gold.instruction_pairs or"),
         (("sq", "SELECT 1"), "did you mean sql?"),
@@ -178,6 +190,7 @@ def test_set_takes_several_values_and_leaves_the_query_alone(filled: Lake) -> No
         "out",
         "file",
         "no file",
+        "no name",
         "version",
         "nearest table",
         "verb",

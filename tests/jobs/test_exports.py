@@ -101,6 +101,14 @@ def test_each_format_holds_the_published_rows(
     assert [r["score_rejected"] for r in losers].count(None) == 1
 
 
+def test_no_export_is_put_among_the_lakes_tables(lake: Lake, settings: Settings) -> None:
+    filled(lake)
+    out = Path(lake.root) / "gold" / "mine"
+    with pytest.raises(UserError, match="lies in the lake"):
+        written(lake, settings, out)
+    assert not out.exists()
+
+
 def test_answers_are_fenced_where_the_profile_fences(lake: Lake, tmp_path: Path) -> None:
     filled(lake)
     chosen = load("tiny", [f"lake.root={lake.root}", "model.prompts=default"])

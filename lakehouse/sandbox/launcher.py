@@ -20,6 +20,7 @@ from typing import Any
 
 from lakehouse.errors import ServiceError, UserError
 from lakehouse.sandbox.jail.codec import decode
+from lakehouse.sandbox.jail.kernel import BIND_NOW
 
 NAMESPACES, LANDLOCK = "namespaces+seccomp", "landlock+seccomp"
 TIERS = (NAMESPACES, LANDLOCK)
@@ -201,7 +202,7 @@ class _Zygote:
                 self._process = subprocess.Popen(
                     [python(), "-s", "-S", "-P", "-B", "-c",
                      _BOOT.format(place=str(Path(__file__).parent)), str(theirs.fileno())],
-                    pass_fds=[theirs.fileno()], env=ENVIRONMENT, cwd="/",
+                    pass_fds=[theirs.fileno()], env={**ENVIRONMENT, BIND_NOW: "1"}, cwd="/",
                     stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self._errors,
                     start_new_session=True,
                 )  # fmt: skip

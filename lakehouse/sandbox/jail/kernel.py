@@ -20,6 +20,9 @@ _CAPABILITY_VERSION_3 = 0x20080522
 _MOUNT_SETATTR = 442
 _NUMBERS = {"x86_64": {"pivot_root": 155, "clone": 56}, "aarch64": {"pivot_root": 41, "clone": 220}}
 
+BIND_NOW = "LD_BIND_NOW"
+"""In the environment it has libraries' functions looked up once, before any fork."""
+
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc_locked = ctypes.PyDLL(None, use_errno=True)  # its calls keep the interpreter's lock
 # looked up before any fork, once for all children

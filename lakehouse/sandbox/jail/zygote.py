@@ -173,44 +173,49 @@ def start(
         os._exit(99)
 
 
-def watch(control: socket.socket, tester: int, candidate: int, seconds: float) -> dict[str, Any]:
-    """Wait for the tester, kill both at the deadline or when the launcher is gone.
+def watch(control: socket.socket, handles: dict[int, int], seconds: float) -> dict[str, Any]:
+    """Wait for the first process of `handles` (by pidfd), the tester, and then kill all of them.
 
-    The account of the run; empty when the launcher is gone.
+    Also at the deadline, or when the launcher is gone. The account of the run; empty when the
+    launcher is gone.
     """
-    handles = {os.pidfd_open(tester): tester, os.pidfd_open(candidate): candidate}
+    tester = next(iter(handles))
     deadline = time.monotonic() + seconds
     account = {"timeout": False}
     poll = select.poll()
     for handle in (*handles, control.fileno()):
         poll.register(handle, select.POLLIN)
-    try:
-        while True:
-            left = deadline - time.monotonic()
-            ready = {fd for fd, _event in poll.poll(max(0, int(left * 1000) + 1))}
-            if control.fileno() in ready:  # nothing is ever sent during a run: it hung up
-                account = {}
-                break
-            if any(handles.get(fd) == tester for fd in ready):
-                break
-            for fd in ready:
-                poll.unregister(fd)
-            if left <= 0:
-                account = {"timeout": True}
-                break
-    finally:
-        for handle, process in handles.items():
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(handle, signal.SIGKILL)
-            os.waitpid(process, 0)
-            os.close(handle)
+    while True:
+        left = deadline - time.monotonic()
+        ready = {fd for fd, _event in poll.poll(max(0, int(left * 1000) + 1))}
+        if control.fileno() in ready:  # nothing is ever sent during a run: it hung up
+            account = {}
+            break
+        if tester in ready:
+            break
+        for fd in ready:
+            poll.unregister(fd)
+        if left <= 0:
+            account = {"timeout": True}
+            break
+    for handle in handles:
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(handle, signal.SIGKILL)
     return account
+
+
+def reap(handles: dict[int, int]) -> None:
+    """Wait until these processes, which were killed, are gone."""
+    for handle, process in handles.items():
+        os.waitpid(process, 0)
+        os.close(handle)
 
 
 def serve(control: socket.socket, jail: Jail) -> NoReturn:
     """Answer run requests until the launcher hangs up."""
     for program in jail.filters:
         seccomp.prepared(program)
+    roles.rehearse()
     gc.collect()
     gc.freeze()  # keep shared pages shared
     while True:
@@ -223,14 +228,17 @@ def serve(control: socket.socket, jail: Jail) -> NoReturn:
         tester = start(roles.tester, (order, tester_end), seconds, jail)
         for descriptor in descriptors:
             os.close(descriptor)
-        account = watch(control, tester, candidate, seconds)
+        handles = {os.pidfd_open(process): process for process in (tester, candidate)}
+        account = watch(control, handles, seconds)
         if not account:
             os._exit(0)
         control.send(json.dumps(account).encode())
+        reap(handles)  # the launcher need not wait for the kernel to clear a jail away
 
 
 def main() -> NoReturn:
     """Take the order from the control socket, isolate, report, serve."""
+    del os.environ[kernel.BIND_NOW]  # it has done its work, and is nothing to programs
     control = socket.socket(fileno=int(sys.argv[1]))
     order = json.loads(control.recv(65536))
     for name in _WARM.split():

@@ -1,7 +1,7 @@
 """What the engines say when a file of the lake is lost or damaged, as what a person can do then.
 
-DuckDB names such a file in full, Arrow within its table at most, delta-rs either; none of them
-says that it is one of the lake's, nor what to do.
+DuckDB and Spark name such a file in full, Arrow within its table at most, delta-rs either; none of
+them says that it is one of the lake's, nor what to do.
 """
 
 from __future__ import annotations
@@ -15,8 +15,11 @@ _ARROW = re.compile(
     r"Requested range was invalid|Corrupt \w+ compressed data"
 )
 """Of Arrow and delta-rs, who read nothing but the lake's tables for us."""
-_DUCKDB = re.compile(r"No files found|No magic bytes found|too small to be a Parquet file")
-"""Of DuckDB, whose query may also name files of its author."""
+_OTHERS = re.compile(
+    r"No files found|No magic bytes found|too small to be a Parquet file|"
+    r"\[(?:PATH_NOT_FOUND|FAILED_READ_FILE\.\w+)\]"
+)
+"""Of DuckDB and Spark, who also read files that are none of the lake's."""
 _FILE = re.compile(r"(?:(\w+)/(\w+)/)?((?:\w+=[^/'\"\n]*/)?[^/'\" \n]+\.parquet)")
 _LOG = re.compile(r"Kernel error: .*(?:Json error|Expected contiguous commit files|checkpoint)")
 
@@ -34,7 +37,7 @@ def of_data(message: str) -> UserError | None:
     name = f"{found[1]}.{found[2]}" if found else ""
     if name not in TABLES:
         name = ""
-    if not (_ARROW.search(message) or (name and _DUCKDB.search(message))):
+    if not (_ARROW.search(message) or (name and _OTHERS.search(message))):
         return None
     return UserError(f"a data file of {name or 'a table'} is lost or damaged"
                      f"{f': {file}' if file else ''}. {_REMEDY}")  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from lakehouse import spark as ours
 from lakehouse.delta import Lake
+from lakehouse.errors import UserError, translated
 from lakehouse.tables import JOB_RUNS, UNITS
 from tests.rows import row
 
@@ -62,6 +64,22 @@ def test_many_files_are_left_to_the_log(
     monkeypatch.setattr(ours, "_FEW_FILES", 2)
     assert ours._listed(lake, UNITS, None) is None
     assert [r[0] for r in read(spark, lake)] == DAYS
+
+
+@pytest.mark.parametrize("few", [9, 0])
+@pytest.mark.parametrize("damage", [Path.unlink, lambda file: os.truncate(file, 200)])
+def test_a_file_that_is_lost_or_damaged_is_told_as_such(
+    spark: Any, lake: Lake, monkeypatch: pytest.MonkeyPatch, damage: Any, few: int
+) -> None:
+    lake.sync(UNITS, units(*DAYS), {"ds": DAYS}, "run")
+    monkeypatch.setattr(ours, "_FEW_FILES", few)
+    (file,) = Path(lake.uri(UNITS)).glob(f"ds={DAYS[1]}/*.parquet")
+    damage(file)
+    with (
+        pytest.raises(UserError, match=r"silver\.code_units is lost"),
+        translated(),
+    ):
+        read(spark, lake)
 
 
 def test_a_table_that_is_not_there_is_delta_s_to_refuse(lake: Lake) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from jobs import past, queries
@@ -33,6 +34,7 @@ from lakehouse.tables import (
     TABLES,
     TAKEDOWNS,
     TRAINING_EXAMPLES,
+    Table,
 )
 
 if TYPE_CHECKING:
@@ -42,14 +44,20 @@ BOOKS = (JOB_RUNS, LINEAGE, REJECTED, QUALITY_RESULTS, MAINTENANCE, RELEASED, CO
          TAKEDOWNS, FORGOTTEN, CERTIFICATES, DICTIONARY, EXPORTS)  # fmt: skip
 """Tables whose rows' `run_id` cites nothing: they tell of runs, or of the tables."""
 _CITED = """
-    WITH RECURSIVE reached AS (
-        SELECT * FROM ops.lineage_edges WHERE run_id IN (FROM runs)
+    WITH RECURSIVE made AS (SELECT DISTINCT output_table, output_version FROM ops.lineage_edges),
+    edges AS (
+        SELECT e.*, m.output_version AS made_version FROM ops.lineage_edges e ASOF LEFT JOIN made m
+            ON e.input_table = m.output_table AND e.input_version >= m.output_version
+    ),
+    reached AS (
+        SELECT * FROM edges WHERE run_id IN (FROM runs)
         UNION
-        SELECT e.* FROM reached r JOIN ops.lineage_edges e
-            ON e.output_table = r.input_table AND e.output_version = r.input_version
+        SELECT e.* FROM reached r JOIN edges e
+            ON e.output_table = r.input_table AND e.output_version = r.made_version
     )
     SELECT DISTINCT input_table, input_version FROM reached
     WHERE input_table NOT IN ('', output_table)"""
+"""A version that no run has made, such as one of a vacuum, was made by who made the one before."""
 
 
 def cited(lake: Lake) -> dict[str, set[int]]:
@@ -64,11 +72,23 @@ def cited(lake: Lake) -> dict[str, set[int]]:
     found: dict[str, set[int]] = defaultdict(set)
     for name, version in sql.execute(_CITED).fetchall():
         found[name].add(version)
-    found[SKETCHES.full_name] |= compared(lake)
-    for versions in lake.read(EXPORTS, columns=["versions"])["versions"].to_pylist():
-        for name, version in json.loads(versions).items():
-            found[name].add(version)
+    for name, version in _besides(lake):
+        found[name].add(version)
     return found
+
+
+def read(lake: Lake, table: Table) -> set[int]:
+    """The versions of a table that some run has read to make another, or that an export holds."""
+    edges = lake.read(LINEAGE, {"input_table": table.full_name}, ["output_table", "input_version"])
+    runs = {e["input_version"] for e in edges.to_pylist() if e["output_table"] != table.full_name}
+    return runs | {version for name, version in _besides(lake) if name == table.full_name}
+
+
+def _besides(lake: Lake) -> Iterator[tuple[str, int]]:
+    """(table, version) of what no run's lineage cites."""
+    yield from ((SKETCHES.full_name, version) for version in compared(lake))
+    for versions in lake.read(EXPORTS, columns=["versions"])["versions"].to_pylist():
+        yield from json.loads(versions).items()
 
 
 def compared(lake: Lake) -> set[int]:

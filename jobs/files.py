@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from pyarrow import fs
 
 _LOG = "_delta_log"
+DAMAGED = "_damaged"
+"""Folder in a table of the files that a repair has set aside; to Delta, what begins with an
+underscore is none of the table's."""
 _COMMIT = re.compile(r"\d{20}\.json")
 _TOLD = ("minValues", "maxValues", "nullCount")
 
@@ -90,7 +93,7 @@ def stored(lake: Lake, table: Table) -> dict[str, int]:
     files, root = _place(lake, table)
     return {
         info.path[len(root) + 1 :]: info.size for info in _listed(files, root)
-        if info.path.endswith(".parquet") and f"/{_LOG}/" not in info.path
+        if info.path.endswith(".parquet") and info.path[len(root) + 1] != "_"
     }  # fmt: skip
 
 
@@ -117,6 +120,13 @@ def remove(lake: Lake, table: Table, paths: Collection[str]) -> None:
     for path in paths:
         if path in there:
             files.delete_file(f"{root}/{path}")
+
+
+def remove_damaged(lake: Lake, table: Table) -> None:
+    """Remove what a repair has set aside: nobody can tell whether it holds forgotten rows."""
+    files, root = _place(lake, table)
+    for info in _listed(files, f"{root}/{DAMAGED}"):
+        files.delete_file(info.path)
 
 
 def forget_statistics(lake: Lake, table: Table) -> None:

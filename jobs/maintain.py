@@ -42,7 +42,7 @@ from lakehouse.tables import (
 )
 
 Row = dict[str, Any]
-SUPERSEDED, FORGOTTEN_ROWS = "superseded", "forgotten"
+SUPERSEDED, FORGOTTEN_ROWS, DAMAGED = "superseded", "forgotten", "damaged"
 TARGET = 128 * 2**20
 """Bytes of a file up to which it is small, and to which files are put together."""
 
@@ -174,11 +174,12 @@ def vacuum(
         if released:
             lake.append_missing(RELEASED, released, run_id)
         if table == SKETCHES and any(r["version"] in citations.compared(lake) for r in released):
-            _compare_anew(lake, run_id)
+            compare_anew(lake, run_id)
         if old:
             found.vacuum(dry_run=False, **options)
         files.remove(lake, table, tainted)
         if taken:
+            files.remove_damaged(lake, table)
             files.forget_statistics(lake, table)
     return len(released)
 
@@ -190,10 +191,8 @@ def let_go(
     """The versions that some run has read and that lose files, with the reason."""
     if not gone:
         return []
-    edges = lake.read(LINEAGE, {"input_table": table.full_name}, ["output_table", "input_version"])
-    read = {e["input_version"] for e in edges.to_pylist() if e["output_table"] != table.full_name}
     rows = []
-    for version in sorted(read | set(cited)):
+    for version in sorted(citations.read(lake, table) | set(cited)):
         lost = {life.path for life in gone if life.is_of(version)}
         if lost and (version not in cited or lost <= set(tainted)):
             reason = FORGOTTEN_ROWS if lost <= set(tainted) else SUPERSEDED
@@ -201,7 +200,7 @@ def let_go(
     return rows
 
 
-def _compare_anew(lake: Lake, run_id: str) -> None:
+def compare_anew(lake: Lake, run_id: str) -> None:
     """Let deduplication compare all contents anew: the sketches that it went on from are gone."""
     bulk.edit(lake, SIMILAR, lambda rows: rows, [], run_id, note="vacuumed")
 
@@ -230,7 +229,8 @@ def prove(
     """
     for name, versions in cited.items():
         table = TABLES[name]
-        let = lake.read(RELEASED, {"table_name": name, "reason": FORGOTTEN_ROWS}, ["version"])
+        why = {"table_name": name, "reason": [FORGOTTEN_ROWS, DAMAGED]}
+        let = lake.read(RELEASED, why, ["version"])
         there = files.stored(lake, table).keys()
         absent = [life for life in files.lives(lake, table) if life.path not in there]
         for version in sorted({*versions} - {*let["version"].to_pylist()}):

@@ -12,16 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
+from jobs import citations, files, maintain
+from lakehouse.damage import of_data
 from lakehouse.delta import Lake
-from lakehouse.errors import UserError
+from lakehouse.errors import STORE, UserError
 from lakehouse.stages import STAGES
-from lakehouse.tables import LINEAGE, Table
+from lakehouse.tables import LINEAGE, RELEASED, SKETCHES, Table
 
 if TYPE_CHECKING:
     import pyarrow.dataset as ds
-
-ASIDE = "_damaged"
-"""Folder in a table; to Delta what begins with an underscore is none of the table's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +57,9 @@ def repair(lake: Lake, table: Table, run_id: str) -> tuple[int, list[Lost]]:
     """Make a version without those files; the newest version, and what is lost in it.
 
     One commit under the table's writer lock, with a run's id and its lineage; none if all can be
-    read. UserError for damaged files in a store, which we cannot set aside.
+    read. The versions that had the files are let go first (ops.released_versions): a trace then
+    reads what is left of them, and maintenance asks for no more. UserError for damaged files in a
+    store, which we cannot set aside.
     """
     from deltalake import CommitProperties
 
@@ -68,6 +69,7 @@ def repair(lake: Lake, table: Table, run_id: str) -> tuple[int, list[Lost]]:
         before = found.version()
         if not gone:
             return before, []
+        let_go(lake, table, {f.file for f in gone}, run_id)
         _set_aside(lake, table, [f.file for f in gone if f.why == "damaged"])
         found.repair(commit_properties=CommitProperties(custom_metadata={"run_id": run_id}))
     lake.append_missing(LINEAGE, [{
@@ -75,6 +77,19 @@ def repair(lake: Lake, table: Table, run_id: str) -> tuple[int, list[Lost]]:
         "input_table": table.full_name, "input_version": before, "run_id": run_id,
     }], run_id)  # fmt: skip
     return found.version(), gone
+
+
+def let_go(lake: Lake, table: Table, gone: set[str], run_id: str) -> None:
+    """Enter the versions that some run has read and that had such a file."""
+    had = [life for life in files.lives(lake, table) if life.path in gone]
+    read = sorted(citations.read(lake, table))
+    versions = [version for version in read if any(life.is_of(version) for life in had)]
+    lake.append_missing(RELEASED, [
+        {"table_name": table.full_name, "version": version, "reason": maintain.DAMAGED}
+        for version in versions
+    ], run_id)  # fmt: skip
+    if table == SKETCHES and citations.compared(lake) & {*versions}:
+        maintain.compare_anew(lake, run_id)
 
 
 def remedy(table: Table, gone: list[Lost]) -> str:
@@ -96,16 +111,18 @@ def _unreadable(rows: ds.Dataset) -> Iterator[tuple[str, str]]:
                 pass
         except FileNotFoundError:
             yield fragment.path, "missing"
-        except (OSError, ValueError):  # Arrow's ArrowInvalid is one of the latter
+        except (OSError, ValueError) as error:  # Arrow's ArrowInvalid is one of the latter
+            if STORE.search(str(error)) and not of_data(str(error)):
+                raise  # the file may be whole, and we not allowed to read it
             yield fragment.path, "damaged"
 
 
-def _set_aside(lake: Lake, table: Table, files: list[str]) -> None:
-    if files and "://" in lake.root:
-        raise UserError(f"{table.full_name}: {', '.join(files)} are damaged; move them away in the "
-                        "store, then repair again")  # fmt: skip
-    for file in files:
+def _set_aside(lake: Lake, table: Table, damaged: list[str]) -> None:
+    if damaged and "://" in lake.root:
+        raise UserError(f"{table.full_name}: {', '.join(damaged)} are damaged; move them away in "
+                        "the store, then repair again")  # fmt: skip
+    for file in damaged:
         place = Path(lake.uri(table))
-        aside = place / ASIDE / file
+        aside = place / files.DAMAGED / file
         aside.parent.mkdir(parents=True, exist_ok=True)
         (place / file).rename(aside)

@@ -12,7 +12,8 @@ from lakehouse.errors import UserError
 
 _ARROW = re.compile(
     r"Object at location \S.*\.parquet not found|Parquet magic bytes not found|"
-    r"Requested range was invalid|Corrupt \w+ compressed data"
+    r"Requested range was invalid|Corrupt \w+ compressed data|Could not open Parquet input source|"
+    r"Unexpected end of stream|Invalid BYTE_ARRAY value|Invalid flatbuffers message"
 )
 """Of Arrow and delta-rs, who read nothing but the lake's tables for us."""
 _OTHERS = re.compile(

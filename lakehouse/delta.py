@@ -109,8 +109,7 @@ class Lake:
 
     def note(self, table: Table) -> str:
         """What the newest write that bears a note said beside its run; empty if nothing."""
-        found = self.open(table)
-        notes = (c.get("userMetadata") for c in found.history()) if found else iter(())
+        notes = (c.get("userMetadata") for c in self.history(table))
         return next((str(n).partition(" ")[2] for n in notes if n), "")
 
     def digests(self, table: Table, version: int | None = None) -> dict[str, str]:
@@ -150,14 +149,26 @@ class Lake:
 
     def commits(self, table: Table, run_ids: Collection[str], after: int = -1) -> dict[int, str]:
         """Versions that these runs have made, each with its run, of those after a version."""
-        found = self.open(table)
-        if found is None or found.version() <= after:
-            return {}
         made = {
             int(c["version"]): str(c.get("run_id") or c.get("userMetadata")).partition(" ")[0]
-            for c in found.history(found.version() - after)
+            for c in self.history(table, after=after)
         }  # delta-rs and Spark keep a run's id under different names
         return {version: run_id for version, run_id in made.items() if run_id in run_ids}
+
+    def history(
+        self, table: Table, limit: int | None = None, after: int = -1
+    ) -> list[dict[str, Any]]:
+        """The table's commits after a version, the newest first, `limit` at most.
+
+        delta-rs counts back from the version that it knew, also where others have committed since:
+        so it is asked until nobody has meanwhile.
+        """
+        while (version := self.version(table)) is not None and version > after:
+            found = self._opened[(table.full_name, None)]
+            commits = found.history(min(version - after, limit or version + 1))
+            if self.version(table) == version:
+                return commits
+        return []
 
     # -- reading --------------------------------------------------------------------------------
 

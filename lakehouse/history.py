@@ -27,13 +27,12 @@ class Commit:
 
 def commits(lake: Lake, table: Table, limit: int | None = None) -> list[Commit]:
     """The table's versions, the newest first; none while it does not exist."""
-    found = lake.open(table)
     return [
         Commit(
             int(c["version"]), dt.datetime.fromtimestamp(c["timestamp"] / 1000, dt.UTC),
             str(c["operation"]), *_writer(str(c.get("run_id") or c.get("userMetadata") or "")),
         )
-        for c in (found.history(limit) if found else ())
+        for c in lake.history(table, limit)
     ]  # fmt: skip
 
 

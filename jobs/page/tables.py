@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lakehouse import history
 from lakehouse.delta import Lake
 from lakehouse.errors import UserError
+from lakehouse.history import Commit
 from lakehouse.tables import TABLES, Table
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ def listed(lake: Lake) -> tuple[list[Listed], list[Table], dict[str, str]]:
         try:
             found = lake.open(table)
             if found:
-                there.append(_of(table, found))
+                there.append(_of(lake, table, found))
             else:
                 missing.append(table)
         except Exception as error:  # one table that cannot be read does not hide the others
@@ -52,24 +54,14 @@ def listed(lake: Lake) -> tuple[list[Listed], list[Table], dict[str, str]]:
     return there, missing, broken
 
 
-def _of(table: Table, found: DeltaTable) -> Listed:
+def _of(lake: Lake, table: Table, found: DeltaTable) -> Listed:
     actions = found.get_add_actions(flatten=True)
     days = {str(d) for d in actions["partition.ds"].to_pylist()} if table.partition == "ds" else ()
     return Listed(
         table, found.version(), sum(actions["num_records"].to_pylist()),
         sum(actions["size_bytes"].to_pylist()), len(actions), len(days), max(days, default=""),
-        commits(found, 1)[0]["at"],
+        history.commits(lake, table, 1)[0].at,
     )  # fmt: skip
-
-
-def commits(found: DeltaTable, limit: int) -> list[dict[str, Any]]:
-    """The newest commits: version, time, operation and the run that made it, if it says."""
-    return [
-        {"version": c["version"], "at": dt.datetime.fromtimestamp(c["timestamp"] / 1000, dt.UTC),
-         "operation": c.get("operation", ""),
-         "run_id": str(c.get("run_id") or c.get("userMetadata") or "").partition(" ")[0]}
-        for c in found.history(limit)
-    ]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +69,7 @@ class Opened:
     """One table: what it is, its newest commits, its rows by day."""
 
     listed: Listed
-    commits: Sequence[Mapping[str, Any]]
+    commits: Sequence[Commit]
     counts: Mapping[str, int]
     """Rows by partition, the newest first; of a table without partitions none."""
 
@@ -89,7 +81,8 @@ def opened(lake: Lake, name: str) -> Opened | None:
     if table is None or found is None:
         return None
     counts = sorted(lake.counts(table).items(), reverse=True)[:DAYS]
-    return Opened(_of(table, found), commits(found, COMMITS), dict(counts))
+    commits = history.commits(lake, table, COMMITS)
+    return Opened(_of(lake, table, found), commits, dict(counts))
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,12 +65,12 @@ MAINTENANCE = declare(
 )  # fmt: skip
 
 RELEASED = declare(
-    "ops", "released_versions", "Versions that some run has read and that maintenance has let go: one row a version.",
+    "ops", "released_versions", "Versions that some run has read and that maintenance or a repair has let go: one row a version.",
     key="table_name version", partition=None,
     columns="""
     table_name STRING -- layer.name.
     version BIGINT -- The Delta version.
-    reason STRING -- superseded (no score, model, training set or pair cites it) or forgotten (files that held forgotten rows are gone, the others stay).
+    reason STRING -- superseded (no score, model, training set or pair cites it) forgotten (files that held forgotten rows are gone, the others stay) or damaged (files were lost, and lake repair made the table do without).
     """,
 )  # fmt: skip
 

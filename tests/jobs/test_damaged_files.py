@@ -6,11 +6,15 @@ import datetime as dt
 import os
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from jobs import repair
 from jobs.cli import answer
-from jobs.repair import ASIDE, Lost, remedy
+from jobs.files import DAMAGED
+from jobs.repair import Lost, remedy
 from lakehouse.delta import Lake
 from lakehouse.errors import UserError, translated
 from lakehouse.tables import JOB_RUNS, LINEAGE, PAIRS, Table
@@ -96,7 +100,7 @@ def test_a_table_is_repaired_without_the_file_and_its_rows_can_be_made_anew(
     told = capsys.readouterr().out
     assert told.count(f"python -m jobs.publish --partition {DAYS[1]} --force") == 2
     assert [r["pair_id"] for r in filled.read(PAIRS).to_pylist()] == ["p0"]
-    aside = [f.name for f in (place / ASIDE).rglob("*.parquet")]
+    aside = [f.name for f in (place / DAMAGED).rglob("*.parquet")]
     assert aside == ([] if damage is Path.unlink else [file.name])
     (edge,) = filled.read(LINEAGE).to_pylist()
     assert (edge["input_version"], edge["output_version"]) == (before, filled.version(PAIRS))
@@ -105,6 +109,21 @@ def test_a_table_is_repaired_without_the_file_and_its_rows_can_be_made_anew(
     assert answer(["repair", PAIRS.full_name]) == 0
     assert "has lost no file" in capsys.readouterr().out
     assert filled.read(PAIRS).num_rows == 2
+
+
+class Refused:
+    """A fragment that we may not read, as delta-rs tells of it."""
+
+    path = "ds=2026-11-02/part-0.parquet"
+
+    def to_batches(self) -> None:
+        raise OSError("Generic LocalFileSystem error\n  Permission denied (os error 13)")
+
+
+def test_a_file_that_may_not_be_read_is_none_that_is_damaged() -> None:
+    rows: Any = SimpleNamespace(get_fragments=lambda: [Refused()])
+    with pytest.raises(OSError, match="Permission denied"):
+        [*repair._unreadable(rows)]
 
 
 @pytest.mark.parametrize(("table", "said"), [(PAIRS, "is not there"), (JOB_RUNS, "lost no file")])

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs import citations, files, forget, maintain, traces
+from jobs import citations, files, forget, maintain, repair, traces
 from jobs.exports.folder import Request, export
 from jobs.exports.selection import Filters
 from lakehouse import digests
@@ -26,7 +26,9 @@ from lakehouse.tables import (
     MAINTENANCE,
     PAIRS,
     RELEASED,
+    SKETCHES,
     SNIPPETS,
+    STAGED,
     TABLES,
     TAKEDOWNS,
 )
@@ -96,6 +98,62 @@ def test_what_something_cites_stays_and_the_rest_goes(lake: Lake, at_once: Setti
         maintain.compact(lake, table, at_once.maintenance, "again")
         assert maintain.vacuum(lake, table, at_once.maintenance, pinned, None, "again") == 0
     assert [lake.version(t) for t in read] == versions
+
+
+def test_what_was_read_after_a_vacuum_cites_what_it_was_made_from(
+    tmp_path: Path, at_once: Settings
+) -> None:
+    lake = Lake(at_once.lake.root)
+    kept = [lakes.source(name) for name in ("acme/tool/a", "other/lib/c")]
+    lakes.ingested(lake, kept)
+    first = lake.version(DOCUMENTS)
+    for document, name in zip(kept, ("acme/tool/a", "other/lib/c"), strict=True):
+        lakes.extracted(lake, name, document)
+        lakes.read_by(lake, "extract", SNIPPETS, DOCUMENTS)
+    assert execute(maintain.STAGE, DAY, at_once)["status"] == "done"
+    (vacuumed,) = [c["version"] for c in lake.history(SNIPPETS)[:1]]
+    assert lake.history(SNIPPETS)[0]["operation"] == "VACUUM END"  # no run has made this version
+    for document, name in zip(kept, ("acme/tool/a", "other/lib/c"), strict=True):
+        lakes.written(lake, name, document)
+        lakes.published(lake, name, document)
+    lakes.read_by(lake, "choose", STAGED, SNIPPETS, CANDIDATES)
+    lakes.read_by(lake, "publish", PAIRS, STAGED)
+    lakes.trained(lake, "first", ["acme/tool/a", "other/lib/c"])
+    lake.sync(DOCUMENTS, [lakes.source("other/lib/d")], {"ds": DAY}, "the day comes in anew")
+    cited = citations.cited(lake)
+    assert vacuumed in cited[SNIPPETS.full_name]
+    assert first in cited[DOCUMENTS.full_name]
+    assert execute(maintain.STAGE, lakes.LATER, at_once)["status"] == "done"
+    assert readable(lake, DOCUMENTS.full_name, first)
+
+
+def test_after_a_repair_there_is_maintenance_as_before(lake: Lake, at_once: Settings) -> None:
+    for table in (DOCUMENTS, SKETCHES):
+        for file in Path(lake.uri(table)).glob("ds=*/*.parquet"):
+            file.unlink()
+        rows = lake.counts(table)
+        _, gone = repair.repair(lake, table, "repair")
+        assert sum(file.rows for file in gone) == sum(rows.values())
+    let = {(r["table_name"], r["version"]): r["reason"] for r in lake.read(RELEASED).to_pylist()}
+    assert let[DOCUMENTS.full_name, 1] == "damaged"
+    assert execute(maintain.STAGE, DAY, at_once)["status"] == "done"
+
+
+def test_what_a_repair_has_set_aside_goes_with_the_next_takedown(
+    lake: Lake, at_once: Settings
+) -> None:
+    (file, *_) = Path(lake.uri(DOCUMENTS)).glob("ds=*/*.parquet")
+    file.write_bytes(file.read_bytes()[:-8])
+    kept = lake.read(DOCUMENTS, version=0).to_pylist()
+    repair.repair(lake, DOCUMENTS, "repair")
+    aside = Path(lake.uri(DOCUMENTS)) / files.DAMAGED
+    assert [f.name for f in aside.rglob("*.parquet")] == [file.name]
+    lakes.ingested(lake, [lakes.source("acme/tool/a"), *kept])
+    forget.forget(lake, forget.request(lake, "repository", "acme/tool"), "DMCA", "counsel")
+    maintain.main(Run(maintain.STAGE, "maintain", DAY, at_once, lake, "m"))
+    assert not [*aside.rglob("*.parquet")]
+    (request,) = lake.read(TAKEDOWNS).to_pylist()
+    assert request["vacuumed"] is not None
 
 
 def test_what_an_export_was_made_from_stays(lake: Lake, at_once: Settings, tmp_path: Path) -> None:

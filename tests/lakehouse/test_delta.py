@@ -212,3 +212,22 @@ def test_a_folder_of_any_other_name_is_a_lake(tmp_path: Path, character: str) ->
     lake.append_missing(JOB_RUNS, [finished("x", DAY, (1, 1, 0))], "run")
     assert lake.read(JOB_RUNS).num_rows == 1
     assert [p.name for p in tmp_path.iterdir()] == [f"a{character}b"]
+
+
+def test_versions_are_numbered_right_although_others_commit_meanwhile(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake.create(REJECTED)
+    held = lake.open(REJECTED)
+    assert held is not None
+    asked = []
+
+    def history(limit: int | None = None) -> list[dict[str, Any]]:
+        if not asked:  # another process, between our look at the version and at the log
+            Lake(lake.root).append_missing(REJECTED, [rejected("r")], "another")
+        asked.append(limit)
+        return type(held).history(held, limit)
+
+    monkeypatch.setattr(held, "history", history)
+    assert lake.commits(REJECTED, {"another"}) == {1: "another"}
+    assert asked == [1, 2]

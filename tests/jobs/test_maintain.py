@@ -25,12 +25,14 @@ from lakehouse.tables import (
     LINEAGE,
     MAINTENANCE,
     PAIRS,
+    PREFERENCES,
     RELEASED,
     SKETCHES,
     SNIPPETS,
     STAGED,
     TABLES,
     TAKEDOWNS,
+    UNITS,
 )
 from tests.jobs import forgettable as lakes
 from tests.jobs.forgettable import DAY, copied, names
@@ -120,6 +122,8 @@ def test_what_was_read_after_a_vacuum_cites_what_it_was_made_from(
     lakes.read_by(lake, "publish", PAIRS, STAGED)
     lakes.trained(lake, "first", ["acme/tool/a", "other/lib/c"])
     lake.sync(DOCUMENTS, [lakes.source("other/lib/d")], {"ds": DAY}, "the day comes in anew")
+    for table in (UNITS, SNIPPETS, STAGED, PAIRS, PREFERENCES):
+        lake.sync(table, [], {"ds": DAY}, "and so does all that was made of it")
     cited = citations.cited(lake)
     assert vacuumed in cited[SNIPPETS.full_name]
     assert first in cited[DOCUMENTS.full_name]

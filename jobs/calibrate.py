@@ -32,6 +32,8 @@ DRAWS = 1000
 LEAST = 10
 """Snippets that must bear on a measure for it to have an interval."""
 BINS = 10
+TELLS = 0.2
+"""Width of an AUC's interval about chance up to which it says that there is no signal."""
 Numbers = NDArray[np.float64]
 Measure = Callable[[Numbers], float]
 """A statistic, given how often each snippet was drawn; NaN where it cannot be told."""
@@ -152,7 +154,7 @@ def checks(judged: Judged) -> dict[str, Estimate]:
 
 def signal(low: float | None, high: float | None) -> str:
     """What an AUC's interval says of a score, in words; None: there is no interval."""
-    if low is None or high is None or np.isnan(low):
+    if low is None or high is None or np.isnan(low) or (low <= 0.5 <= high and high - low > TELLS):
         return "too little was run to tell whether the score carries signal"
     if low > 0.5:
         return "the score carries signal"

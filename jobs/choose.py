@@ -107,6 +107,8 @@ def pairs(
     return [pair for of_snippet in found.values() for pair in of_snippet.values()]
 
 
+_OF_CANDIDATES = ("see in ops.rejected_rows, stage summarize, what its candidates lack; more of "
+                  "them come of summarize.samples")  # fmt: skip
 Split = tuple[list[Row], list[Row]]
 """(pairs that are kept, rejected rows of the others)."""
 
@@ -202,7 +204,7 @@ def without_pair(
     for snippet in scope.snippets:
         if snippet["snippet_id"] in with_pair:
             continue
-        reason, remedy = "no usable candidate", "raise summarize.samples"
+        reason, remedy = "no usable candidate", _OF_CANDIDATES
         if snippet["snippet_id"] in with_score:
             reason, remedy = "no candidate agrees with execution", "lower choose.min_agreement"
         elif snippet["snippet_id"] in written:

@@ -1,8 +1,9 @@
 """`lake cost`: what the models' work cost, by day, stage, language or model, and per accepted pair.
 
 The books hold a stage's cost by day, whatever became of the run, and that of its shares; it is
-dealt over languages and models by the tokens of what was written and judged on that day. What the
-cache answered costs nothing and is in no part twice.
+dealt over languages and models by the tokens of what was written, judged and written anew on that
+day. What the cache answered costs nothing and is in no part twice; what a killed run spent before
+any row came of it has no language and model.
 """
 
 from __future__ import annotations
@@ -22,6 +23,10 @@ _WORK = """
     SELECT j.ds, 'judge', s.language, split_part(j.judge_id, '/', 1), j.prompt_tokens, 0
     FROM silver.judgements j JOIN silver.candidates c USING (candidate_id)
         JOIN silver.snippets s USING (snippet_id)
+    UNION ALL
+    SELECT r.ds, 'roundtrip', s.language, r.model_id, r.prompt_tokens, r.completion_tokens
+    FROM silver.regenerations r JOIN silver.snippets s USING (snippet_id)
+    WHERE r.finish_reason <> 'none'
 """
 _QUERY = """
 WITH spent AS (

@@ -22,10 +22,10 @@ _NEWEST = """(SELECT * FROM ops.job_runs WHERE status = 'done' QUALIFY row_numbe
     (PARTITION BY stage, ds ORDER BY finished_at DESC) = 1)"""
 ASYMMETRY = (
     "Disclosure: the tiny world is built so that the method can work in minutes. Its base model "
-    "was trained on about 21,000 functions followed by their explanation, so it reads code better "
-    "than it writes it; whoever still had those documents could reverse them into pairs and would "
-    "do better. The gain shows the method in a constructed low-data world; it is no replication "
-    "of the paper's results with 7B models."
+    "was trained on functions followed by their explanation (about 21,000 in profile tiny), so it "
+    "reads code better than it writes it; whoever still had those documents could reverse them "
+    "into pairs and would do better. The gain shows the method in a constructed low-data world; it "
+    "is no replication of the paper's results with 7B models."
 )
 GAINS = """(SELECT *, coalesce(control_arm, 'control') AS control FROM gold.evaluation_scores
     WHERE contains(metric, '_gain_over_') QUALIFY row_number() OVER
@@ -146,10 +146,14 @@ def _signals(checked: Sequence[dict[str, Any]]) -> str:
 
     return " ".join(
         f"{r['question']} by {r['judge_id']}: {calibrate.signal(r['low_95'], r['high_95'])} about "
-        f"{what} (AUC {r['value']}, 95% {r['low_95']} to {r['high_95']}, chance is 0.5)."
+        f"{what} (AUC {r['value']}, {_interval(r['low_95'], r['high_95'])}, chance is 0.5)."
         for name, what in calibrate.AUCS.items()
         for r in checked if r["check"] == name
     )  # fmt: skip
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    return "no interval" if low is None else f"95% {low} to {high}"
 
 
 def as_text(section: Section, bound: int | None = None) -> str:

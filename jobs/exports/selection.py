@@ -81,7 +81,8 @@ _MIXED_FROM = """
     WHERE input_table = 'gold.instruction_pairs' AND run_id IN (SELECT run_id
         FROM gold.training_examples WHERE training_set_id = getvariable('training_set'))"""
 _RULES = {
-    "benchmark material": "pair_id NOT IN (FROM dirty) AND "
+    # a preference has no pair's id, an original no snippet's
+    "benchmark material": "coalesce(pair_id NOT IN (FROM dirty), true) AND "
                           "coalesce(snippet_id NOT IN (FROM dirty), true)",
     "origin not known": "license IS NOT NULL",
     "day": "ds BETWEEN getvariable('first') AND getvariable('last')",

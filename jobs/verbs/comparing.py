@@ -91,9 +91,12 @@ def promotion(args: argparse.Namespace, settings: Settings) -> None:
 
     lake = Lake(settings.lake.root)
     if args.model:
-        if not (args.decision and args.because):
+        if not args.decision:
             raise UserError(f"lake promotion {args.model}: say --promote, --demote or --withdraw "
                             "(a person's earlier decision), and --because \"REASON\"")  # fmt: skip
+        if not args.because:
+            raise UserError(f"lake promotion {args.model} --{args.decision}: say why, with "
+                            "--because \"REASON\": whoever asks later reads it")  # fmt: skip
         asked = {"promote": True, "demote": False, "withdraw": None}[args.decision]
         promotions.by_person(lake, args.model, asked, args.because, args.by, uuid.uuid4().hex[:16])
     elif args.decision:

@@ -31,7 +31,7 @@ def table(names: Sequence[str], rows: Rows, form: str, to: TextIO | None = None)
     elif form == "csv":
         import csv
 
-        csv.writer(to).writerows([names, *rows])
+        csv.writer(to, lineterminator="\n").writerows([names, *rows])
     else:
         lines = aligned(names, rows, width() if to is sys.stdout else None)
         to.write("\n".join([*lines, *([] if rows else ["(no rows)"])]) + "\n")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from jobs.verbs import chain, printing
@@ -25,7 +25,7 @@ def add(verbs: Verbs) -> None:
         about="Run a range of days again. What has not changed is left as it is, unless --force.",
         examples=(
             "--from 2026-11-01 --to 2026-11-30 --dry-run",
-            "--from 2026-11-01 --to 2026-11-30 --only stale",
+            "--from 2026-11-01 --to 2026-11-03 --only stale",
             "--from 2026-11-02 --to 2026-11-02 --only failed",
             "--from 2026-11-01 --to 2026-11-03 --onward choose --dry-run --json",
         ),
@@ -75,8 +75,10 @@ def _names() -> list[str]:
 
 
 def _tell(planned: list[Planned], form: str) -> None:
+    from jobs.replay import UNCHANGED
     from jobs.report import Section
 
+    planned = [replace(p, runs=p.runs and p.why != UNCHANGED) for p in planned]
     rows: list[dict[str, Any]] = [asdict(p) for p in planned]
     names = list(rows[0])
     cells = [[*row.values()] for row in rows]

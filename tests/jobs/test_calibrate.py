@@ -87,6 +87,7 @@ def test_a_score_without_signal_is_called_so_and_one_with_it_is_not() -> None:
             assert calibrate.signal(found[name].low, found[name].high) == words
         assert (found["execution_gain_solved"].low > 0) == informative
     assert calibrate.signal(0.2, 0.4) == "the score points the wrong way"
+    assert calibrate.signal(0.333, 0.875).startswith("too little was run to tell")
 
 
 def test_intervals_cover_chance_about_as_often_as_they_say() -> None:

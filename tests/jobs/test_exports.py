@@ -29,7 +29,7 @@ from lakehouse import prompts
 from lakehouse.delta import Lake
 from lakehouse.errors import UserError
 from lakehouse.settings import Settings, load
-from lakehouse.tables import CONTAMINATION, EXPORTS, PAIRS
+from lakehouse.tables import CONTAMINATION, EXPORTS, PAIRS, PREFERENCES
 from tests.jobs.exporting import DAY, SET, filled, pairs, sha
 from tests.rows import row
 
@@ -144,6 +144,12 @@ def test_rows_with_benchmark_material_are_left_out_unless_a_person_says_clean(
     rows = written(lake, settings, tmp_path / "x")
     assert {p["pair_id"] for p in held} - {r["pair_id"] for r in rows} == {
         held[0]["pair_id"], held[2]["pair_id"]}  # fmt: skip
+    preferences = written(lake, settings, tmp_path / "y", "preference")
+    assert len(preferences) == lake.read(PREFERENCES).num_rows
+    dirty = preferences[0]["snippet_id"]
+    lake.upsert(CONTAMINATION, [row(CONTAMINATION, row_id=dirty, ds=DAY, row_kind="snippet")], "r")
+    left = written(lake, settings, tmp_path / "z", "preference")
+    assert {r["snippet_id"] for r in preferences} - {r["snippet_id"] for r in left} == {dirty}
 
 
 def test_a_training_set_keeps_its_order_and_says_where_each_example_is_from(

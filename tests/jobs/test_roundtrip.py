@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from jobs import calibrate, choose, judge, roundtrip, summarize
+from jobs import calibrate, choose, costs, judge, roundtrip, summarize
 from lakehouse import engines, prompts
 from lakehouse.delta import Lake, _content
 from lakehouse.errors import UserError
@@ -135,6 +135,16 @@ def test_code_is_written_run_and_its_agreement_is_a_judgement(
     assert {r["judge_id"] for r in said} == set(filled.read(JUDGEMENTS)["judge_id"].to_pylist())
     (why,) = set(filled.read(REJECTED, {"stage": "roundtrip"})["reason"].to_pylist())
     assert why == "not run: names that it does not define"
+
+
+def test_its_bill_is_dealt_over_models_and_languages(filled: Lake, asked: list[str]) -> None:
+    done = trip(filled)
+    spent = done["prompt_tokens"] + done["completion_tokens"]
+    for by in ("model", "language"):
+        names, found = costs.cost(filled, by)
+        bill = [dict(zip(names, r, strict=True)) for r in found]
+        assert all(r[by] for r in bill)
+        assert sum(r["prompt_tokens"] + r["completion_tokens"] for r in bill) > spent > 0
 
 
 def test_shares_write_and_run_what_one_run_does(tmp_path: Path, asked: list[str]) -> None:

@@ -76,9 +76,12 @@ class Verbs:
         self, name: str, verb: Answer, brief: str, *, examples: Iterable[str],
         printed: bool = False, needs: Needs = "reading", about: str = "",
     ) -> argparse.ArgumentParser:  # fmt: skip
-        """Declare a verb; `examples` are argument lines that follow `lake NAME`."""
+        """Declare a verb; `examples` are argument lines that follow `lake NAME`.
+
+        Its help begins with `brief` as a sentence; `about` is what else there is to know.
+        """
         lines = [f"  lake {name} {line}".rstrip() for line in examples]
-        about = about or f"{brief[0].upper()}{brief[1:]}."
+        about = f"{brief[0].upper()}{brief[1:]}.\n{about}".rstrip()
         parents = [self.shared, self.printed] if printed else [self.shared]
         parser: argparse.ArgumentParser = self.parsers.add_parser(
             name, parents=parents, help=brief, description=about,

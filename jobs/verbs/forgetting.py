@@ -31,7 +31,7 @@ def add(verbs: Verbs) -> None:
     """Declare the verb."""
     asked = verbs.add(
         "forget", forget, "remove a document, source, repository, owner or licence", printed=True,
-        about="Remove all that stems from documents, and keep them out from then on.",
+        about="All that stems from it goes, too, and it is kept out from then on.",
         examples=(
             "--repository acme/tool --dry-run",
             '--repository acme/tool --because "DMCA notice of 2026-11-20"',

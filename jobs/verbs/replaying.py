@@ -22,7 +22,7 @@ def add(verbs: Verbs) -> None:
     parser = verbs.add(
         "replay", replay, "run days again: all, or what is stale or failed", printed=True,
         needs="running",
-        about="Run a range of days again. What has not changed is left as it is, unless --force.",
+        about="What has not changed is left as it is, unless --force.",
         examples=(
             "--from 2026-11-01 --to 2026-11-30 --dry-run",
             "--from 2026-11-01 --to 2026-11-03 --only stale",

@@ -21,7 +21,7 @@ def add(verbs: Verbs) -> None:
     """Declare the verbs."""
     parser = verbs.add(
         "restore", restore, "make a table what it was at an older version", printed=True,
-        about="Make a table that was damaged by hand what it was: one more version, none is lost.",
+        about="For a table that was damaged by hand. It is one more version; none is lost.",
         examples=("silver.snippets --version 7", "silver.snippets --version 7 --json"),
     )  # fmt: skip
     completed(parser.add_argument("table", metavar="TABLE", help="such as silver.snippets"),

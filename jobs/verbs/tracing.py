@@ -18,7 +18,7 @@ def add(verbs: Verbs) -> None:
     """Declare the verbs."""
     followed = verbs.add(
         "trace", traced, "follow a score to its source lines, or a source line to its scores",
-        printed=True, about="What WHAT was made from, and what it went into.",
+        printed=True,
         examples=(
             "25308e46", "tiny-inverse-f3c6d9ca6f74/tiny_world/pass@1",
             "stdlib:json/decoder.py:120", "stdlib:json/ --all --json",
@@ -30,6 +30,8 @@ def add(verbs: Verbs) -> None:
     followed.add_argument("--all", action="store_true", help="all rows of each level")
     reached = verbs.add(
         "tainted", tainted, "search all history for the benchmarks of today", needs="running",
+        about="What it finds stays in the lake: a benchmark that --set names, and no profile, is "
+        "gone again\nwith the next run.",
         examples=("", "--set decontaminate.benchmarks=human_eval,tiny_world --json"),
     )  # fmt: skip
     reached.set_defaults(format="table")

@@ -108,10 +108,14 @@ def mix(today: Mapping[str, int], before: Sequence[Mapping[str, int]]) -> Distan
 
 
 def values(today: np.ndarray, before: Sequence[np.ndarray]) -> Distance:
-    """The Kolmogorov-Smirnov distance of two samples, and the chance of it."""
+    """The Kolmogorov-Smirnov distance of two samples, and the chance of it.
+
+    What is no number sorts before all that are: one NaN would make the distance NaN, and no alarm.
+    """
     from scipy import stats
 
-    pooled = np.concatenate(before)
+    today, pooled = (np.where(np.isnan(side), -np.inf, side)
+                     for side in (today, np.concatenate(before)))  # fmt: skip
     found = stats.ks_2samp(today, pooled, method="asymp")
     return Distance(float(found.statistic), _quartiles(today), _quartiles(pooled),
                     chance=float(found.pvalue))  # fmt: skip
@@ -147,7 +151,8 @@ def _largest(counts: Mapping[str, int]) -> dict[str, float]:
 
 def _quartiles(sample: np.ndarray) -> dict[str, Any]:
     """Rows and quartiles, to show."""
-    low, middle, high = np.percentile(sample, (25, 50, 75)).tolist()
+    numbers = sample[np.isfinite(sample)]
+    low, middle, high = np.percentile(numbers, (25, 50, 75)).tolist() if len(numbers) else [0.0] * 3
     return {"rows": len(sample), "quartiles": [_short(q) for q in (low, middle, high)]}
 
 

@@ -13,6 +13,7 @@ import io
 from collections import deque
 from collections.abc import Iterator
 from itertools import islice
+from pathlib import Path
 from typing import IO, Any
 
 from jobs import archives, jsons, parquet, records
@@ -106,7 +107,8 @@ def _records(member: Member, source: Source, part: Part | None) -> Iterator[Foun
         chosen = "source"
     if chosen is None:
         remedy = "name its language or the format in the source's TOML, or ignore it there"
-        yield member.name, Unusable("unknown ending", remedy, f"known: {endings(source)}")
+        seen = f"{Path(name).suffix or 'no ending'}; known: {endings(source)}"
+        yield member.name, Unusable("unknown ending", remedy, seen)
     elif chosen == "source":
         yield from _source(member, source.encoding)
     elif chosen == "parquet":

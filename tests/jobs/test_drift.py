@@ -36,6 +36,17 @@ def shifted(by: float) -> Callable[[Any], Any]:
     return lambda values: values * by
 
 
+def with_nan(by: float, part: float) -> Callable[[Any], Any]:
+    """So many of the values are none, the others are shifted."""
+
+    def change(values: Any) -> Any:
+        changed = np.asarray(values * by, float)
+        changed[: int(part * len(changed))] = np.nan
+        return changed
+
+    return change
+
+
 def share(part: float) -> Callable[[Any], Any]:
     return lambda of: (round(part * of[1]), of[1])
 
@@ -79,6 +90,16 @@ def test_planted_drift_warns_and_then_blocks_and_names_its_figure_alone(name: st
         for said in (f"{told['distance']} from the 7 days before", f"drift.{name} warns from",
                      f"{now} now, {then} then", "Accept it"):  # fmt: skip
             assert said in only.words
+
+
+def test_what_is_no_number_hides_no_drift_and_is_one() -> None:
+    *before, today = week()
+    for by, part, quiet_ in ((1.0, 0.001, True), (0.2, 0.001, False), (1.0, 1.0, False)):
+        seen = found({**today, "score": with_nan(by, part)(today["score"])}, before)["score"]
+        assert seen.success == quiet_
+        json.loads(seen.observed, parse_constant=pytest.fail)
+    blind = [{**day, "score": with_nan(1.0, 0.001)(day["score"])} for day in before]
+    assert not found({**today, "score": today["score"] * 0.2}, blind)["score"].success
 
 
 @pytest.mark.parametrize("name", PLANTED)

@@ -17,7 +17,7 @@ import time
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from jobs import certificates, citations, files, forget, traces
+from jobs import certificates, citations, edits, files, forget, traces
 from jobs.forgotten import TABLES as TAKEN_FROM
 from jobs.forgotten import Closure
 from lakehouse import bulk, digests
@@ -30,7 +30,6 @@ from lakehouse.settings import Settings
 from lakehouse.tables import (
     COMPACTIONS,
     FORGOTTEN,
-    LINEAGE,
     MAINTENANCE,
     RELEASED,
     SCORES,
@@ -97,6 +96,7 @@ def maintained(run: Run, table: Table, cited: Collection[int], closure: Closure 
     lake, chosen, started = run.lake, run.settings.maintenance, time.monotonic()
     before = measured(lake, table, "before")
     compact(lake, table, chosen, run.run_id)
+    edits.trace(lake, table, run.run_id)
     digests.note_compactions(lake, table, run.run_id)
     released = vacuum(lake, table, chosen, cited, closure, run.run_id)
     return {
@@ -133,18 +133,11 @@ def compact(lake: Lake, table: Table, chosen: Maintenance, run_id: str) -> None:
         many = sorted({part for part in small if small.count(part) >= chosen.min_files})
         if not many:
             return
-        before = found.version()
         found.optimize.compact(
             partition_filters=[(table.partition, "in", many)] if table.partition else None,
             target_size=TARGET, writer_properties=bulk.layout(table),
             commit_properties=CommitProperties(custom_metadata={"run_id": run_id}),
         )  # fmt: skip
-        after = lake.version(table)
-    if after != before:
-        lake.append_missing(LINEAGE, [{
-            "output_table": table.full_name, "output_version": after,
-            "input_table": table.full_name, "input_version": before, "run_id": run_id,
-        }], run_id)  # fmt: skip
 
 
 def vacuum(

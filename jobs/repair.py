@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from jobs import citations, files, maintain
+from jobs import citations, edits, files, maintain
 from lakehouse.damage import of_data
 from lakehouse.delta import Lake
 from lakehouse.errors import STORE, UserError
 from lakehouse.stages import STAGES
-from lakehouse.tables import LINEAGE, RELEASED, SKETCHES, Table
+from lakehouse.tables import RELEASED, SKETCHES, Table
 
 if TYPE_CHECKING:
     import pyarrow.dataset as ds
@@ -66,16 +66,12 @@ def repair(lake: Lake, table: Table, run_id: str) -> tuple[int, list[Lost]]:
     with lake.lock(table):
         gone, found = lost(lake, table), lake.open(table)
         assert found is not None
-        before = found.version()
         if not gone:
-            return before, []
+            return found.version(), []
         let_go(lake, table, {f.file for f in gone}, run_id)
         _set_aside(lake, table, [f.file for f in gone if f.why == "damaged"])
         found.repair(commit_properties=CommitProperties(custom_metadata={"run_id": run_id}))
-    lake.append_missing(LINEAGE, [{
-        "output_table": table.full_name, "output_version": found.version(),
-        "input_table": table.full_name, "input_version": before, "run_id": run_id,
-    }], run_id)  # fmt: skip
+    edits.trace(lake, table, run_id)
     return found.version(), gone
 
 

@@ -7,10 +7,10 @@ files are those of then, and so are their digests: a stage that has read that ve
 
 from __future__ import annotations
 
-from jobs import maintain
+from jobs import edits, maintain
 from lakehouse.delta import Lake
 from lakehouse.errors import UserError
-from lakehouse.tables import LINEAGE, Table
+from lakehouse.tables import Table
 
 
 def restore(lake: Lake, table: Table, version: int, run_id: str) -> int:
@@ -24,10 +24,7 @@ def restore(lake: Lake, table: Table, version: int, run_id: str) -> int:
                         + (f"0 to {newest - 1}" if newest else "none"))  # fmt: skip
     with lake.lock(table):
         made = _commit(lake, table, version, run_id)
-    lake.append_missing(LINEAGE, [{
-        "output_table": table.full_name, "output_version": made,
-        "input_table": table.full_name, "input_version": version, "run_id": run_id,
-    }], run_id)  # fmt: skip
+    edits.trace(lake, table, run_id)
     maintain.sweep(lake, run_id)
     return made
 

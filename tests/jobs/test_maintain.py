@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs import citations, files, forget, maintain, repair, traces
+from jobs import citations, edits, files, forget, maintain, repair, traces
 from jobs.exports.folder import Request, export
 from jobs.exports.selection import Filters
 from lakehouse import digests
@@ -182,6 +182,11 @@ def test_files_that_left_lately_stay_and_a_killed_compaction_is_made_good(
     assert lake.digests(CANDIDATES) == before
     digests.note_compactions(lake, CANDIDATES, "and again")
     assert lake.read(COMPACTIONS)["run_id"].to_pylist() == ["again"]
+    edits.trace(lake, CANDIDATES, "again")
+    edits.trace(lake, CANDIDATES, "and again")
+    (edge,) = lake.read(LINEAGE, {"output_table": CANDIDATES.full_name}).to_pylist()
+    assert edge["run_id"] == "killed"
+    assert edge["output_version"] == edge["input_version"] + 1 == lake.version(CANDIDATES)
     assert maintain.vacuum(lake, PAIRS, chosen, {3}, None, "m") == 0
     assert len(list(Path(lake.uri(PAIRS)).rglob("part-*.parquet"))) == stored
     assert readable(lake, PAIRS.full_name, 4)
@@ -224,6 +229,7 @@ def test_a_cited_version_that_lacks_a_file_is_said(lake: Lake, at_once: Settings
     reached = maintain.reach(lake)
     maintain.prove(lake, cited, reached, exact=True)
     maintain.compact(lake, CANDIDATES, at_once.maintenance, "m")
+    edits.trace(lake, CANDIDATES, "m")
     Path(found.file_uris()[0]).unlink()
     with pytest.raises(LakeError, match="candidates version 6 is cited and lacks 1 files"):
         maintain.prove(lake, cited, reached, exact=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -250,6 +251,16 @@ def test_a_finding_whose_version_was_vacuumed_shows_its_ids_alone(lake: Lake) ->
         assert answer.status_code == 200
         assert "rows that failed s2" in words(answer.text)
         assert "were vacuumed, or are lost" in answer.text
+
+
+def test_a_lake_that_was_begun_anew_is_opened_anew(lake: Lake) -> None:
+    fill(lake)
+    client = TestClient(page.application(lambda: Lake(lake.root)))
+    assert client.get("/").status_code == 200
+    shutil.rmtree(lake.root)
+    Lake(lake.root).upsert(JOB_RUNS, [run("ingest", FIRST, "done", 0)], "r")
+    assert client.get("/").status_code == 503  # it was open at a version that is not there
+    assert client.get("/").status_code == 200
 
 
 def test_settings_that_are_wrong_are_a_page_that_says_so() -> None:

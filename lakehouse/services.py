@@ -35,6 +35,7 @@ from lakehouse.extras import lacking_driver
 from lakehouse.settings import Settings, load
 from lakehouse.shares import of_a_day
 from lakehouse.spark import conf, server
+from lakehouse.urls import spark_server
 
 PROJECT = Path(__file__).resolve().parents[1]
 HOME = Path(os.environ.get("LAKE_AIRFLOW_HOME") or PROJECT / ".airflow").absolute()
@@ -61,7 +62,8 @@ def port_of(name: str) -> int:
 
 def elsewhere() -> str:
     """The Spark Connect server of others that `LAKE_SPARK_REMOTE` names; empty: we start one."""
-    return os.environ.get("LAKE_SPARK_REMOTE", "")
+    given = os.environ.get("LAKE_SPARK_REMOTE", "")
+    return spark_server("LAKE_SPARK_REMOTE", given) if given else ""
 
 
 def remote() -> str:

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lakehouse.errors import UserError
+from lakehouse.errors import UserError, masked
 
 if TYPE_CHECKING:
     from pyarrow import fs
@@ -70,4 +70,4 @@ def store(uri: str) -> tuple[fs.FileSystem, str]:
             return files, path.strip("/")
         return fs.FileSystem.from_uri(uri)  # type: ignore[no-any-return]
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ImportError) as error:
-        raise UserError(f"{uri}: not a place that can be read: {error}") from None
+        raise UserError(masked(f"{uri}: not a place that can be read: {error}")) from None

@@ -12,6 +12,7 @@ that Airflow's tasks run included: `down` ends those that bear it, and only thos
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 import json
 import os
 import secrets
@@ -123,6 +124,15 @@ def environment(settings: Settings, until: str = "") -> dict[str, str]:
 def overrides() -> list[str]:
     """What `LAKE_SET` lays over the profile: Airflow's tasks are given the same."""
     return os.environ.get("LAKE_SET", "").split()
+
+
+def last_day() -> str:
+    """`LAKE_UNTIL`, the last day that is scheduled by itself; empty: there is none."""
+    text = os.environ.get("LAKE_UNTIL", "")
+    try:
+        return str(dt.date.fromisoformat(text)) if text else ""
+    except ValueError:
+        raise UserError(f"LAKE_UNTIL = {text!r} is no day: write YYYY-MM-DD") from None
 
 
 def up(settings: Settings, until: str = "", *, restart: bool = False) -> None:
@@ -359,7 +369,7 @@ def main() -> None:
     args = parser.parse_args()
     try:
         if args.verb == "up":
-            up(load(args.profile, overrides()))
+            up(load(args.profile, overrides()), last_day())
         elif args.verb == "down":
             down()
         else:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from lakehouse import stores
 from lakehouse.urls import Endpoint, Place, Variable
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -27,8 +27,9 @@ class Section(BaseModel):
 class LakePlace(Section):
     """Where the lake lies."""
 
-    root: Place = str(Path(__file__).resolve().parents[1] / ".lake")
-    """Folder or URI of the lake, by default `.lake` in the project; `LAKE_ROOT` overrides it."""
+    root: Place = str(stores.own())
+    """Folder or URI of the lake; `LAKE_ROOT` overrides it. By default `.lake` in the project, or,
+    of an installed package, in the current folder."""
 
 
 class Corpus(Section):

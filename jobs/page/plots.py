@@ -101,12 +101,15 @@ def _intervals(
     def x(value: float) -> float:
         return round(LEFT + (WIDTH - LEFT - RIGHT) * (value - low) / (high - low), 1)
 
+    def mark(value: float) -> float | None:
+        return x(value) if _drawable(value) else None
+
     marks = []
     for place, (name, s) in enumerate(named):
         value, least, most = (100 * s[c] for c in ("value", "ci_low", "ci_high"))
         says = f"{value:{sign}.1f} {unit} ({least:{sign}.1f} to {most:{sign}.1f}), {s['n']} tasks"
-        at = [x(v) if _drawable(v) else None for v in (least, value, most)]
-        marks.append(Interval(TOP + ROW * (place + 0.5), *at, name, says))
+        marks.append(Interval(TOP + ROW * (place + 0.5), mark(least), mark(value), mark(most),
+                              name, says))  # fmt: skip
     return Intervals(
         WIDTH, TOP + ROW * len(named) + FOOT, [Tick(x(t), f"{t:g}") for t in ticks],
         x(0.0) if sign else None, marks, unit,

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from jobs import verbs
-from lakehouse.errors import LakeError, UserError, translated
+from lakehouse.errors import LakeError, UserError, masked, translated
 
 INTERRUPTED = 130
 """Exit code of a command that was ended by Ctrl-C."""
@@ -84,7 +84,7 @@ def answer(argv: Sequence[str]) -> int:
             args = verbs.parser().parse_args(spread(argv))
             return args.verb(args, _settings(args)) or 0
     except LakeError as error:
-        sys.stderr.write(f"lake: {error}\n")
+        sys.stderr.write(f"lake: {masked(str(error))}\n")
         return error.exit_code
     except BrokenPipeError:
         return 0

@@ -20,7 +20,7 @@ from typing import IO, TYPE_CHECKING
 from jobs.records import Unusable
 from jobs.signals import licence
 from lakehouse import stores
-from lakehouse.errors import ServiceError, UserError
+from lakehouse.errors import ServiceError, UserError, masked
 
 if TYPE_CHECKING:
     from pyarrow import fs
@@ -167,6 +167,7 @@ def _file(path: str, name: str) -> File:
 
 
 def _listed_remote(where: str, ignore: Sequence[str], covered: bool) -> Iterator[File]:
+    import pyarrow as pa
     from fsspec.implementations.arrow import ArrowFSWrapper
     from pyarrow import fs
 
@@ -199,7 +200,9 @@ def _listed_remote(where: str, ignore: Sequence[str], covered: bool) -> Iterator
                         f"{scheme}://{each.path}", _shown(name), each.size, str(each.mtime_ns)
                     )
     except OSError as error:
-        raise ServiceError(f"{where} cannot be listed: {error}") from None
+        raise ServiceError(masked(f"{where} cannot be listed: {error}")) from None
+    except pa.ArrowInvalid as error:  # Arrow takes no such path
+        raise UserError(masked(f"{where}: not a place that can be read: {error}")) from None
 
 
 def at(file: File, name: str) -> File | None:
@@ -260,7 +263,7 @@ def _now(file: File, store: fs.FileSystem | None, path: str) -> tuple[int | None
 
 def _unread(file: File, error: OSError) -> Exception:
     if "://" in file.uri:
-        return ServiceError(f"{file.uri} cannot be read: {error}")
+        return ServiceError(masked(f"{file.uri} cannot be read: {error}"))
     return Unusable("file cannot be read", _RIGHTS, error)
 
 

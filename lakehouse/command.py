@@ -8,13 +8,13 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from typing import Any, NoReturn
 
 import structlog
 
 from lakehouse import settings as settings_module
-from lakehouse.errors import LakeError, UserError
+from lakehouse.errors import LakeError, UserError, masked
 from lakehouse.run import Stage, execute
 from lakehouse.settings import Settings
 from lakehouse.shares import Share
@@ -58,7 +58,7 @@ def entry(stage: Stage, *more: Stage, argv: Sequence[str] | None = None) -> NoRe
     if reports:
         result = {**_together(reports), "stages": reports} if more else reports[0]
     if fault:
-        result.update(status="failed", error=fault)
+        result.update(status="failed", error=masked(fault))
     os.write(out, (json.dumps(result) + "\n").encode())
     # Engines leave threads and servers' clients behind whose exit handlers can hang a finished job.
     sys.stderr.flush()
@@ -144,7 +144,15 @@ def configure_logging() -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=True),
             structlog.processors.format_exc_info,
+            _without_users,
             structlog.processors.KeyValueRenderer(key_order=["timestamp", "stage", "event"]),
         ],
         logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # the stderr of the moment
     )
+
+
+def _without_users(
+    _logger: Any, _name: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """No URL's user or password, whoever's words it is in: libraries quote what they called."""
+    return {key: masked(v) if isinstance(v, str) else v for key, v in event.items()}

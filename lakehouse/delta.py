@@ -58,11 +58,11 @@ class Lake:
         return self.uri(table).replace("s3a://", "s3://", 1)
 
     def models(self) -> Path:
-        """The folder of models: of a lake at a URI in `LAKE_SHARED_FOLDER`, or in the project."""
+        """The folder of models: of a lake at a URI in `LAKE_SHARED_FOLDER`, or where one that
+        nobody places would lie."""
         if "://" not in self.root:
             return Path(self.root) / "models"
-        own = Path(__file__).resolve().parents[1] / ".lake"
-        return Path(os.environ.get(locks.SHARED) or own).absolute() / "models"
+        return Path(os.environ.get(locks.SHARED) or stores.own()).absolute() / "models"
 
     def open(self, table: Table, version: int | None = None) -> DeltaTable | None:
         """The Delta table, at a version if one is given; None while it does not exist."""

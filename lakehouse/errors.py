@@ -51,6 +51,16 @@ CONFLICT = "[DELTA_CONCURRENT_"
 """How Delta on Spark says that somebody else wrote at the same time; Connect names no class."""
 STORE = re.compile(r"Generic \w+ error|AWS Error")
 """How delta-rs and Arrow tell of what went wrong at an object store: both as an OSError."""
+_USER = re.compile(
+    r"(?<=://)[^/\s:@'\"]*:(?!\d+/)[^\s'\"]*@|"  # with a password, in which a slash may be
+    r"(?:(?<=http://)|(?<=https://)|(?<=s3://)|(?<=s3a://))[^/\s'\"]*@"  # or a key alone
+)
+"""Who asks, in a URL. Of other stores a name alone says where: `abfs://CONTAINER@ACCOUNT/…`."""
+
+
+def masked(text: str) -> str:
+    """A text that is to be told, without the users and passwords of its URLs."""
+    return _USER.sub("…@", text)
 
 
 @contextmanager
@@ -67,15 +77,16 @@ def translated() -> Iterator[None]:
             raise UserError(remedy) from error
         raise
     except Exception as error:
-        if NO_MEMORY in str(error):
+        said = masked(str(error))
+        if NO_MEMORY in said:
             raise UserError(
                 "Spark's memory is full: raise spark.memory (a server has it from its start, by "
-                f"`make up`) and run again, nothing is lost ({error})"[:2000]
+                f"`make up`) and run again, nothing is lost ({said})"[:2000]
             ) from error
-        if damage := of_data(str(error)):
+        if damage := of_data(said):
             raise damage from error
         if reason := _service(error):
-            raise ServiceError(f"{reason} ({type(error).__name__}: {error})"[:2000]) from error
+            raise ServiceError(f"{reason} ({type(error).__name__}: {said})"[:2000]) from error
         raise
 
 

@@ -82,9 +82,10 @@ def _send(run: Run, state: RunState, written: Mapping[str, int], facets: dict[st
         ))  # fmt: skip
     except Exception as error:  # a transport's: lineage elsewhere is no part of the work
         _given_up.set()
+        status = getattr(getattr(error, "response", None), "status_code", "")
         structlog.get_logger().warning(
             "an OpenLineage event was not delivered; see OPENLINEAGE_URL", stage=run.label,
-            reason=f"{type(error).__name__}: {error}"[:300],
+            reason=f"{type(error).__name__} {status}".strip(),  # its words quote the address
         )  # fmt: skip
 
 

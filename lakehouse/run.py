@@ -28,7 +28,7 @@ from lakehouse import dictionary, openlineage
 from lakehouse.bill import price
 from lakehouse.books import Book, History, balance, history, moved
 from lakehouse.delta import Lake, Scope, predicate
-from lakehouse.errors import GateError, ServiceError, translated
+from lakehouse.errors import GateError, ServiceError, masked, translated
 from lakehouse.fingerprints import Fingerprints
 from lakehouse.settings import Settings
 from lakehouse.tables import REJECTED, Table
@@ -230,7 +230,7 @@ def execute(
         except Exception as error:  # that day's own task is for that; this one goes on
             structlog.get_logger().warning(
                 "a day that had to be refreshed failed; run it by itself", stage=label,
-                partition=str(day), reason=f"{type(error).__name__}: {error}",
+                partition=str(day), reason=masked(f"{type(error).__name__}: {error}"),
             )  # fmt: skip
     if (not force and _unchanged(stage, partition, past, prints)
             and stage.is_there(lake, settings, partition, option)):  # fmt: skip
@@ -278,14 +278,14 @@ def _run_one(run: Run, past: History, prints: Fingerprints, report: dict[str, An
         balance(lake, label, by_day)
     except BaseException as error:
         counts = spent if counts == NOTHING else counts
-        said = f"{type(error).__name__}: {error}"[:2000]
+        said = masked(f"{type(error).__name__}: {error}")[:2000]
         close("failed", said)
         status = "gate_failed" if isinstance(error, GateError) else "failed"
         book.enter({day: spent}, status, said)
         if isinstance(error, Exception) and run.lost_spark():
             raise ServiceError(
                 f"{label} {day}: Spark ended in the middle of the work. Run it again, nothing is "
-                f"lost; if it happens again, see the log above for the reason ({error})"[:2000]
+                f"lost; if it happens again, see the log above for the reason ({said})"[:2000]
             ) from error
         raise
     close("done")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
-from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from lakehouse import stores
+from lakehouse.urls import Endpoint, Place, Variable
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
@@ -26,8 +27,9 @@ class Section(BaseModel):
 class LakePlace(Section):
     """Where the lake lies."""
 
-    root: str = str(Path(__file__).resolve().parents[1] / ".lake")
-    """Folder or URI of the lake, by default `.lake` in the project; `LAKE_ROOT` overrides it."""
+    root: Place = str(stores.own())
+    """Folder or URI of the lake; `LAKE_ROOT` overrides it. By default `.lake` in the project, or,
+    of an installed package, in the current folder."""
 
 
 class Corpus(Section):
@@ -44,7 +46,7 @@ class Corpus(Section):
 class Local(Section):
     """The `local` source: what the user points at."""
 
-    path: str = ""
+    path: Place = ""
     """File, folder, glob or URI that the `local` source reads."""
     license: str = "unknown"
     """SPDX identifier of what is read; `unknown` where it is not known."""
@@ -181,9 +183,9 @@ class Engine(Section):
 
     kind: Literal["vllm", "server", "transformers"] = "vllm"
     """vllm: in this process; server: an OpenAI-compatible endpoint; transformers: the reference."""
-    url: str = ""
+    url: Endpoint = ""
     """Of the endpoint, with its version: http://127.0.0.1:8000/v1."""
-    key_variable: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")] = "OPENAI_API_KEY"
+    key_variable: Variable = "OPENAI_API_KEY"
     """The environment variable that holds the endpoint's API key; it may be unset."""
     concurrency: Positive = 32
     """Requests in flight at the endpoint."""
@@ -202,14 +204,6 @@ class Engine(Section):
     """Tokens a cache block; small blocks share short prefixes."""
     prefix_caching: bool = True
     """Whether prompts share what they begin with."""
-
-    @field_validator("url")
-    @classmethod
-    def _plain(cls, url: str) -> str:
-        if url and not re.fullmatch(r"https?://[^\s/@?#]+(/[^\s@?#]*)?", url):
-            raise ValueError("give http://HOST:PORT/v1 or https://…, without user or query: a key "
-                             "belongs into the variable of engine.key_variable")  # fmt: skip
-        return url.rstrip("/")
 
     @property
     def local(self) -> Engine:

@@ -12,6 +12,7 @@ that Airflow's tasks run included: `down` ends those that bear it, and only thos
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 import json
 import os
 import secrets
@@ -35,6 +36,7 @@ from lakehouse.extras import lacking_driver
 from lakehouse.settings import Settings, load
 from lakehouse.shares import of_a_day
 from lakehouse.spark import conf, server
+from lakehouse.urls import spark_server
 
 PROJECT = Path(__file__).resolve().parents[1]
 HOME = Path(os.environ.get("LAKE_AIRFLOW_HOME") or PROJECT / ".airflow").absolute()
@@ -61,7 +63,8 @@ def port_of(name: str) -> int:
 
 def elsewhere() -> str:
     """The Spark Connect server of others that `LAKE_SPARK_REMOTE` names; empty: we start one."""
-    return os.environ.get("LAKE_SPARK_REMOTE", "")
+    given = os.environ.get("LAKE_SPARK_REMOTE", "")
+    return spark_server("LAKE_SPARK_REMOTE", given) if given else ""
 
 
 def remote() -> str:
@@ -121,6 +124,15 @@ def environment(settings: Settings, until: str = "") -> dict[str, str]:
 def overrides() -> list[str]:
     """What `LAKE_SET` lays over the profile: Airflow's tasks are given the same."""
     return os.environ.get("LAKE_SET", "").split()
+
+
+def last_day() -> str:
+    """`LAKE_UNTIL`, the last day that is scheduled by itself; empty: there is none."""
+    text = os.environ.get("LAKE_UNTIL", "")
+    try:
+        return str(dt.date.fromisoformat(text)) if text else ""
+    except ValueError:
+        raise UserError(f"LAKE_UNTIL = {text!r} is no day: write YYYY-MM-DD") from None
 
 
 def up(settings: Settings, until: str = "", *, restart: bool = False) -> None:
@@ -357,7 +369,7 @@ def main() -> None:
     args = parser.parse_args()
     try:
         if args.verb == "up":
-            up(load(args.profile, overrides()))
+            up(load(args.profile, overrides()), last_day())
         elif args.verb == "down":
             down()
         else:

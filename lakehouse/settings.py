@@ -9,7 +9,6 @@ is allowed.
 from __future__ import annotations
 
 import os
-import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from importlib import import_module
@@ -290,8 +289,8 @@ def _put(tree: dict[str, Any], path: list[str], text: str, where: str) -> None:
     tree.setdefault(path[0], {})[path[1]] = value
 
 
-_SECRET = re.compile(r"(://)[^/@'\s]+(?=@)|(://[^?'\s]*\?)[^'\s]+")
-"""What a URL may tell of a user, or in a query: of a refused setting it is not shown."""
+_SECRET = {"engine.url", "engine.key_variable"}
+"""Where somebody may have put a key: what is refused there is not shown."""
 
 
 def _explain(error: ValidationError, profile: str) -> str:
@@ -308,6 +307,8 @@ def _explain(error: ValidationError, profile: str) -> str:
             for part in fault["loc"][:-1]:
                 node = node.model_fields[part].annotation
             allowed = f"; allowed: {', '.join(sorted(node.model_fields))}"
-        given = _SECRET.sub(r"\1\2…", repr(fault["input"]))
-        lines.append(f"{where} = {given}: {fault['msg']}{allowed}")
+        given = repr(fault["input"])
+        secret = where in _SECRET or ("://" in given and "@" in given)
+        said = fault["msg"].removeprefix("Value error, ")
+        lines.append(f"{where}{'' if secret else f' = {given}'}: {said}{allowed}")
     return f"settings of profile {profile!r}: " + " | ".join(lines)

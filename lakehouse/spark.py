@@ -26,6 +26,7 @@ from lakehouse.errors import ServiceError, UserError
 from lakehouse.extras import lacking
 from lakehouse.settings import Settings
 from lakehouse.tables import Table
+from lakehouse.urls import spark_server
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -116,8 +117,8 @@ def session(settings: Settings, name: str) -> SparkSession:
 
     for variable, value in {"PYSPARK_PYTHON": sys.executable, **_address(settings)}.items():
         os.environ.setdefault(variable, value)
-    remote = os.environ.get("SPARK_REMOTE")
-    if not remote:
+    given = os.environ.get("SPARK_REMOTE")
+    if not given:
         builder = SparkSession.builder.appName(name)
         jars.require_java()
         for key, value in {**conf(settings), "spark.jars": jars.paths(settings.lake.root)}.items():
@@ -131,7 +132,7 @@ def session(settings: Settings, name: str) -> SparkSession:
                                f"again the log above says why ({error})") from None  # fmt: skip
         spark.sparkContext.setLogLevel("ERROR")
         return spark
-    spark = _connect(remote, name)
+    spark = _connect(spark_server("SPARK_REMOTE", given), name)
     for key in ("spark.sql.session.timeZone", "spark.sql.shuffle.partitions"):
         spark.conf.set(key, conf(settings)[key])
     _interrupt_on_termination(spark)

@@ -6,15 +6,25 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lakehouse.errors import UserError
+from lakehouse.errors import UserError, masked
 
 if TYPE_CHECKING:
     from pyarrow import fs
 
+_CODE = Path(__file__).resolve().parents[1]
 _S3 = ("s3", "s3a", "s3n")
 _NOT_IN_A_PATH = r"[]\^|%#?"
 """What delta-rs, which makes a URL of a folder, cannot write to, finds no history below, or takes
 for an escape."""
+
+
+def own() -> Path:
+    """Where a lake lies if nobody says: `.lake` of the checkout, wherever one is.
+
+    Of the current folder where the code is an installed package: what it lies in is replaced with
+    the next version.
+    """
+    return (_CODE if (_CODE / "pyproject.toml").is_file() else Path.cwd()) / ".lake"
 
 
 def root(place: str) -> str:
@@ -70,4 +80,4 @@ def store(uri: str) -> tuple[fs.FileSystem, str]:
             return files, path.strip("/")
         return fs.FileSystem.from_uri(uri)  # type: ignore[no-any-return]
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ImportError) as error:
-        raise UserError(f"{uri}: not a place that can be read: {error}") from None
+        raise UserError(masked(f"{uri}: not a place that can be read: {error}")) from None

@@ -120,14 +120,7 @@ def engine(settings: Settings) -> Finding:
     """What generates: the library is installed, or the server answers."""
     chosen = settings.engine
     if chosen.kind == "server":
-        import urllib.request
-
-        try:
-            urllib.request.urlopen(f"{chosen.url.rstrip('/')}/models", timeout=5).close()
-        except OSError as error:
-            return Finding("fail", f"{chosen.url} does not answer: {error}",
-                           "start the server, or set engine.url")  # fmt: skip
-        return Finding("ok", f"{chosen.url} answers")
+        return _endpoint(chosen.url, chosen.key_variable)
     if elsewhere := os.environ.get("LAKE_GPU_PYTHON"):
         return Finding("ok", f"stages that hold a model run by `{elsewhere}`: not looked at")
     if chosen.kind != "transformers" and (lacks := extras.lacking_library()):
@@ -141,6 +134,26 @@ def engine(settings: Settings) -> Finding:
     return Finding("fail", f"engine.kind = {chosen.kind!r}, but {' or '.join(names)} is not "
                    "installed",
                    "run `make setup`, or set engine.kind or LAKE_GPU_PYTHON")  # fmt: skip
+
+
+def _endpoint(url: str, key_variable: str) -> Finding:
+    """Whether an endpoint answers, asked with the key that a run has."""
+    import urllib.request
+
+    request = urllib.request.Request(f"{url}/models")
+    if key := os.environ.get(key_variable):
+        # to nobody to whom the endpoint sends us on
+        request.add_unredirected_header("Authorization", f"Bearer {key}")
+    try:
+        urllib.request.urlopen(request, timeout=5).close()
+    except (OSError, ValueError) as error:  # the latter: a key that is no header, which it quotes
+        if isinstance(error, ValueError) or getattr(error, "code", 0) in (401, 403):
+            held = "the key" if key else "the lack of a key"
+            return Finding("fail", f"{url} refuses {held} in the variable {key_variable}",
+                           f"set {key_variable} to a key of that endpoint")  # fmt: skip
+        return Finding("fail", f"{url} does not answer: {error}",
+                       "start the server, or set engine.url")  # fmt: skip
+    return Finding("ok", f"{url} answers")
 
 
 def airflow(_settings: Settings) -> Finding:

@@ -78,17 +78,21 @@ class Pages:
         self._open, self._lock = lake, threading.Lock()
         self._lake: Lake | None = None
         self.scheduler = scheduler
+        self.root = ""
+        """Where the lake lies, once it has been asked."""
 
     def asked(self, question: Callable[[Lake], Any]) -> Any:
-        """The lake's answer."""
+        """The lake's answer; one that cannot be read is opened anew by the next request."""
         with self._lock:
             lake = self._lake = self._lake or self._open()
-            return question(lake)
-
-    @property
-    def root(self) -> str:
-        """Where the lake lies, once it has been asked."""
-        return self._lake.root if self._lake else ""
+            self.root = lake.root
+            try:
+                return question(lake)
+            except HTTPException:
+                raise
+            except Exception:
+                self._lake = None  # its open tables may be of a lake that was begun anew since
+                raise
 
 
 def _page(

@@ -5,12 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from jobs.gate_corpus import CHECKED
 from jobs.queries import dicts
 from lakehouse.delta import Lake
+from lakehouse.errors import UserError
 from lakehouse.tables import STAGED, TABLES
 
 FINDINGS = 100
@@ -46,6 +47,8 @@ class Failure:
     examples: Sequence[Any]
     """What the expectation's query gave, where it has one."""
     rows: Sequence[Mapping[str, Any]] = field(default=())
+    gone: bool = False
+    """Whether the files that held its rows are no longer there."""
 
 
 def suites(lake: Lake, first: dt.date, last: dt.date) -> list[dict[str, Any]]:
@@ -58,9 +61,18 @@ def failures(lake: Lake, first: dt.date, last: dt.date) -> list[Failure]:
     found = [_failure(r) for r in dicts(lake, _FAILED, [first, last])]
     named = [place for place, f in enumerate(found) if f.ids and f.of["suite"] in ROW_ID]
     for place in named[:WITH_ROWS]:
-        f = found[place]
-        found[place] = Failure(f.of, f.seen, f.allowed, f.ids, f.examples, _rows(lake, f))
+        found[place] = _with_rows(lake, found[place])
     return found
+
+
+def _with_rows(lake: Lake, failure: Failure) -> Failure:
+    """The same with its first rows: one version whose files are gone hides no other failure."""
+    from deltalake.exceptions import DeltaError
+
+    try:
+        return replace(failure, rows=_rows(lake, failure))
+    except (FileNotFoundError, DeltaError, UserError):  # a data file, or the log of that version
+        return replace(failure, gone=True)
 
 
 def _failure(row: Mapping[str, Any]) -> Failure:

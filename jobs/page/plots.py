@@ -16,6 +16,8 @@ TOP, FOOT = 8, 38
 CURVES_LEFT, CURVES_HEIGHT = 54, 260
 MOST_TICKS = 6
 LEAST_SPAN = 1e-6
+MOST = 1e100
+"""A value from here on counts as infinite: a run has diverged, and no axis can be made for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +30,12 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A value with its interval."""
+    """A value with its interval; None for what is not finite, and is not drawn."""
 
     y: float
-    low: float
-    value: float
-    high: float
+    low: float | None
+    value: float | None
+    high: float | None
     name: str
     says: str
 
@@ -92,17 +94,22 @@ def _intervals(
     named: Sequence[tuple[str, Mapping[str, Any]]], unit: str, sign: str = ""
 ) -> Intervals:
     ends = [100 * s[end] for _, s in named for end in ("ci_low", "ci_high")]
-    ticks = round_ticks(min(0.0, *ends), max(0.0, *ends))
+    ends = [0.0, *filter(_drawable, ends)]
+    ticks = round_ticks(min(ends), max(ends))
     low, high = ticks[0], ticks[-1]
 
     def x(value: float) -> float:
         return round(LEFT + (WIDTH - LEFT - RIGHT) * (value - low) / (high - low), 1)
 
+    def mark(value: float) -> float | None:
+        return x(value) if _drawable(value) else None
+
     marks = []
     for place, (name, s) in enumerate(named):
         value, least, most = (100 * s[c] for c in ("value", "ci_low", "ci_high"))
         says = f"{value:{sign}.1f} {unit} ({least:{sign}.1f} to {most:{sign}.1f}), {s['n']} tasks"
-        marks.append(Interval(TOP + ROW * (place + 0.5), x(least), x(value), x(most), name, says))
+        marks.append(Interval(TOP + ROW * (place + 0.5), mark(least), mark(value), mark(most),
+                              name, says))  # fmt: skip
     return Intervals(
         WIDTH, TOP + ROW * len(named) + FOOT, [Tick(x(t), f"{t:g}") for t in ticks],
         x(0.0) if sign else None, marks, unit,
@@ -114,7 +121,7 @@ def losses(steps: Sequence[Mapping[str, Any]]) -> Curves | None:
     if not steps:
         return None
     x_ticks = round_ticks(0.0, max(s["step"] for s in steps))
-    y_ticks = round_ticks(0.0, max(s["loss"] for s in steps))
+    y_ticks = round_ticks(0.0, max((s["loss"] for s in steps if _drawable(s["loss"])), default=0.0))
     bottom = float(CURVES_HEIGHT - FOOT)
 
     def x(step: float) -> float:
@@ -124,7 +131,7 @@ def losses(steps: Sequence[Mapping[str, Any]]) -> Curves | None:
         return round(bottom - (bottom - TOP) * loss / y_ticks[-1], 1)
 
     curves = [
-        Curve(" ".join(f"{x(s['step'])},{y(s['loss'])}" for s in mine if math.isfinite(s["loss"])),
+        Curve(" ".join(f"{x(s['step'])},{y(s['loss'])}" for s in mine if _drawable(s["loss"])),
               f"{arm} ({run})", place)
         for place, ((arm, run), mine) in enumerate(
             groupby(steps, key=lambda s: (s["arm"], s["run"]))
@@ -134,6 +141,10 @@ def losses(steps: Sequence[Mapping[str, Any]]) -> Curves | None:
         WIDTH, CURVES_HEIGHT, CURVES_LEFT, bottom, [Tick(x(t), f"{t:g}") for t in x_ticks],
         [Tick(y(t), f"{t:g}") for t in y_ticks], curves,
     )  # fmt: skip
+
+
+def _drawable(value: float) -> bool:
+    return abs(value) < MOST  # NaN is not
 
 
 def round_ticks(low: float, high: float) -> list[float]:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from jobs.signals.licence import UNKNOWN
 from lakehouse.errors import UserError
 from lakehouse.settings import Settings, data_file
+from lakehouse.urls import Place
 
 FOLDER = Path(__file__).parent
 PRESETS = FOLDER / "presets"
@@ -61,7 +62,7 @@ class Source(_Data):
     """Who answers for it."""
     reader: Literal["files", "stdlib", "docstrings", "tiny_world"] = "files"
     """Who reads it (jobs/readers.py); `files` is the one for all that lies in files."""
-    where: str = ""
+    where: Place = ""
     """A file, a folder, a glob or a URI; relative to the TOML's folder."""
     format: Format = "auto"
     """auto: by each file's ending."""
@@ -163,5 +164,7 @@ def _explain(error: ValidationError) -> str:
         elif fault["type"] == "missing":
             lines.append(f"{key} is missing")
         else:
-            lines.append(f"{key} = {fault['input']!r}: {fault['msg']}")
+            given = f" = {fault['input']!r}"
+            secret = "://" in given and "@" in given
+            lines.append(f"{key}{'' if secret else given}: {fault['msg']}")
     return " | ".join(lines)

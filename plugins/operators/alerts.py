@@ -8,10 +8,12 @@ tell. Without either nobody is told. A webhook that does not answer fails no tas
 from __future__ import annotations
 
 import asyncio
+import base64
 import datetime as dt
 import json
 import logging
 import os
+import threading
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -28,7 +30,7 @@ WEBHOOK = "LAKE_ALERT_WEBHOOK"
 CONNECTION = "lake_alerts"
 HOURS = float(os.environ.get("LAKE_DEADLINE_HOURS", "0"))
 SECONDS = 10.0
-"""What a webhook has to answer."""
+"""In which a webhook has to answer, all of it: urllib's own limit is for each byte."""
 MOST = 2000
 """Characters of what failed: an error may quote rows."""
 
@@ -83,14 +85,40 @@ def post(url: str | None, message: dict[str, str]) -> None:
     if not url:
         return
     mask_secret(url)
-    try:
-        if not url.startswith(("http://", "https://")):
-            raise ValueError("no http address")
-        request = urllib.request.Request(
-            url, json.dumps(message).encode(), {"Content-Type": "application/json"}
-        )
-        with urllib.request.urlopen(request, timeout=SECONDS):
-            pass
-    except Exception as error:  # an alert must not add a failure of its own
+    faults: list[Exception] = []
+
+    def tell() -> None:
+        try:
+            with urllib.request.urlopen(_request(url, message), timeout=SECONDS):
+                pass
+        except Exception as error:  # an alert must not add a failure of its own
+            faults.append(error)
+
+    teller = threading.Thread(target=tell, daemon=True)
+    teller.start()
+    teller.join(SECONDS)
+    if teller.is_alive():
+        faults.append(TimeoutError())
+    for error in faults[:1]:
         code = error.code if isinstance(error, urllib.error.HTTPError) else ""
         log.warning("the webhook was not told: %s %s", type(error).__name__, code)
+
+
+def _request(url: str, message: dict[str, str]) -> urllib.request.Request:
+    """The POST; a user in the address becomes a header, as urllib takes it for a part of the host.
+
+    Wherever the webhook sends us on to is not told who we are.
+    """
+    if not url.startswith(("http://", "https://")):
+        raise ValueError("no http address")
+    place = urllib.parse.urlsplit(url)
+    user, has_user, host = place.netloc.rpartition("@")
+    request = urllib.request.Request(
+        place._replace(netloc=host).geturl(), json.dumps(message).encode(),
+        {"Content-Type": "application/json"},
+    )  # fmt: skip
+    if has_user:
+        mask_secret(urllib.parse.unquote(user).partition(":")[2])
+        held = base64.b64encode(urllib.parse.unquote(user).encode()).decode()
+        request.add_unredirected_header("Authorization", f"Basic {held}")
+    return request

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import datetime as dt
 import importlib
 import json
@@ -32,7 +33,10 @@ class Hook:
 
     def __init__(self) -> None:
         self.told: list[dict[str, Any]] = []
+        self.asked_by: str | None = None
         self.answer = 200
+        self.drips = False
+        self.enough = threading.Event()
         hook = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -40,6 +44,9 @@ class Hook:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 if self.path == f"/{SECRET}" and self.headers["Content-Type"] == "application/json":
                     hook.told.append(json.loads(body))
+                hook.asked_by = self.headers["Authorization"]
+                while hook.drips and not hook.enough.wait(0.05):
+                    self.wfile.write(b"x")
                 self.send_response(hook.answer)
                 self.end_headers()
 
@@ -55,6 +62,7 @@ def hook() -> Iterator[Hook]:
     thread = threading.Thread(target=made.server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     yield made
+    made.enough.set()
     made.server.shutdown()
     thread.join()
     made.server.server_close()
@@ -130,6 +138,28 @@ def test_a_webhook_that_does_not_take_it_fails_nothing_and_stays_unnamed(
     assert "HTTPError 500" in caplog.text
     said = capfd.readouterr()
     assert SECRET not in caplog.text + said.out + said.err
+
+
+def test_a_user_in_the_address_is_asked_as(hook: Hook) -> None:
+    from operators import alerts
+
+    alerts.post(hook.url, {"what": "failed"})
+    assert hook.asked_by is None
+    alerts.post(hook.url.replace("://", "://me:p%40ss:word@"), {"what": "failed"})
+    assert len(hook.told) == 2
+    assert hook.asked_by == f"Basic {base64.b64encode(b'me:p@ss:word').decode()}"
+
+
+def test_a_webhook_that_never_ends_its_answer_is_given_up(
+    hook: Hook, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from operators import alerts
+
+    monkeypatch.setattr(alerts, "SECONDS", 0.5)  # each byte comes well within it
+    hook.drips = True
+    alerts.post(hook.url, {"what": "failed"})
+    assert not hook.enough.is_set()
+    assert "the webhook was not told: TimeoutError" in caplog.text
 
 
 def test_the_address_is_in_no_dump_of_settings_and_no_jobs_environment(

@@ -124,7 +124,7 @@ def test_a_refused_url_does_not_tell_its_password(
     urls = ("http://me:s3cret@h/v1", "http://h/v1?key=s3cret")
     assert [answer(["tables", "--set", f"engine.url={url}"]) for url in urls] == [2, 2]
     err = capsys.readouterr().err
-    assert "s3cret" not in err and "engine.url = 'http://…@h/v1'" in err, err
+    assert "s3cret" not in err and err.count("engine.url: give http://HOST") == 2, err
 
 
 def test_a_query_of_bytes_that_are_no_text(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import socket
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -110,6 +112,35 @@ def test_jars_and_java_are_asked_for(
 def test_an_endpoint_that_does_not_answer_is_named() -> None:
     chosen = load("tiny", ["engine.kind=server", "engine.url=http://127.0.0.1:9/v1"])
     assert installation.engine(chosen).state == "fail"
+
+
+class Keyed(BaseHTTPRequestHandler):
+    """An endpoint that answers whoever has the key."""
+
+    def do_GET(self) -> None:
+        self.send_response(200 if self.headers["Authorization"] == "Bearer sk-1" else 401)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None: ...
+
+
+def test_an_endpoint_is_asked_with_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    with HTTPServer(("127.0.0.1", 0), Keyed) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        chosen = load("tiny", ["engine.kind=server", "engine.key_variable=WISE_KEY",
+                               f"engine.url=http://127.0.0.1:{server.server_port}/v1"])  # fmt: skip
+        monkeypatch.delenv("WISE_KEY", raising=False)
+        assert "refuses the lack of a key in the variable WISE_KEY" in (
+            installation.engine(chosen).seen
+        )
+        for key in ("sk-2", "sk\n2"):
+            monkeypatch.setenv("WISE_KEY", key)
+            found = installation.engine(chosen)
+            assert (found.state, "refuses the key" in found.seen) == ("fail", True)
+            assert key not in f"{found.seen} {found.remedy}"
+        monkeypatch.setenv("WISE_KEY", "sk-1")
+        assert installation.engine(chosen).state == "ok"
+        server.shutdown()
 
 
 def test_a_machine_without_libnuma_is_named_before_a_model_is_loaded(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+import shutil
 from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,11 +13,9 @@ from typing import Any
 import pytest
 from fastapi import Depends, HTTPException
 from fastapi.testclient import TestClient
-from hypothesis import given
-from hypothesis import strategies as st
 
 from jobs.page import app as page
-from jobs.page import days, drawing, plots
+from jobs.page import days, drawing
 from lakehouse.delta import Lake
 from lakehouse.errors import UserError
 from lakehouse.tables import JOB_RUNS, SNIPPETS, TABLES
@@ -242,6 +240,29 @@ def test_a_damaged_table_is_named_and_the_others_are_shown(lake: Lake, damage: A
     assert ("silver.snippets cannot be read" in words(listed.text)) == (damage is broken_log)
 
 
+def test_a_finding_whose_version_was_vacuumed_shows_its_ids_alone(lake: Lake) -> None:
+    fill(lake)
+    of_old = [Path(uri) for uri in lake.open(SNIPPETS).file_uris()]  # type: ignore[union-attr]
+    lake.sync(SNIPPETS, [], {"ds": SECOND}, "r")
+    next(f for f in of_old if f"ds={SECOND}" in str(f)).unlink()  # as a vacuum does
+    client = TestClient(page.application(lambda: lake))
+    for address in ("/gates", f"/days/{SECOND}"):
+        answer = client.get(address)
+        assert answer.status_code == 200
+        assert "rows that failed s2" in words(answer.text)
+        assert "were vacuumed, or are lost" in answer.text
+
+
+def test_a_lake_that_was_begun_anew_is_opened_anew(lake: Lake) -> None:
+    fill(lake)
+    client = TestClient(page.application(lambda: Lake(lake.root)))
+    assert client.get("/").status_code == 200
+    shutil.rmtree(lake.root)
+    Lake(lake.root).upsert(JOB_RUNS, [run("ingest", FIRST, "done", 0)], "r")
+    assert client.get("/").status_code == 503  # it was open at a version that is not there
+    assert client.get("/").status_code == 200
+
+
 def test_settings_that_are_wrong_are_a_page_that_says_so() -> None:
     def lake() -> Lake:
         raise UserError("unknown profile 'tny'; allowed: paper, tiny")
@@ -298,34 +319,6 @@ def test_every_stage_of_a_page_has_its_log(scheduled: TestClient) -> None:
 
 
 # -- how values are written ------------------------------------------------------------------------
-
-ENDS = st.floats(-1e4, 1e4).map(lambda x: round(x, 4))
-
-
-@given(ENDS, ENDS)
-def test_ticks_are_round_even_few_and_around_the_values(a: float, b: float) -> None:
-    low, high = min(a, b), max(a, b)
-    ticks = plots.round_ticks(low, high)
-    assert ticks[0] <= low + 1e-6
-    assert high - 1e-6 <= ticks[-1]
-    assert 2 <= len(ticks) <= plots.MOST_TICKS + 2
-    steps = {round(y - x, 6) for x, y in pairwise(ticks)}
-    assert max(steps) - min(steps) < 1e-5
-
-
-@given(st.lists(st.tuples(*[st.floats(-1, 1)] * 3).map(sorted), min_size=1, max_size=30))
-def test_marks_stay_within_their_plot(drawn: list[list[float]]) -> None:
-    same = {"arm": "a", "control": "c", "benchmark": "b", "seeds": 1, "n": 1, "gain": True}
-    scores = [
-        {**same, "ci_low": low, "value": value, "ci_high": high} for low, value, high in drawn
-    ]
-    plot = plots.gains(scores)
-    assert plot is not None
-    for m in plot.marks:
-        assert plots.LEFT <= m.low <= m.value <= m.high <= plot.width
-        assert 0 < m.y < plot.height
-    assert plot.zero is not None
-    assert plots.LEFT <= plot.zero <= plot.width
 
 
 def test_values_are_written_for_people() -> None:

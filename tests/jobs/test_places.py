@@ -218,6 +218,11 @@ def test_a_missing_object_is_the_users_mistake(bucket: str) -> None:
             read(f"{bucket}/{where}")
 
 
+def test_a_key_that_arrow_does_not_take_is_the_users_mistake(bucket: str) -> None:
+    with pytest.raises(UserError, match="not a place that can be read"):
+        read(f"{bucket}//a")
+
+
 def test_a_store_that_does_not_answer_is_a_failed_service(
     bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

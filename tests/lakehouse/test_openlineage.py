@@ -33,6 +33,7 @@ class Collector(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.events: list[Event] = []
         self.authorised: set[str] = set()
+        self.answer = 201
 
     @property
     def url(self) -> str:
@@ -46,7 +47,7 @@ class Handler(BaseHTTPRequestHandler):
         text = self.rfile.read(int(self.headers["Content-Length"]))
         self.server.events.append(json.loads(text))
         self.server.authorised.add(self.headers["Authorization"])
-        self.send_response(201)
+        self.send_response(self.server.answer)
         self.send_header("Content-Length", "0")
         self.end_headers()
 
@@ -127,6 +128,18 @@ def test_nobody_there_is_one_warning_and_the_run_goes_on(
     assert said.count("OPENLINEAGE_URL") == 1
     assert KEY not in said
     assert lake.read(JOB_RUNS)["status"].to_pylist() == ["done"]
+
+
+def test_a_server_that_refuses_is_said_without_its_address(
+    lake: Lake, collector: Collector, capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("OPENLINEAGE_URL", collector.url.replace("://", f"://me:{KEY}@"))
+    collector.answer = 401
+    execute(STAGE, DAY, load("tiny", [f"lake.root={lake.root}"]))
+    said = "".join(capfd.readouterr())
+    assert "HTTPError 401" in said
+    assert KEY not in said
 
 
 def test_without_the_setting_nothing_is_sent(

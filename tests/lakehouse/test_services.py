@@ -124,6 +124,20 @@ def kept(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return begun
 
 
+def test_the_last_day_is_taken_from_the_environment(
+    kept: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["services", "up"])
+    monkeypatch.setenv("LAKE_UNTIL", "2026-11-03")
+    services.main()
+    assert kept == []  # it is what runs with that day
+    monkeypatch.setenv("LAKE_UNTIL", "tomorrow")
+    with pytest.raises(SystemExit):
+        services.main()
+    assert "LAKE_UNTIL = 'tomorrow' is no day" in capsys.readouterr().err
+    services.down()
+
+
 def test_what_runs_with_the_same_settings_is_left_running(kept: list[str]) -> None:
     services.up(load("tiny"), "2026-11-03", restart=True)
     services.up(load("tiny"), "2026-11-03")

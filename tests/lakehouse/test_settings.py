@@ -1,8 +1,12 @@
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from lakehouse import prompts
+from lakehouse import locks, prompts
 from lakehouse.errors import UserError
 from lakehouse.settings import PROFILES, load
 
@@ -140,6 +144,20 @@ def test_the_default_lake_is_the_projects_wherever_one_is(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert load("tiny", environ={}).lake.root == str(Path(__file__).resolve().parents[2] / ".lake")
+
+
+def test_the_default_lake_of_an_installed_package_is_in_the_current_folder(tmp_path: Path) -> None:
+    site, work = tmp_path / "site-packages", tmp_path / "work"
+    shutil.copytree(PROFILES.parent, site / "lakehouse")
+    work.mkdir()
+    script = ("from lakehouse.sections import LakePlace; from lakehouse.delta import Lake; "
+              "print(LakePlace().root); print(Lake('s3a://bucket/lake').models())")  # fmt: skip
+    env = {k: v for k, v in os.environ.items() if k not in (locks.SHARED, "LAKE_ROOT")}
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=work,
+        env={**env, "PYTHONPATH": str(site)},
+    )  # fmt: skip
+    assert done.stdout.split() == [str(work / ".lake"), str(work / ".lake" / "models")]
 
 
 def test_sparks_memory_is_as_java_writes_it() -> None:

@@ -188,6 +188,8 @@ def down() -> None:
     """Stop what `up` started and leave no process."""
     for name in ("airflow", "spark"):
         if _members(name):
+            sys.stdout.write(f"{name}: ending, by force after {DOWN_SECONDS:.0f} s\n")
+            sys.stdout.flush()  # it may take as long as that
             _stop(name)
             sys.stdout.write(f"{name}: stopped\n")
         (NOTES / f"{name}.json").unlink(missing_ok=True)

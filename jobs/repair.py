@@ -57,7 +57,7 @@ def repair(lake: Lake, table: Table, run_id: str) -> tuple[int, list[Lost]]:
     """Make a version without those files; the newest version, and what is lost in it.
 
     One commit under the table's writer lock, with a run's id and its lineage; none if all can be
-    read. The versions that had the files are let go first (ops.released_versions): a trace then
+    read. The versions that had the files are let go before it (ops.released_versions): a trace then
     reads what is left of them, and maintenance asks for no more. UserError for damaged files in a
     store, which we cannot set aside.
     """
@@ -68,8 +68,8 @@ def repair(lake: Lake, table: Table, run_id: str) -> tuple[int, list[Lost]]:
         assert found is not None
         if not gone:
             return found.version(), []
-        let_go(lake, table, {f.file for f in gone}, run_id)
         _set_aside(lake, table, [f.file for f in gone if f.why == "damaged"])
+        let_go(lake, table, {f.file for f in gone}, run_id)
         found.repair(commit_properties=CommitProperties(custom_metadata={"run_id": run_id}))
     edits.trace(lake, table, run_id)
     return found.version(), gone

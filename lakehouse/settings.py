@@ -45,6 +45,7 @@ from lakehouse.sections import (
     TinyWorld,
     Training,
 )
+from lakehouse.urls import shown
 
 PROJECT = Path(__file__).resolve().parents[1]
 PROFILES = PROJECT / "lakehouse" / "profiles"
@@ -307,8 +308,7 @@ def _explain(error: ValidationError, profile: str) -> str:
             for part in fault["loc"][:-1]:
                 node = node.model_fields[part].annotation
             allowed = f"; allowed: {', '.join(sorted(node.model_fields))}"
-        given = repr(fault["input"])
-        secret = where in _SECRET or ("://" in given and "@" in given)
+        given = "" if where in _SECRET else shown(fault["input"])
         said = fault["msg"].removeprefix("Value error, ")
-        lines.append(f"{where}{'' if secret else f' = {given}'}: {said}{allowed}")
+        lines.append(f"{where}{given}: {said}{allowed}")
     return f"settings of profile {profile!r}: " + " | ".join(lines)

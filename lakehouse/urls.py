@@ -15,6 +15,12 @@ NO_USER = ("a URL with a user or a key in it would be told in logs: leave them o
            "the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, …)")  # fmt: skip
 
 
+def shown(given: object) -> str:
+    """` = VALUE` of what was given and is refused; nothing where it may hold a user or a key."""
+    text = repr(given)
+    return "" if "://" in text and "@" in text else f" = {text}"
+
+
 def _endpoint(url: str) -> str:
     if url and not _ENDPOINT.fullmatch(url):
         raise ValueError("give http://HOST:PORT/v1 or https://…, without user or query: a key "

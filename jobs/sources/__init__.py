@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from jobs.signals.licence import UNKNOWN
 from lakehouse.errors import UserError
 from lakehouse.settings import Settings, data_file
-from lakehouse.urls import Place
+from lakehouse.urls import Place, shown
 
 FOLDER = Path(__file__).parent
 PRESETS = FOLDER / "presets"
@@ -164,7 +164,5 @@ def _explain(error: ValidationError) -> str:
         elif fault["type"] == "missing":
             lines.append(f"{key} is missing")
         else:
-            given = f" = {fault['input']!r}"
-            secret = "://" in given and "@" in given
-            lines.append(f"{key}{'' if secret else given}: {fault['msg']}")
+            lines.append(f"{key}{shown(fault['input'])}: {fault['msg']}")
     return " | ".join(lines)

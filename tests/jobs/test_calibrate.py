@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs import calibrate
+from jobs import calibrate, report
 from jobs.calibrate import Judged
 from lakehouse.delta import Lake
 
@@ -88,6 +88,12 @@ def test_a_score_without_signal_is_called_so_and_one_with_it_is_not() -> None:
         assert (found["execution_gain_solved"].low > 0) == informative
     assert calibrate.signal(0.2, 0.4) == "the score points the wrong way"
     assert calibrate.signal(0.333, 0.875).startswith("too little was run to tell")
+
+
+def test_an_auc_without_an_interval_is_told_without_one() -> None:
+    row = {"question": "correct", "judge_id": "m/1", "check": "execution_auc", "value": 0.784}
+    told = report._signals([{**row, "low_95": None, "high_95": None}])
+    assert "(AUC 0.784, no interval, chance is 0.5)" in told
 
 
 def test_intervals_cover_chance_about_as_often_as_they_say() -> None:

@@ -102,6 +102,14 @@ def test_output_may_be_closed_or_of_few_characters(filled: Lake) -> None:
         assert done.stdout == ("c\n\\xe9\n" if env else "")
 
 
+def test_csv_ends_lines_as_a_shell_takes_them(
+    filled: Lake, capsys: pytest.CaptureFixture[str]
+) -> None:
+    query = ["sql", "SELECT 1 AS n", "--format", "csv", "--set", f"lake.root={filled.root}"]
+    assert answer(query) == 0
+    assert capsys.readouterr().out == "n\n1\n"
+
+
 @pytest.mark.parametrize("argv", [("sql", "SELECT 1"), ("sql", "FROM range(99999)"), ("--help",)])
 def test_output_may_be_full(filled: Lake, argv: tuple[str, ...]) -> None:
     done = subprocess.run(

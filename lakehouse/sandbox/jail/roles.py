@@ -35,7 +35,7 @@ def check(candidate):
 
 check(f)
 """
-_REHEARSALS = 20  # after eight runs Python 3.11 has made its code what it stays
+_REHEARSALS = 20  # Python 3.11 begins to specialise code at its eighth call
 
 
 class Refused(BaseException):

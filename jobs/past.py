@@ -6,7 +6,9 @@ in groups that the same versions have in common; a nightly rewrite of one day co
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 from lakehouse.delta import Lake
@@ -20,6 +22,17 @@ ROWS = "_of_versions"
 """What a statement calls the rows of a group."""
 VERSIONS = "$versions"
 """What it calls the list of the versions that have these rows."""
+_ABSENT: ContextVar[Mapping[str, Collection[str]]] = ContextVar("absent")
+
+
+@contextmanager
+def without(files: Mapping[str, Collection[str]]) -> Iterator[None]:
+    """Within this, past versions are read as if these files (paths, by table) were gone."""
+    token = _ABSENT.set(files)
+    try:
+        yield
+    finally:
+        _ABSENT.reset(token)
 
 
 def cited(connection: duckdb.DuckDBPyConnection, table: Table) -> set[int]:
@@ -68,6 +81,7 @@ def _groups(
                    .to_pylist())  # fmt: skip
     files: dict[str, tuple[ds.Fragment, list[int]]] = {}
     groups: dict[tuple[int, ...], list[ds.Fragment]] = {}
+    absent = _ABSENT.get({}).get(table.full_name, ())
     like, left_out, gone = None, set(), set()
     for version in sorted({*versions, *([] if besides is None else [besides])}):
         if (found := _dataset(lake, table, version)) is None:
@@ -76,7 +90,7 @@ def _groups(
         like = found
         left = here(found) if version in released else None
         for fragment in found.get_fragments():
-            if left is not None and fragment.path not in left:
+            if fragment.path in absent or (left is not None and fragment.path not in left):
                 continue
             files.setdefault(fragment.path, (fragment, []))[1].append(version)
             if version == besides:

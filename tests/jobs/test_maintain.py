@@ -236,6 +236,28 @@ def test_a_cited_version_that_lacks_a_file_is_said(lake: Lake, at_once: Settings
     assert lake.read(LINEAGE, {"run_id": "m"})["input_version"].to_pylist() == [6]
 
 
+def test_nothing_goes_that_a_trace_would_miss(
+    lake: Lake, at_once: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is wrong with what is known to be cited, it is seen before a file is removed."""
+    cited = citations.cited(lake)
+    monkeypatch.setattr(citations, "cited", lambda _: {**cited, PAIRS.full_name: set()})
+    run = Run(maintain.STAGE, "maintain", DAY, at_once, lake, "m")
+    stored = {f for f in Path(lake.uri(PAIRS)).rglob("part-*.parquet")}
+    with pytest.raises(LakeError, match=r"other source lines than before: .* No file was removed"):
+        maintain.main(run)
+    assert {f for f in Path(lake.uri(PAIRS)).rglob("part-*.parquet")} >= stored
+    assert readable(lake, PAIRS.full_name, 3)
+    assert not lake.read(MAINTENANCE).num_rows
+
+
+def test_a_cited_version_whose_files_would_go_is_said(lake: Lake, at_once: Settings) -> None:
+    cited, reached = citations.cited(lake), maintain.reach(lake)
+    unneeded = {CANDIDATES.full_name: {life.path for life in files.lives(lake, CANDIDATES)[:1]}}
+    with pytest.raises(LakeError, match=r"candidates version 6 is cited and lacks 1 files"):
+        maintain.rehearse(lake, cited, reached, unneeded, exact=True)
+
+
 def test_maintenance_is_due_on_the_day_that_cron_has_it() -> None:
     assert MAINTENANCE_CRON == "0 3 * * 0"
     sunday = dt.datetime(2026, 11, 29, 3, tzinfo=dt.UTC)

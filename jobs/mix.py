@@ -22,6 +22,7 @@ from pyspark.sql import functions as F
 
 from jobs import contamination, kept, rescan
 from jobs.scope import Scope, versions
+from lakehouse import digests
 from lakehouse.command import entry
 from lakehouse.delta import Lake
 from lakehouse.run import Counts, Run, Stage
@@ -152,13 +153,15 @@ def _depends(settings: Settings) -> str:
     return f"{versions(settings)} {contamination.version(settings)}"
 
 
-def _candidates(lake: Lake, settings: Settings, _day: dt.date) -> dict[str, str]:
-    """All of them, where one is drawn by chance; else none matters."""
-    return {"*": lake.digest(CANDIDATES) if "random" in settings.training.arms else ""}
+def _candidates(lake: Lake, settings: Settings, day: dt.date) -> dict[str, str]:
+    """Where one is drawn by chance; else none matters."""
+    drawn = "random" in settings.training.arms
+    return digests.until(CANDIDATES)(lake, settings, day) if drawn else {}
 
 
 STAGE = Stage(
-    "mix", main, reads=(PAIRS, *kept.READS, CANDIDATES), narrowed={CANDIDATES: _candidates},
+    "mix", main, reads=(PAIRS, *kept.READS, CANDIDATES),
+    narrowed={t: digests.until(t) for t in (PAIRS, *kept.READS)} | {CANDIDATES: _candidates},
     writes=(TRAINING_EXAMPLES, CONTAMINATION),
     settings=("training", "model", "decontaminate"), grain="key", depends=_depends,
 )  # fmt: skip

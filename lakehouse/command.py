@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from typing import Any, NoReturn
 
@@ -31,6 +32,7 @@ def entry(stage: Stage, *more: Stage, argv: Sequence[str] | None = None) -> NoRe
     Of those that follow the first, the ones that the settings do not ask for are left out.
     """
     configure_logging()
+    _quieten()
     out = os.dup(1)
     os.dup2(2, 1)  # libraries print to stdout; its last line must be ours
     signal.signal(signal.SIGTERM, _terminated)
@@ -149,6 +151,12 @@ def configure_logging() -> None:
         ],
         logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # the stderr of the moment
     )
+
+
+def _quieten() -> None:
+    """A log is for what the job has to say, not for libraries' bars and for what they outgrow."""
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    warnings.simplefilter("ignore", FutureWarning)
 
 
 def _without_users(

@@ -7,13 +7,16 @@ would be out of date after each maintenance.
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from lakehouse.tables import COMPACTIONS, Table
 
 if TYPE_CHECKING:
     from lakehouse.delta import Lake
+    from lakehouse.settings import Settings
 
 WHOLE = "*"
 """The name of all partitions together."""
@@ -47,6 +50,17 @@ def of_files(lake: Lake, table: Table, version: int | None = None) -> dict[str, 
     for value, path in zip(values, paths, strict=True):
         grouped.setdefault(str(value), []).append(path)
     return {value: _hash(*sorted(group)) for value, group in grouped.items()}
+
+
+def until(table: Table) -> Callable[[Lake, Settings, dt.date], dict[str, str]]:
+    """Narrows a table by days to a day and those before it (`lakehouse.run.Stage.narrowed`)."""
+
+    def narrowed(lake: Lake, _settings: Settings, day: dt.date) -> dict[str, str]:
+        parts = sorted((part, digest) for part, digest in of(lake, table).items()
+                       if part != WHOLE and part <= str(day))  # fmt: skip
+        return {WHOLE: _hash(*(f"{part} {digest}" for part, digest in parts))}
+
+    return narrowed
 
 
 def note_compactions(lake: Lake, table: Table, run_id: str) -> None:

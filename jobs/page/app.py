@@ -279,6 +279,15 @@ def of_run(request: Request, flow: str, run_id: str, task: str = "") -> Response
     return RedirectResponse(f"{request.scope.get('root_path', '')}/days/{day}{anchor}")
 
 
+@router.get("/{address:path}")
+def nothing(request: Request, address: str) -> Response:
+    """Any other address: behind the guard like the rest; with slashes too many, the page meant."""
+    meant = address.strip("/")
+    if meant in {"", address}:
+        raise HTTPException(404, f"There is no page {address}.")
+    return RedirectResponse(f"{request.scope.get('root_path', '')}/{quote(meant)}")
+
+
 # -- what holds for every answer -------------------------------------------------------------------
 
 

@@ -39,7 +39,7 @@ class Offline(Tokenized):
             max_num_seqs=settings.max_sequences, block_size=settings.block_size,
             max_num_batched_tokens=max(settings.max_model_len, 65536),
             enable_chunked_prefill=False, enable_prefix_caching=settings.prefix_caching,
-            enforce_eager=True, disable_log_stats=True, seed=0,
+            enforce_eager=True, disable_log_stats=True, use_tqdm_on_load=False, seed=0,
         )  # fmt: skip
         super().__init__(self._llm.get_tokenizer(), settings.max_model_len)
         self.name = f"vllm {_version()} {_device()} {dtype}"

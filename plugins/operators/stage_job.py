@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import logging
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Sequence
@@ -49,6 +51,7 @@ DEFAULT_ARGS = {
     "on_failure_callback": alerts.failed,
 }  # fmt: skip
 SERVICE_FAILED = 4
+LEVEL = re.compile(r" level='(warning|error|critical)'(?: exception=.*)?$")
 SECRETS = (alerts.WEBHOOK, "AIRFLOW_")
 """What the names of variables begin with that no job is given: it may run on another machine."""
 GRACE_SECONDS = 3.0
@@ -101,7 +104,7 @@ class StageJob(BaseOperator):
         last = ""
         for line in self._process.stdout:
             last = line if line.startswith("{") else last  # a launcher may have the last word
-            self.log.info("%s", line.rstrip())
+            self.log.log(level(line), "%s", line.rstrip())
         code = self._process.wait()
         result = _result(last)
         if code == 0:
@@ -124,6 +127,12 @@ class StageJob(BaseOperator):
                 self._process.wait(GRACE_SECONDS)
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
+
+
+def level(line: str) -> int:
+    """How serious a job's line is, as it says at its end (`lakehouse.command`); else info."""
+    said = LEVEL.search(line)
+    return logging.getLevelNamesMapping()[said[1].upper()] if said else logging.INFO
 
 
 def _result(line: str) -> dict[str, Any]:

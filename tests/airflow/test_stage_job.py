@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
@@ -12,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
+from lakehouse.command import configure_logging
 from lakehouse.stages import FAILURE, STAGES
 
 pytestmark = pytest.mark.airflow
@@ -73,6 +76,22 @@ def test_the_assets_event_tells_what_was_decided(job: Any, tmp_path: Path) -> No
     job.execute(seen)
     assert seen["outlet_events"][MODELS_COMPARED].extra == {
         "rows_kept": 2, "note": "m is promoted: it rises"}  # fmt: skip
+
+
+def test_a_jobs_warning_is_a_warning_of_its_task(capsys: pytest.CaptureFixture[str]) -> None:
+    from operators.stage_job import level
+
+    configure_logging()
+    log = structlog.get_logger()
+    log.info("score", text="level='error'")
+    log.warning("a day was left out", stage="mix")
+    try:
+        raise ValueError("two\nlines")
+    except ValueError:
+        log.exception("a defect", stage="mix")
+    lines = [*capsys.readouterr().err.splitlines(), "a bar of a library: 3%"]
+    told = [logging.getLevelName(level(line)) for line in lines]
+    assert told == ["INFO", "WARNING", "ERROR", "INFO"]
 
 
 @pytest.mark.parametrize("code", [1, 2, 3])

@@ -118,6 +118,21 @@ def test_by_chance_is_another_usable_candidate_of_each_published_snippet(
     assert all(r["pair_id"] == pair_id(r["instruction"], r["response"]) for r in rows.values())
 
 
+def test_a_set_is_out_of_date_by_its_own_days_and_earlier_ones(spark: Any, lake: Lake) -> None:
+    fill(lake, random.Random(5))
+    chosen = settings(lake, "training.arms=inverse,random")
+    assert execute(mix.STAGE, DAY, chosen)["status"] == "done"
+    (pair, *_) = lake.read(PAIRS, {"ds": DAY}).select(PAIRS.content).to_pylist()
+    for days, status in ((1, "unchanged"), (-1, "done")):
+        name = f"of another day {days}"
+        moved = {**pair, "pair_id": name, "snippet_id": name, "ds": DAY + dt.timedelta(days)}
+        assert lake.append_missing(PAIRS, [moved], "more")
+        candidate = row(CANDIDATES, ds=moved["ds"], candidate_id=name)
+        assert lake.append_missing(CANDIDATES, [candidate], "more")
+        assert execute(mix.STAGE, DAY, chosen)["status"] == status
+    assert "of another day -1" in lake.read(TRAINING_EXAMPLES)["pair_id"].to_pylist()
+
+
 def test_what_a_limit_leaves_out_is_in_the_books(spark: Any, lake: Lake) -> None:
     fill(lake, random.Random(3))
     done = execute(mix.STAGE, DAY, settings(lake, "training.max_examples=3"))

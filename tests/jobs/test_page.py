@@ -193,14 +193,22 @@ def test_every_answer_is_behind_the_guard_and_bears_the_headers(filled: Lake) ->
 
     guarded = TestClient(page.application(lambda: filled, [Depends(nobody)]))
     for address in (*PAGES, "/static/page.css", "/static/page.js", "/log/2026-11-01/ingest",
-                    "/runs/corpus/x", "/runs/corpus/x/ingest"):  # fmt: skip
+                    "/runs/corpus/x", "/runs/corpus/x/ingest", "/docs", "/openapi.json", "/redoc",
+                    "/no/such/page", "/tables/"):  # fmt: skip
         answer = guarded.get(address)
         assert answer.status_code == 401, address
         assert "snippets" not in answer.text
         assert "script-src 'self';" in answer.headers["content-security-policy"]
         assert "frame-ancestors 'self'" in answer.headers["content-security-policy"]
-    for address in ("/docs", "/openapi.json", "/redoc"):
-        assert guarded.get(address).status_code == 404
+
+
+def test_an_address_of_no_page_says_so(client: TestClient) -> None:
+    for address in ("/docs", "/openapi.json", "/redoc", "/no/such/page"):
+        assert client.get(address).status_code == 404, address
+    for address, place in (("/tables/", "/tables"), ("///elsewhere.example", "/elsewhere.example")):
+        answer = client.get(f"http://testserver{address}", follow_redirects=False)
+        assert answer.headers["location"] == place
+    assert client.get("/tables/", follow_redirects=True).status_code == 200
 
 
 def test_nothing_of_a_page_comes_from_elsewhere_or_from_a_row(client: TestClient) -> None:

@@ -41,7 +41,7 @@ def recipe(args: argparse.Namespace) -> Finetune:
     return recipes.load("paper").finetune.model_copy(update={
         "batch": args.batch, "micro_tokens": args.micro_tokens, "warmup_steps": 0,
         "deepspeed": "bf16" if args.bf16 else "cpu", "gradient_checkpointing": False,
-        "max_length": args.max_length,
+        "max_length": args.max_length, "threads": args.threads,
     })  # fmt: skip
 
 
@@ -252,6 +252,7 @@ def main() -> None:
     parser.add_argument("--micro-tokens", type=int, default=512)
     parser.add_argument("--max-length", type=int, default=1024)
     parser.add_argument("--cores", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--threads", type=int, default=0, help="of ours; 0: one for the tiny model")
     parser.add_argument("--bf16", action="store_true", help="autocast, for both")
     parser.add_argument("--contend", choices=(OURS, TRAINER), help=argparse.SUPPRESS)
     args = parser.parse_args()

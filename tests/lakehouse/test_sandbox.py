@@ -314,7 +314,10 @@ with Sandbox(timeout=60) as box:
 
 
 def name_of(process: str) -> str:
-    return Path(f"/proc/{process}/comm").read_text().strip()
+    try:
+        return Path(f"/proc/{process}/comm").read_text().strip()
+    except OSError:  # it has ended since it was listed
+        return ""
 
 
 def running(process: int) -> bool:

@@ -76,6 +76,7 @@ def course(out: Path, chosen: Finetune, kill_at: int = 0, half: bool = False) ->
             told = b"".join(t.float().numpy().tobytes() for t in weights.values())
             out.write_text(json.dumps({
                 "sha256": hashlib.sha256(told).hexdigest(), "rows": rows,
+                "threads": torch.get_num_threads(),
                 "weights": [t.float().flatten().tolist() for t in weights.values()],
             }))  # fmt: skip
 
@@ -125,7 +126,7 @@ def main() -> None:
     case("one", recipe())
     case("two", recipe(), 2)
     paper = recipes.load("paper").finetune
-    small = paper.model_copy(update={"batch": 8, "checkpoint_every": 2})
+    small = paper.model_copy(update={"batch": 8, "checkpoint_every": 2, "threads": 2})
     case("paper", small)
     for name, chosen, kill_at in (("one", recipe(), 3), ("paper", small, 5)):
         case(f"{name}_killed", chosen, kill_at=kill_at)

@@ -73,6 +73,11 @@ def test_the_configurations_for_gpus_parse_and_train_in_bfloat16(cases: Path, na
     assert losses == pytest.approx(curve(cases, "one"), rel=0.01)
 
 
+def test_a_recipe_says_how_many_threads_share_a_small_models_steps(cases: Path) -> None:
+    assert {name: told(cases, name)["threads"] for name in ("one", "paper")} == {
+        "one": 1, "paper": 2}  # fmt: skip
+
+
 def test_the_papers_recipe_warms_up_and_falls(cases: Path) -> None:
     rows = [json.loads(line) for line in (cases / "paper.rows").read_text().splitlines()]
     assert [r["phase"] for r in rows] == ["a", "a", "b", "b", "b", "b"]

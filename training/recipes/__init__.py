@@ -62,6 +62,8 @@ class Finetune(_Part):
     epochs: dict[str, int] = {}
     deepspeed: str
     """A file of training/deepspeed."""
+    threads: Annotated[int, Field(ge=0)] = 0
+    """Threads of each process on a CPU; 0: one for a small model, else as torch chooses."""
     gradient_checkpointing: bool = False
     """Whether activations are computed again, not kept: a third more work, far less memory."""
     checkpoint_every: Annotated[int, Field(ge=0)] = 0

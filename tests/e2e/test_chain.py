@@ -181,8 +181,8 @@ def free_port() -> int:
 class Killer(threading.Thread):
     """Ends one process of each stage with SIGKILL, somewhere in the middle of its work.
 
-    A process that was quicker is followed by the stage's next, which is given less time. Stages that
-    follow both days run once: they have less from the first.
+    A process that was quicker is followed by the stage's next, which is given less time. Stages
+    that follow both days run once: they have less from the first.
     """
 
     ONCE = frozenset(s.module for s in of_flow("training"))

@@ -109,6 +109,15 @@ def test_a_wrong_number_names_its_place(tmp_path: Path, monkeypatch: pytest.Monk
         recipes.load("tiny")
 
 
+@pytest.mark.parametrize("heads", [3, 8])
+def test_heads_that_no_engine_computes_are_refused(heads: int, tmp_path: Path) -> None:
+    text = (recipes.FOLDER / "tiny.toml").read_text()
+    place = tmp_path / "odd.toml"
+    place.write_text(text.replace("num_attention_heads = 4", f"num_attention_heads = {heads}"))
+    with pytest.raises(UserError, match="the size of a head, one of 32, 64,"):
+        recipes.load(str(place))
+
+
 def test_a_malformed_file_says_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "odd.toml").write_text("[finetune\nbatch = 4")
     with pytest.raises(UserError, match=r"odd\.toml is not TOML.*line 1"):

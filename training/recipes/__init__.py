@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lakehouse.errors import UserError, unknown
 from lakehouse.settings import data_file, explained, read_toml
@@ -22,6 +22,10 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+HEADS = (32, 64, 80, 96, 112, 128, 160, 192, 224, 256, 512)
+"""What vLLM's attention on a CPU computes."""
+
+
 class Shape(_Part):
     """A model trained from scratch, in LlamaConfig's words; its tokens are the tiny world's."""
 
@@ -30,6 +34,16 @@ class Shape(_Part):
     num_attention_heads: Positive
     intermediate_size: Positive
     max_position_embeddings: Positive
+
+    @model_validator(mode="after")
+    def _can_be_asked(self) -> Shape:
+        wide, odd = divmod(self.hidden_size, self.num_attention_heads)
+        if odd or wide not in HEADS:
+            raise ValueError(
+                "hidden_size must be num_attention_heads times the size of a head, one of "
+                f"{', '.join(map(str, HEADS))}: the engine computes no other"
+            )
+        return self
 
 
 class Course(_Part):

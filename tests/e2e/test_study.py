@@ -14,7 +14,7 @@ import pytest
 from lakehouse.delta import Lake
 from lakehouse.tables import EVALUATION_SAMPLES, JOB_RUNS, STUDY_SCORES, TRAINING_STEPS
 
-pytestmark = [pytest.mark.e2e, pytest.mark.model]
+pytestmark = pytest.mark.model  # not e2e: these share a worker, which has enough to do
 RECIPE = """
 model = { hidden_size = 64, num_hidden_layers = 1, num_attention_heads = 2, \
 intermediate_size = 64, max_position_embeddings = 256 }

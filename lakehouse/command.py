@@ -143,11 +143,14 @@ def configure_logging() -> None:
     """Structured lines on stderr, one event a step."""
     structlog.configure(
         processors=[
+            structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=True),
             structlog.processors.format_exc_info,
             _without_users,
-            structlog.processors.KeyValueRenderer(key_order=["timestamp", "stage", "event"]),
+            structlog.processors.KeyValueRenderer(
+                key_order=["timestamp", "stage", "event"], drop_missing=True
+            ),
         ],
         logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # the stderr of the moment
     )

@@ -23,6 +23,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import structlog
+from structlog.contextvars import bound_contextvars
 
 from lakehouse import dictionary, openlineage
 from lakehouse.bill import price
@@ -272,7 +273,8 @@ def _run_one(run: Run, past: History, prints: Fingerprints, report: dict[str, An
                               book.seconds, cost))  # fmt: skip
 
     try:
-        counted = stage.main(run)
+        with bound_contextvars(stage=label, partition=str(day)):  # of every line of the log
+            counted = stage.main(run)
         by_day = dict(counted) if isinstance(counted, Mapping) else {day: counted}
         counts = by_day.setdefault(day, NOTHING)
         balance(lake, label, by_day)

@@ -17,6 +17,7 @@ from lakehouse.tables import JOB_RUNS, LINEAGE, MODELS, REJECTED, SNIPPETS
 STAGE = '''
 """A stage that rejects every second snippet of its day."""
 import os
+import structlog
 from lakehouse.errors import GateError, ServiceError, UserError
 from lakehouse.command import entry
 from lakehouse.run import Counts, Stage
@@ -25,6 +26,7 @@ from lakehouse.tables import SNIPPETS, QUALITY_RESULTS, MODELS
 def main(run):
     """Halve."""
     print("noise on stdout")
+    structlog.get_logger().info("a library of ours")
     fault = run.settings.local.path
     if fault == "user": raise UserError("no such folder: x")
     if fault == "gate": raise GateError("score out of range on pair 7")
@@ -76,8 +78,9 @@ def at(day: dt.date, *sets: str) -> list[str]:
 
 def test_a_run_writes_its_books_and_its_last_line(tmp_path: Path, lake: Lake) -> None:
     lake.append_missing(SNIPPETS, [snippet(f"s{i}") for i in range(5)], "r")
-    code, line, _ = run(tmp_path, *at(DAY))
+    code, line, log = run(tmp_path, *at(DAY))
     assert code == 0
+    assert f"stage='halve' event='a library of ours' partition='{DAY}'" in log
     assert (line["stage"], line["partition"], line["status"]) == ("halve", str(DAY), "done")
     assert (line["rows_in"], line["rows_kept"], line["rows_rejected"]) == (5, 2, 3)
     assert line["versions_read"] == {"silver.snippets": 1}

@@ -23,7 +23,7 @@ def document(origin: str, value: Any, source: Source) -> Record:
         instruction, response = _text(value, columns.instruction), _text(value, columns.response)
         if extra := _text(value, columns.input):
             instruction = f"{instruction}\n\n{extra}"
-    if instruction and response:
+    if instruction.strip() and response:
         return Record(origin, "instruction", language, instruction, response, *known)
     if code := _text(value, columns.code):
         return Record(origin, "code", language, "", code, *known)

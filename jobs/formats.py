@@ -12,6 +12,7 @@ import csv
 import io
 from collections import deque
 from collections.abc import Iterator
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
@@ -19,7 +20,7 @@ from typing import IO, Any
 from jobs import archives, jsons, parquet, records
 from jobs.archives import FAULTS, Member, damaged
 from jobs.columns import distinct
-from jobs.records import Found, Part, Unusable, or_fault
+from jobs.records import Found, Part, Text, Unusable, or_fault
 from jobs.sources import Format, Source
 
 SPLIT = 64 * 2**20
@@ -35,6 +36,8 @@ _BOMS = {
     codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF32_LE: "utf-32-le", codecs.BOM_UTF32_BE: "utf-32-be",
     codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be",
 }  # fmt: skip
+_LONG_CELL = "field larger than field limit"
+"""What Python's reader says of a cell that is longer than a record may be."""
 _NO_BYTE = "\udcff"
 """What stands in the text where bytes mean nothing in its encoding: no text holds it."""
 codecs.register_error("mark", lambda e: (_NO_BYTE, e.end))  # type: ignore[attr-defined]
@@ -200,7 +203,8 @@ def _lines(text: io.TextIOWrapper, ends: tuple[str, ...]) -> Iterator[str]:
 
 def _source(member: Member, encoding: str) -> Iterator[Found]:
     text = _decoded(member.stream, encoding, newline="")
-    yield member.name, or_fault(lambda: _checked(text.read(records.MAX_RECORD + 1), text.encoding))
+    whole = partial(text.read, records.MAX_RECORD + 1)
+    yield member.name, or_fault(lambda: Text(_checked(whole(), text.encoding)))
 
 
 # -- JSON --------------------------------------------------------------------------------------
@@ -257,18 +261,35 @@ def _csv_rows(text: io.TextIOWrapper, delimiter: str) -> Iterator[tuple[int, lis
     fresh, held = _lines(text, ("\n", "\r")), deque[str]()
     number = 1
     while taken := _csv_record(fresh, held):
-        row: list[str] | Unusable
-        used = 1
-        try:
-            row, used = _csv_row([_checked(line, text.encoding) for line in taken], delimiter)
-        except Unusable as fault:
-            row = fault
-        except csv.Error as error:
-            row = Unusable("invalid CSV", f"mend the row, quotes are doubled: {error}", taken[0])
+        row, used = _csv_first(taken, text.encoding, delimiter)
         held.extendleft(reversed(taken[used:]))
+        if used == len(taken) > 1 and _is_open(taken):
+            used += _rest_of_cell(fresh, held)
         if row:
             yield number, row
         number += used
+
+
+def _csv_first(
+    lines: list[str], encoding: str, delimiter: str
+) -> tuple[list[str] | Unusable, int]:  # fmt: skip
+    """The first row, or why it is none, and the lines that it takes: what follows is not its."""
+    used = 1
+    try:
+        row, used = _csv_row(lines, delimiter)
+        for line in lines[:used]:
+            _checked(line, encoding)
+        return row, used
+    except Unusable as fault:
+        return fault, used
+    except csv.Error as error:
+        bad = or_fault(lambda: _checked(lines[0], encoding))
+        if isinstance(bad, Unusable):
+            return bad, 1
+        if _LONG_CELL in str(error):
+            remedy = f"cut it below {records.MAX_RECORD} characters"
+            return Unusable("too long", remedy, lines[0][:80]), len(lines)
+        return Unusable("invalid CSV", f"mend the row, quotes are doubled: {error}", lines[0]), 1
 
 
 def _csv_row(lines: list[str], delimiter: str) -> tuple[list[str], int]:
@@ -289,9 +310,28 @@ def _csv_record(fresh: Iterator[str], held: deque[str]) -> list[str]:
     taken: list[str] = []
     quotes = size = 0
     while (not taken or quotes % 2) and size <= records.MAX_RECORD:
-        line = held.popleft() if held else next(fresh, "")
+        line = _next(fresh, held)
         if not line:
             break
         taken.append(line)
         quotes, size = quotes + line.count('"'), size + len(line)
     return taken
+
+
+def _rest_of_cell(fresh: Iterator[str], held: deque[str]) -> int:
+    """Pass over the lines of a cell that is too long, up to the quote that ends it; how many."""
+    passed = 0
+    while line := _next(fresh, held):
+        passed += 1
+        if _is_open([line]):
+            break
+    return passed
+
+
+def _next(fresh: Iterator[str], held: deque[str]) -> str:
+    return held.popleft() if held else next(fresh, "")
+
+
+def _is_open(lines: list[str]) -> bool:
+    """Whether the last cell of these lines goes on: each quote opens one or closes one."""
+    return sum(line.count('"') for line in lines) % 2 == 1

@@ -50,22 +50,21 @@ def layout(head: str, lines: bool) -> Literal["lines", "array", "value"]:
     first, *more = [line.strip() for line in head.split("\n") if line.strip()] or [""]
     if first.startswith("["):
         opens = first[1:].lstrip()[:1] in ("", "{", "[", '"')  # a line of a log may begin so, too
-        apart = not opens or (more and _is_json(first)) or _stand_alone(more)
+        apart = not opens or (more and _is_json(first)) or 2 * len(_alone(more)) > len(more)
         return "lines" if lines and apart else "array"
     if lines or not more or _is_json(first):
         return "lines"
-    if first != "{" and any(line.startswith("{") and _is_json(line) for line in more):
-        return "lines"  # the first of them are broken
-    return "value"
+    if _is_json(head):
+        return "value"
+    return "lines" if first != "{" and _alone(more) else "value"  # the first of them are broken
 
 
-def _stand_alone(lines: list[str]) -> bool:
-    """Whether most of these are records, not elements of an array: no comma sets them apart."""
-    records = [
+def _alone(lines: list[str]) -> list[str]:
+    """Those of these that are records, no parts of a value: neither comma nor bracket follows."""
+    return [
         line for line, after in pairwise([*lines, ""])
-        if line.startswith("{") and not after.startswith((",", "]")) and _is_json(line)
+        if line.startswith("{") and not after.startswith((",", "]", "}")) and _is_json(line)
     ]  # fmt: skip
-    return 2 * len(records) > len(lines)
 
 
 def _is_json(text: str) -> bool:

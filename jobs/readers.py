@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 from jobs import archives, columns, fences, formats, places
-from jobs.records import FAILED, Part, Record, Unusable, guarded, rejected
+from jobs.records import FAILED, Part, Record, Text, Unusable, guarded, rejected
 from jobs.signals import licence, pointers
 from jobs.signals.pointers import Said
 from jobs.sources import Source
@@ -214,7 +214,7 @@ def _said_inside(file: places.File, source: Source) -> dict[PurePosixPath, str]:
 def _document(place: str, value: Any, source: Source, license_file: str) -> Record:
     if isinstance(value, Unusable):
         raise value
-    if isinstance(value, str):
+    if isinstance(value, Text):
         path = archives.unpacked(archives.named(place))  # what it says is up to the signals
         language = source.language_of(archives.ending(path))
         return Record(place, "code", language, "", value, path=path, license_file=license_file)

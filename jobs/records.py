@@ -38,6 +38,10 @@ class Record:
     evidence: str = ""
 
 
+class Text(str):
+    """The whole text of a source file, which a string among a file's JSON values is not."""
+
+
 class Unusable(Exception):
     """A record that cannot be used: the reason, the remedy, what was seen."""
 

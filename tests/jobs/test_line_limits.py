@@ -52,6 +52,18 @@ def test_a_line_that_only_cr_ends_is_a_line_of_csv(
     assert found == [("f.csv:2", "too long", ""), ("f.csv:3", "", "b = 2")]
 
 
+@pytest.mark.parametrize("end", [b'",1\nb = 2,1\n', b""])
+def test_a_cell_of_many_lines_that_is_too_long_is_one_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: bytes
+) -> None:
+    monkeypatch.setattr(records, "MAX_RECORD", MAX)
+    cell = b"x = 1\n" * MAX
+    (tmp_path / "f.csv").write_bytes(b'code,n\n"' + cell + end)
+    found = [(r.origin, r.reason, r.content) for r in read(tmp_path / "f.csv")]
+    good = [(f"f.csv:{MAX + 3}", "", "b = 2")] if end else []
+    assert found == [("f.csv:2", "too long", ""), *good]
+
+
 def test_the_limit_of_a_cell_is_not_left_on_others_who_read_csv(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

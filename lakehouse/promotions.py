@@ -7,9 +7,10 @@ person's word holds until it is withdrawn.
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from lakehouse.delta import Lake
@@ -35,17 +36,42 @@ def outranking(held: list[Decision]) -> Decision | None:
 
 
 def before(lake: Lake, model_id: str) -> str | None:
-    """The model that was promoted last before anything was decided about this one, if any.
+    """The model that had been promoted last when this one was, or when it was first decided about.
 
-    One that has been demoted since is none.
+    One that has been demoted since is none; that one is promoted again by the same word does not
+    make it the last. None where there is none.
     """
     rows = _sorted(lake, {})
+    since = _since(rows)
     first = next((d["decided_at"] for d in rows if d["model_id"] == model_id), None)
-    newest = {d["model_id"]: d for d in rows if d["model_id"] != model_id}
-    held = [d for d in newest.values()
-            if d["promoted"] and (first is None or d["decided_at"] < first)]  # fmt: skip
-    last = max(held, key=lambda d: d["decided_at"], default=None)
-    return str(last["model_id"]) if last else None
+    first = since.pop(model_id, first)
+    held = {m: then for m, then in since.items() if first is None or then < first}
+    return max(held, key=lambda m: held[m], default=None)
+
+
+def _since(rows: Iterable[Decision]) -> dict[str, dt.datetime]:
+    """The models that are promoted, and when each became so; decisions come oldest first."""
+    since: dict[str, dt.datetime] = {}
+    for d in rows:
+        if d["promoted"]:
+            since.setdefault(d["model_id"], d["decided_at"])
+        else:
+            since.pop(d["model_id"], None)
+    return since
+
+
+def _meanwhile(lake: Lake, model_id: str) -> str | None:
+    """Where a model was refused once: the one promoted last since, with which it is not compared.
+
+    Of later models it knows nothing (`before`), so that a later day leaves its comparison as it is.
+    """
+    rows = _sorted(lake, {})
+    since = _since(rows)
+    first = next((d["decided_at"] for d in rows if d["model_id"] == model_id), None)
+    if first is None or model_id in since:
+        return None
+    later = {m: then for m, then in since.items() if then > first}
+    return max(later, key=lambda m: later[m], default=None)
 
 
 def by_rule(lake: Lake, verdict: Mapping[str, Any], run_id: str) -> bool:
@@ -54,7 +80,14 @@ def by_rule(lake: Lake, verdict: Mapping[str, Any], run_id: str) -> bool:
     `verdict` has model_id, promoted, reason and what they rest on. The same said again is no row.
     """
     held = of_model(lake, verdict["model_id"])
-    row = {**verdict, "kind": RULE, "decided_by": RULE, "rule_says": verdict["promoted"]}
+    row = {**verdict, "kind": RULE, "decided_by": RULE}
+    if row["promoted"] and (other := _meanwhile(lake, verdict["model_id"])):
+        row["promoted"] = False
+        row["reason"] = (
+            f"{other} was promoted since this model was refused, and they are not compared: let a "
+            f"person decide (`lake promotion MODEL --promote`). By itself {row['reason']}"
+        )
+    row["rule_says"] = row["promoted"]
     if person := outranking(held):
         row["promoted"] = person["promoted"]
         row["reason"] = (

@@ -179,7 +179,7 @@ def compared(run: Run, beside: Sequence[Contest]) -> list[Gain]:
     """
     suites = [benchmarks.load(name) for name in run.settings.evaluation.benchmarks]
     held = [(suite, outcomes(run, suite, beside)) for suite in suites]
-    alone = [of_models(c, *each) for each in held for c in beside]
+    alone = [g for each in held for c in beside if (g := of_models(c, *each)) is not None]
     over = [g for each in held for c in beside if (g := of_seeds(c, *each)) is not None]
     return [*corrected(alone), *corrected(over)]
 

@@ -26,8 +26,10 @@ def main(run: Run) -> Counts:
     held = [(suite, outcomes(run, suite, found)) for suite in suites]
     gains: list[Gain] = []
     for contest in found:
-        gains += corrected([of_models(contest, *each) for each in held])
+        gains += corrected([g for each in held if (g := of_models(contest, *each)) is not None])
         gains += corrected([g for each in held if (g := of_seeds(contest, *each)) is not None])
+    for suite in {s.name for s in suites} - {g.benchmark.name for g in gains}:
+        run.log.warning("no task of a suite could be tested here", benchmark=suite)
     for gain in gains:
         run.log.info("gain", arm=gain.contest.treatment["arm"], over=gain.contest.named,
                      says=str(gain), tasks=gain.tasks, seeds=gain.seeds)  # fmt: skip
@@ -48,15 +50,29 @@ def promote(run: Run, gains: list[Gain]) -> str:
 
 
 def decided(run: Run, gains: list[Gain]) -> Verdict | None:
-    """The rule's verdict; None where the candidate was not compared with its control."""
+    """The rule's verdict; None where the candidate was not compared with its control on the suite
+    that it must rise on."""
     mine = [g for g in gains if g.contest.treatment["arm"] == CANDIDATE and g.seeds == 1]
-    suites = run.settings.evaluation.benchmarks
-    place = suites.index(run.settings.promotion.benchmark or suites[0])
-    over_control = [g for g in mine if g.contest.named == CONTROL]
-    if not over_control:
+    suite = benchmarks.load(
+        run.settings.promotion.benchmark or run.settings.evaluation.benchmarks[0]
+    ).name
+    over_control = {g.benchmark.name: g for g in mine if g.contest.named == CONTROL}
+    if suite not in over_control:
         return None
-    named = over_control[place]
-    return verdict(named, [g for g in mine if g is not named])
+    named = over_control[suite]
+    dropped_before = dropped(run, named.contest.treatment["model_id"])
+    return verdict(named, [g for g in mine if g is not named], dropped_before)
+
+
+def dropped(run: Run, model_id: str) -> list[str]:
+    """In words, the model's drops on suites that were compared before and are not now."""
+    now = {benchmarks.load(name).name for name in run.settings.evaluation.benchmarks}
+    return [
+        f"{100 * row['value']:+.1f} points over {row['control_arm']} on {row['benchmark']}, which "
+        "evaluation.benchmarks does not name any more"
+        for row in run.lake.read(SCORES, {"model_id": model_id}).to_pylist()
+        if row["seeds"] == 1 and row["benchmark"] not in now and row["ci_high"] < 0
+    ]  # fmt: skip
 
 
 STAGE = Stage(

@@ -6,7 +6,7 @@ answered once. Which test answers which question is said in docs/comparing.md.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -61,15 +61,14 @@ class Gain:
                 f"{low:+.1f} to {high:+.1f}, p after Holm {self.p_holm:.2g})")  # fmt: skip
 
 
-def of_models(contest: Contest, benchmark: Benchmark, held: Mapping[str, Outcomes]) -> Gain:
-    """Of one pair of models, from the outcomes by model; UserError where they share no task."""
+def of_models(
+    contest: Contest, benchmark: Benchmark, held: Mapping[str, Outcomes]
+) -> Gain | None:  # fmt: skip
+    """Of one pair of models, from the outcomes by model; None where no task could be tested."""
     treatment, control = (held[m["model_id"]] for m in (contest.treatment, contest.control))
     tasks = sorted(treatment.keys() & control.keys())
     if not tasks:
-        raise UserError(
-            f"{benchmark.name}: {contest.treatment['arm']} and {contest.named} share no tested "
-            "task; run `python -m training.evaluate` for this partition and these settings first"
-        )
+        return None
     found, p = paired([treatment[t] for t in tasks], [control[t] for t in tasks])
     return Gain(contest, benchmark, found, p, p, len(tasks))
 
@@ -93,7 +92,11 @@ def corrected(gains: Sequence[Gain]) -> list[Gain]:
 
 
 def outcomes(run: Run, benchmark: Benchmark, contests: Sequence[Contest]) -> dict[str, Outcomes]:
-    """By model, of the tasks that the settings want and it was tested on under this harness."""
+    """By model, of the tasks that the settings want and it was tested on under this harness.
+
+    UserError where a side of a contest was not tested on all of them: a part may look better. What
+    could not be run here is tested as far as this goes, and is no outcome.
+    """
     sides = [m for c in contests
              for both in [(c.treatment, c.control), *c.by_seed.values()] for m in both]  # fmt: skip
     where = {"model_id": {m["model_id"] for m in sides}, "benchmark": benchmark.name,
@@ -102,8 +105,18 @@ def outcomes(run: Run, benchmark: Benchmark, contests: Sequence[Contest]) -> dic
     wanted = {t.task_id for t in benchmark.tasks[: chosen.tasks or None]}
     passed: dict[str, dict[str, list[bool]]] = defaultdict(lambda: defaultdict(list))
     columns = ["model_id", "task_id", "sample_index", "passed", "verdict"]
+    answered: Counter[str] = Counter()
     for row in run.lake.read(EVALUATION_SAMPLES, where, columns).to_pylist():
-        if row["task_id"] in wanted and row["sample_index"] < chosen.samples and was_run(row):
-            passed[row["model_id"]][row["task_id"]].append(row["passed"])
+        if row["task_id"] in wanted and row["sample_index"] < chosen.samples:
+            answered[row["model_id"]] += 1
+            if was_run(row):
+                passed[row["model_id"]][row["task_id"]].append(row["passed"])
+    for model in (m for c in contests for m in (c.treatment, c.control)):
+        if answered[model["model_id"]] < len(wanted) * chosen.samples:
+            raise UserError(
+                f"{benchmark.name}: {model['model_id']} has {answered[model['model_id']]} of "
+                f"{len(wanted) * chosen.samples} answers that these settings want; run `python -m "
+                "training.evaluate` for this partition and these settings first"
+            )
     return {m["model_id"]: {t: sum(each) / len(each) for t, each in passed[m["model_id"]].items()}
             for m in sides}  # fmt: skip

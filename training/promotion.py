@@ -48,11 +48,14 @@ def drops(gain: Gain) -> bool:
     return gain.found.high < 0
 
 
-def verdict(named: Gain, others: Sequence[Gain]) -> Verdict:
-    """From the gain over the control on the named suite, and all other gains of the same model."""
-    dropped = [g for g in (named, *others) if drops(g)]
+def verdict(named: Gain, others: Sequence[Gain], known: Sequence[str] = ()) -> Verdict:
+    """From the gain over the control on the named suite, and all other gains of the same model.
+
+    `known`: in words, its drops on suites that are no part of this comparison.
+    """
+    dropped = [*(str(g) for g in (named, *others) if drops(g)), *known]
     if dropped:
-        reason = "it drops by more than chance: " + "; ".join(map(str, dropped))
+        reason = "it drops by more than chance: " + "; ".join(dropped)
     elif not rises(named):
         reason = f"no rise on {named.benchmark.name} that chance does not explain: {named}"
     else:

@@ -83,6 +83,25 @@ def test_what_a_model_replaces_is_what_was_promoted_before_it(known: Lake) -> No
     assert promotions.before(known, "m2") is None
 
 
+def test_an_older_model_said_good_again_is_not_what_the_next_must_beat(known: Lake) -> None:
+    enter(known, "m3")
+    promotions.by_rule(known, said("m1", True, 0.1), "r")
+    promotions.by_rule(known, said("m2", True, 0.4), "r")
+    promotions.by_rule(known, said("m1", True, 0.2), "r")  # compared again, on fewer tasks, say
+    assert promotions.before(known, "m3") == "m2"
+    assert promotions.before(known, "m1") is None
+
+
+def test_one_that_was_refused_does_not_come_in_past_a_later_one(known: Lake) -> None:
+    promotions.by_rule(known, said("m1", False, 0.0), "r")
+    promotions.by_rule(known, said("m2", True, 0.4), "r")
+    assert not promotions.by_rule(known, said("m1", True, 0.1), "r")
+    assert "m2 was promoted since" in promotions.of_model(known, "m1")[-1]["reason"]
+    assert promotions.before(known, "m1") is None  # what it is compared with stays as it was
+    promotions.by_person(known, "m2", False, "leaks", "ada", "r")
+    assert promotions.by_rule(known, said("m1", True, 0.1), "r")
+
+
 steps = st.lists(st.sampled_from(["rule+", "rule-", "promote", "demote", "withdraw"]), max_size=8)
 
 

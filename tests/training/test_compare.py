@@ -20,6 +20,7 @@ from lakehouse.tables import EVALUATION_SAMPLES, MODELS, PROMOTIONS, SCORES
 from training import compare, gains
 from training.contenders import Contest
 from training.evaluate import harness
+from training.testing import MISSING
 
 N = 40
 TASKS = tuple(Task(f"t/{k}", "", "f", "", "", ()) for k in range(N))
@@ -33,12 +34,13 @@ def model(name: str) -> dict[str, Any]:
 
 
 def samples(
-    lake: Lake, name: str, passed: list[bool], suite: str = "tiny_world", index: int = 0
-) -> None:
+    lake: Lake, name: str, passed: list[bool], suite: str = "tiny_world", index: int = 0,
+    verdict: str = "x",
+) -> None:  # fmt: skip
     lake.append_missing(EVALUATION_SAMPLES, [
         {"model_id": f"m-{name}", "benchmark": suite, "benchmark_version": "v1",
          "harness": harness(load("tiny")), "task_id": f"t/{k}", "sample_index": index,
-         "completion": "", "passed": ok, "verdict": "x", "isolation": "x"}
+         "completion": "", "passed": ok, "verdict": verdict, "isolation": "x"}
         for k, ok in enumerate(passed)
     ], "run")  # fmt: skip
 
@@ -100,10 +102,32 @@ def test_comparing_twice_commits_nothing(run: Run) -> None:
     assert [run.lake.version(t) for t in (SCORES, MODELS, PROMOTIONS)] == versions
 
 
-def test_without_samples_it_says_what_to_run(run: Run) -> None:
-    samples(run.lake, "inverse", [True])
-    with pytest.raises(UserError, match=r"share no tested task; run `python -m training\.evaluate"):
+@pytest.mark.parametrize("tested", [1, N - 1])
+def test_without_all_samples_it_says_what_to_run(run: Run, tested: int) -> None:
+    samples(run.lake, "inverse", ahead(30))
+    samples(run.lake, "control", ahead(10)[:tested])
+    says = rf"m-control has {tested} of {N} answers .* run `python -m training\.evaluate"
+    with pytest.raises(UserError, match=says):
         compare.main(run)
+
+
+def test_a_suite_that_cannot_be_tested_here_stops_no_other(run: Run, settings: Settings) -> None:
+    for suite, verdict in (("tiny_world", "x"), ("second", f"{MISSING}: no compiler")):
+        samples(run.lake, "inverse", ahead(30), suite, verdict=verdict)
+        samples(run.lake, "control", ahead(10), suite, verdict=verdict)
+    assert "is promoted" in compare.main(started(run.lake, settings, "tiny_world", "second")).note
+    assert set(run.lake.read(SCORES)["benchmark"].to_pylist()) == {"tiny_world"}
+    assert compare.main(started(run.lake, settings, "second")).note == ""
+
+
+def test_a_drop_is_not_forgotten_with_its_suite(run: Run, settings: Settings) -> None:
+    for suite, inverse, control in (("tiny_world", 24, 10), ("second", 2, 20)):
+        samples(run.lake, "inverse", ahead(inverse), suite)
+        samples(run.lake, "control", ahead(control), suite)
+    compare.main(started(run.lake, settings, "tiny_world", "second"))
+    note = compare.main(started(run.lake, settings, "tiny_world")).note
+    assert note.startswith("m-inverse is not promoted: it drops by more than chance: -45.0 points")
+    assert "second, which evaluation.benchmarks does not name any more" in note
 
 
 def test_several_suites_are_corrected_and_a_drop_on_one_ends_it(

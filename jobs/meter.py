@@ -17,7 +17,8 @@ class Meter:
     """Counts a stage's micro-batches: each is noted once it is committed; the budget is checked."""
 
     def __init__(self, run: Run, scope: Scope, total: int) -> None:
-        if total:  # the engine's start is no part of its rate
+        self._began = time.monotonic()  # the engine's start is paid for, too
+        if total:  # but it is no part of its rate
             engines.shared(models.folder(run.lake, scope.teacher), run.settings.engine)
         self._run, self._total, self._clock = run, total, time.monotonic()
         self._budget = run.settings.cost.budget_usd / scope.share.of
@@ -47,9 +48,10 @@ class Meter:
 
     @property
     def spent(self) -> float:
-        """US dollars so far."""
+        """US dollars so far, as the books reckon them."""
         cost = self._run.settings.cost
-        return price(cost, self.seconds, self.prompt_tokens, self.completion_tokens)
+        return price(cost, time.monotonic() - self._began, self.prompt_tokens,
+                     self.completion_tokens)  # fmt: skip
 
     def counts(self, rows_in: int, rejected: int) -> Counts:
         """The books of the stage, with the tokens that it took."""

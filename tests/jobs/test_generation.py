@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -231,6 +232,24 @@ def test_a_budget_stops_after_a_micro_batch_and_the_next_run_goes_on(
     assert sorted((r["status"], r["completion_tokens"]) for r in spent) == [
         ("done", 8), ("failed", 8), ("failed", 8)]  # fmt: skip
     assert len(asked) == 6
+
+
+def test_the_budget_counts_an_engines_start_as_the_bill_does(
+    lake: Lake, asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place(filled(lake), DAY, "a", "b")
+    quick = engines.shared
+
+    def slow(path: str, chosen: Any) -> Any:
+        time.sleep(1)
+        return quick(path, chosen)
+
+    monkeypatch.setattr(engines, "shared", slow)
+    dear = ["summarize.batch=1", "cost.usd_per_hour=3600", "cost.budget_usd=0.9"]
+    report: dict[str, Any] = {}
+    with pytest.raises(BudgetError, match=r"1 of 4 rows are kept"):
+        execute(summarize.STAGE, DAY, settings(lake, *dear), report=report)
+    assert report["cost"] >= 0.9
 
 
 def test_the_books_know_what_the_cache_saved(lake: Lake, asked: list[str]) -> None:

@@ -238,10 +238,12 @@ def test_the_budget_counts_an_engines_start_as_the_bill_does(
     lake: Lake, asked: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place(filled(lake), DAY, "a", "b")
-    quick = engines.shared
+    quick, started = engines.shared, list[str]()
 
     def slow(path: str, chosen: Any) -> Any:
-        time.sleep(1)
+        if not started:
+            time.sleep(1)
+        started.append(path)
         return quick(path, chosen)
 
     monkeypatch.setattr(engines, "shared", slow)

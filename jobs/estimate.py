@@ -9,7 +9,7 @@ are taken to be as long as they may be, and no time is named.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 from typing import Any
@@ -80,7 +80,7 @@ def _of_day(scope: Scope, rates: dict[str, Rate | None]) -> list[Estimate]:
     wanted = list(requests(scope))
     cached = held(scope, [r["candidate_id"] for r in wanted])
     missing = [r for r in wanted if r["candidate_id"] not in cached]
-    written = counter.answer_tokens(len(missing))
+    written = counter.answer_tokens([r["candidate_id"] for r in missing])
     questions, rows = scope.settings.judge.questions, usable(scope)
     waiting = [(r, q) for q in questions for r in unanswered(scope, q, rows)]
     coming = [({**r["snippet"], "instruction": ""}, q) for q in questions for r in missing]
@@ -125,9 +125,11 @@ class _Counter:
         self.usable = fmean(r["status"] == "ok" for r in sent) if sent else 1.0
         """Share of the answers that are judged."""
 
-    def answer_tokens(self, answers: int) -> int:
-        """Tokens of so many answers."""
-        return round(self.mean * answers)
+    def answer_tokens(self, ids: Sequence[str]) -> int:
+        """Tokens of the answers that these candidates get; of one that was cut at least as many."""
+        was = self._scope.lake.read(CANDIDATES, {"candidate_id": ids}, ["completion_tokens"])
+        cut = was["completion_tokens"].to_pylist() if ids else []
+        return round(self.mean * (len(ids) - len(cut)) + sum(max(self.mean, n) for n in cut))
 
     def asked(self, request: Mapping[str, Any]) -> int:
         """Tokens of the prompt for an instruction."""

@@ -13,7 +13,7 @@ from jobs.estimate import Estimate, estimates
 from jobs.stale import refresh, stale
 from lakehouse import tokenizer
 from lakehouse.delta import Lake
-from lakehouse.tables import JOB_RUNS, PAIRS
+from lakehouse.tables import CANDIDATES, JOB_RUNS, PAIRS
 from tests.jobs.test_generation import DAY, LATER, asked, filled, generate, place, settings
 from tests.rows import finished, row
 
@@ -91,6 +91,19 @@ def test_a_changed_rule_is_stale_everywhere_and_costs_what_it_makes_anew(
     assert all(r["usd"] > 0 for r in rows)
     longer = settings(lake, "summarize.max_tokens=11")  # nothing was cut: nothing to pay for
     assert [r["rows"] for r in refresh(longer, stale(longer))] == [0, 0]
+
+
+def test_an_answer_that_was_cut_is_reckoned_as_long_as_it_was_at_least(
+    lake: Lake, asked: list[str]
+) -> None:
+    generate(filled(lake), DAY, "summarize.max_tokens=3")  # answers are of four tokens
+    (version, *_) = lake.read(CANDIDATES)["prompt_version"].to_pylist()
+    short = {"model_id": "t", "status": "ok", "completion_tokens": 1, "prompt_version": version}
+    lake.append_missing(CANDIDATES, [
+        row(CANDIDATES, candidate_id=f"short {n}", **short) for n in range(30)
+    ], "r")  # fmt: skip
+    (first, *_) = estimates(settings(lake, "summarize.max_tokens=20"), [DAY])
+    assert (first.rows, first.completion_tokens) == (2, 6)
 
 
 def test_an_older_prompts_rows_are_told(lake: Lake, asked: list[str]) -> None:

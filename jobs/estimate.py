@@ -128,7 +128,7 @@ class _Counter:
     def answer_tokens(self, ids: Sequence[str]) -> int:
         """Tokens of the answers that these candidates get; of one that was cut at least as many."""
         was = self._scope.lake.read(CANDIDATES, {"candidate_id": ids}, ["completion_tokens"])
-        cut = was["completion_tokens"].to_pylist() if ids else []
+        cut: list[int] = was["completion_tokens"].to_pylist()
         return round(self.mean * (len(ids) - len(cut)) + sum(max(self.mean, n) for n in cut))
 
     def asked(self, request: Mapping[str, Any]) -> int:

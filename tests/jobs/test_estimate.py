@@ -98,9 +98,10 @@ def test_an_answer_that_was_cut_is_reckoned_as_long_as_it_was_at_least(
 ) -> None:
     generate(filled(lake), DAY, "summarize.max_tokens=3")  # answers are of four tokens
     (version, *_) = lake.read(CANDIDATES)["prompt_version"].to_pylist()
-    short = {"model_id": "t", "status": "ok", "completion_tokens": 1, "prompt_version": version}
+    short = {"ds": LATER, "model_id": "t", "status": "ok", "completion_tokens": 1}
     lake.append_missing(CANDIDATES, [
-        row(CANDIDATES, candidate_id=f"short {n}", **short) for n in range(30)
+        row(CANDIDATES, candidate_id=f"short {n}", prompt_version=version, **short)
+        for n in range(30)
     ], "r")  # fmt: skip
     (first, *_) = estimates(settings(lake, "summarize.max_tokens=20"), [DAY])
     assert (first.rows, first.completion_tokens) == (2, 6)

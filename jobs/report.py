@@ -53,7 +53,9 @@ _POINTS = """format('{:+.1f} ({:+.1f} to {:+.1f})', 100 * value, 100 * ci_low, 1
     AS "points (95%)", CASE WHEN p_holm < 0.0001 THEN 'below 0.0001'
     ELSE format('{:.4f}', p_holm) END AS p_after_holm"""
 SECTIONS: tuple[tuple[str, str], ...] = (
-    ("Gains over controls", f"""SELECT arm, control, benchmark, {_POINTS},
+    ("Gains over controls", f"""SELECT arm, control,
+        benchmark || replace(regexp_extract(metric, ':t[^_]+'), ':t', ' at temperature ')
+            AS benchmark, {_POINTS},
         CASE WHEN ci_low > 0 AND p_holm <= 0.05 THEN 'higher' WHEN ci_high < 0 THEN 'lower'
         ELSE 'not told apart' END AS says, n AS tasks, seeds, model_id, control_model_id
         FROM {GAINS} ORDER BY benchmark, arm, control, seeds"""),

@@ -9,6 +9,8 @@ way of training and not of one model. Of promotion only the models' own gains de
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from lakehouse import benchmarks, promotions
 from lakehouse.command import entry
 from lakehouse.run import Counts, Run, Stage
@@ -28,6 +30,7 @@ def main(run: Run) -> Counts:
     for contest in found:
         gains += corrected([g for each in held if (g := of_models(contest, *each)) is not None])
         gains += corrected([g for each in held if (g := of_seeds(contest, *each)) is not None])
+    gains = [replace(g, temperature=run.settings.evaluation.temperature) for g in gains]
     for suite in {s.name for s in suites} - {g.benchmark.name for g in gains}:
         run.log.warning("no task of a suite could be tested here", benchmark=suite)
     for gain in gains:

@@ -36,12 +36,15 @@ class Gain:
     p_holm: float
     tasks: int
     seeds: int = 1
+    temperature: float = 0.0
+    """Of the answers; 0 for greedy ones."""
 
     @property
     def metric(self) -> str:
-        """The name in gold.evaluation_scores: it names the control."""
+        """The name in gold.evaluation_scores: of answers drawn at a temperature another one."""
+        of = f"pass@1:t{self.temperature:g}" if self.temperature else "pass@1"
         over = "_over_seeds" if self.seeds > 1 else ""
-        return f"pass@1_gain_over_{self.contest.named}{over}"
+        return f"{of}_gain_over_{self.contest.named}{over}"
 
     def row(self) -> dict[str, Any]:
         """The row of gold.evaluation_scores."""

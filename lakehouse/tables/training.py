@@ -111,7 +111,7 @@ SCORES = declare(
     control_model_id STRING -- The model a gain is measured against; empty for a plain score.
     benchmark STRING -- Name of the benchmark.
     benchmark_version STRING -- sha256 of its items, first 12 hex digits.
-    metric STRING -- pass@1 (greedy), pass@K:tT (of samples at temperature T), either with /LANGUAGE for a part of a suite, or a paired difference that names its control: pass@1_gain_over_control, of one pair of models; pass@1_gain_over_control_over_seeds, of several training seeds.
+    metric STRING -- pass@1 (greedy), pass@K:tT (of samples at temperature T), either with /LANGUAGE for a part of a suite, or a paired difference that names its control: pass@1_gain_over_control, of one pair of models; pass@1_gain_over_control_over_seeds, of several training seeds; of answers at a temperature pass@1:tT_gain_over_control.
     value DOUBLE -- The metric, 0 to 1 (a gain: -1 to 1).
     ci_low DOUBLE -- Lower end of the 95% interval.
     ci_high DOUBLE -- Upper end of the 95% interval.

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from jobs import report
 from lakehouse import benchmarks, promotions
 from lakehouse.benchmarks import Benchmark, Task
 from lakehouse.delta import Lake
@@ -154,6 +155,23 @@ def test_a_person_keeps_what_the_rule_would_not(run: Run) -> None:
     note = compare.main(run).note
     assert note.startswith("m-inverse is promoted: ada's decision holds (for the demo)")
     assert run.lake.read(MODELS, {"model_id": "m-inverse"}).to_pylist()[0]["promoted"]
+
+
+def test_a_gain_of_drawn_answers_stands_beside_that_of_greedy_ones(
+    run: Run, settings: Settings
+) -> None:
+    for arm, n in (("inverse", 30), ("control", 10)):
+        samples(run.lake, arm, ahead(n))
+    drawn = started(run.lake, settings)
+    warm = drawn.settings.evaluation.model_copy(update={"temperature": 0.8})
+    drawn.settings = drawn.settings.model_copy(update={"evaluation": warm})
+    compare.main(run)
+    compare.main(drawn)
+    assert set(run.lake.read(SCORES)["metric"].to_pylist()) == {
+        "pass@1_gain_over_control", "pass@1:t0.8_gain_over_control"}  # fmt: skip
+    (told,) = [s for s in report.sections(run.lake, settings) if s.title == "Gains over controls"]
+    place = [*told.names].index("benchmark")
+    assert {row[place] for row in told.rows} == {"tiny_world", "tiny_world at temperature 0.8"}
 
 
 def test_several_answers_a_task_are_shares(run: Run) -> None:

@@ -40,7 +40,7 @@ from lakehouse.tables import DOCUMENTS, SNIPPETS, UNITS
 if TYPE_CHECKING:
     import pyarrow as pa
 
-RULES = "extract/3"
+RULES = "extract/4"
 CHUNK = 4_000_000
 """Characters of documents that a worker holds as units at a time."""
 _UNIT = (

@@ -55,11 +55,13 @@ class _Definition:
     kind: Kind
     is_object: bool = False
     """It holds functions as a class does, but is no unit: most hold settings."""
-    captures: dict[str, Node] = field(default_factory=dict)
+    captures: dict[str, list[Node]] = field(default_factory=dict)
+
+    def first(self, capture: str) -> Node | None:
+        return self.captures.get(capture, [None])[0]
 
     def text(self, capture: str) -> str:
-        node = self.captures.get(capture)
-        return _text(node) if node else ""
+        return "".join(map(_text, self.captures.get(capture, [])))
 
 
 @dataclass(slots=True)
@@ -70,7 +72,7 @@ class _Found:
     wrappers: dict[int, Node]
     """By the id of the node that they wrap."""
     leading: dict[int, tuple[str, Node]]
-    """Attributes and doc comments, with which of the two they are, by their last byte."""
+    """Attributes, doc comments and directives, with which of them they are, by their last byte."""
 
 
 def of_file(text: str, language: str) -> list[Unit]:
@@ -126,11 +128,15 @@ class _Reading:
 
     def units(self) -> list[Unit]:
         """Every unit in order, then the damage outside of them."""
-        errors, damage = _damage(self._root, self._grammar)
+        read, misread = self._found.definitions, []
+        if self._grammar.named:
+            misread = [d.node for d in read if not d.first("name")]
+            read = [d for d in read if d.first("name")]
+        errors, damage = _damage(self._root, self._grammar, misread)
         units: list[Unit] = []
         intact: list[Span] = []
         spoilt: list[Span] = []
-        for definition, parents in _outermost(self._found.definitions):
+        for definition, parents in _outermost(read):
             unit, span = self._unit(definition, parents)
             if _within(span, errors) and (unit.damaged or not self._at_margin(span)):
                 continue
@@ -155,12 +161,9 @@ class _Reading:
         indent = raw[start - first.start_point.column : start]
         if indent and not indent.strip():
             code = code.replace(b"\n" + indent, b"\n")
-        name, parent = definition.text("name"), definition.text("parent")
-        if self._grammar.separator:
-            parent, _, name = name.rpartition(self._grammar.separator)
-            parent = parent.partition("<")[0]
-        parents = [*parents, parent] if parent else parents
-        in_class = definition.kind == "function" and bool(parents)
+        name, scopes = _qualified(definition.first("name"))
+        parents = [*parents, definition.text("parent") or scopes]
+        in_class = definition.kind == "function" and any(parents)
         comments = [_text(n) for label, n in leading if label == "comment"]
         damaged = any(n.has_error for n in (node, *(n for _, n in leading)))
         unit = Unit(
@@ -186,13 +189,13 @@ class _Reading:
             label, leader = above
             at = leader.start_byte
             before = raw[at - leader.start_point.column : at]
-            if label == "comment" and before.strip():  # it is about what stands before it
+            if label != "attribute" and before.strip():  # it is about what stands before it
                 return found
             found.insert(0, above)
 
     def _signature(self, definition: _Definition) -> str:
         """The definition up to its body, on one line, without comments."""
-        body = definition.captures.get("body")
+        body = definition.first("body")
         end = body.start_byte if body else definition.node.end_byte
         pieces, at = [], definition.node.start_byte
         for child in definition.node.children:
@@ -228,7 +231,7 @@ def _found(root: Node, grammar: Grammar) -> _Found:
     definitions: dict[int, _Definition] = {}
     found = _Found([], {}, {})
     for _, captures in QueryCursor(grammar.definitions).matches(root):
-        for label in ("attribute", "comment"):
+        for label in ("attribute", "comment", "directive"):
             for node in captures.get(label, ()):
                 # a line comment of some grammars takes its line feed with it
                 end = node.end_byte - (node.end_point.column == 0)
@@ -241,8 +244,10 @@ def _found(root: Node, grammar: Grammar) -> _Found:
                 as_class = _Definition(node, "class", is_object=True)
                 made = as_class if kind == "object" else _Definition(node, kind)
                 held = definitions.setdefault(node.id, made)
+                if kind == "class":  # whatever else it looks like
+                    held.kind = kind
                 for name, nodes in captures.items():
-                    held.captures.setdefault(name, nodes[0])
+                    held.captures.setdefault(name, nodes)
     found.definitions = sorted(
         definitions.values(), key=lambda d: (d.node.start_byte, -d.node.end_byte)
     )
@@ -266,18 +271,30 @@ def _outermost(found: list[_Definition]) -> Iterator[tuple[_Definition, list[str
         around.append(definition)
 
 
+def _qualified(node: Node | None) -> tuple[str, str]:
+    """A name and the scopes before it (C++), these without their template arguments."""
+    scopes = []
+    while node and node.type == "qualified_identifier":
+        if scope := node.child_by_field_name("scope"):
+            scopes.append(_text(scope.child_by_field_name("name") or scope))
+        node = node.child_by_field_name("name")
+    name = _text(node) if node else ""
+    if node and (inner := node.child_by_field_name("declarator")):  # operator bool() const
+        declared = _text(inner)
+        name = name.removesuffix(declared) + declared.partition("(")[0]
+    return name.rstrip(), "::".join(scopes)
+
+
 def _uncommented(comments: list[str]) -> str:
     """What comments say, without their marks."""
     said = _MARKS.sub("", "\n".join(c.rstrip("\n") for c in comments))
     return "\n".join(line.rstrip(" \t") for line in said.split("\n")).strip()
 
 
-def _damage(root: Node, grammar: Grammar) -> tuple[list[Span], list[Span]]:
-    """(what the parser skipped, the same and what it completed), as disjoint spans in order."""
-    if not root.has_error:
-        return [], []
-    found = QueryCursor(grammar.damage).captures(root)
-    errors = [(n.start_byte, n.end_byte) for n in found.get("error", [])]
+def _damage(root: Node, grammar: Grammar, misread: list[Node]) -> tuple[list[Span], list[Span]]:
+    """(what the parser skipped or misread, the same and what it completed), disjoint, in order."""
+    found = QueryCursor(grammar.damage).captures(root) if root.has_error else {}
+    errors = [(n.start_byte, n.end_byte) for n in [*found.get("error", []), *misread]]
     # what is missing has no extent of its own: what lacks it has
     lacking = [n for n in found.get("lacking", []) if n != root] or found.get("missing", [])
     return _disjoint(errors), _disjoint([*errors, *((n.start_byte, n.end_byte) for n in lacking)])

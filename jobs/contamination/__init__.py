@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql import DataFrame
 
-RULES = "contamination/3"
+RULES = "contamination/4"
 """Version of the rules; part of the fingerprint of every stage that asks."""
 REMEDY = "none; if it is a false alarm, say so in the file of decontaminate.adjudications"
 ROW = ("ds", "row_id", "row_kind", "snippet_id", "language", "instruction", "code")

@@ -12,13 +12,16 @@ from __future__ import annotations
 
 import ast
 import re
-import textwrap
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 _FENCE = re.compile(r"^[ \t]*(?:```|~~~).*$", re.MULTILINE)
 _LINE_END = re.compile(r"\r\n?|\n")
+_DEF = re.compile(r"(?<![^\r\n])([ \t]{0,16})(?:async[ \t]+)?def[ \t]")
+"""Begins a function. Deeper ones are not looked for: a line is parsed once a depth at most."""
+_DEDENT = r"(?<![^\r\n])[ \t]{{0,{depth}}}[^\s#)\]}}]"
+"""Ends it: what is no deeper, but for comments and what closes its parameters."""
 _DROPPED = {"annotation", "returns", "decorator_list", "type_comment", "type_params", "ctx", "kind"}
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 _NAMES = {
@@ -38,7 +41,7 @@ class Found:
 
 
 def functions(text: str) -> Iterator[Found]:
-    """All functions of a text that is Python, or of its fenced blocks; none if nothing parses."""
+    """All functions that parse of a text that is Python, or of its fenced blocks."""
     start = 0
     for fence in (*_FENCE.finditer(text), None):
         block = text[start : fence.start() if fence else len(text)]
@@ -107,9 +110,24 @@ def _write(node: ast.AST, into: list[str], name: Callable[[str], str]) -> int:
 
 
 def _located(block: str, offset: int) -> Iterator[Found]:
+    """The functions of a block; if it does not parse, of the parts of it that do."""
     tree = _parse(block)
-    if tree is None:
+    if tree is not None:
+        yield from _placed(tree, block, offset)
         return
+    end = 0
+    for head in _DEF.finditer(block):
+        if head.start() < end:  # within one that parses
+            continue
+        dedent = re.compile(_DEDENT.format(depth=len(head[1]))).search(block, head.end())
+        part = block[head.start() : dedent.start() if dedent else len(block)]
+        tree = _parse(part)
+        if tree is not None:
+            end = head.start() + len(part)
+            yield from _placed(tree, part, offset + head.start())
+
+
+def _placed(tree: ast.Module, block: str, offset: int) -> Iterator[Found]:
     lines = [0, *(end.end() for end in _LINE_END.finditer(block)), len(block)]
     for node in _nested(tree):
         last = min(node.end_lineno or node.lineno, len(lines) - 1)
@@ -128,9 +146,10 @@ def _nested(node: ast.AST) -> Iterator[Function]:
 def _parse(text: str) -> ast.Module | None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # odd escapes in other people's code are not our news
-        for shown in (text, textwrap.dedent(text)):
+        for around in ("", "if 1:\n"):  # the second for code that is indented, its comments or not
             try:
-                return ast.parse(shown)
+                tree = ast.parse(around + text)
             except (SyntaxError, ValueError, RecursionError, MemoryError):
                 continue
+            return ast.increment_lineno(tree, -1) if around else tree
     return None

@@ -4,7 +4,8 @@
 tree-sitter's own `tags.scm` (`@definition.function`, `@definition.method`, `@definition.class`,
 `@name`, `@doc`), plus `@body`; `@definition.object`, which names what it holds and is no unit
 (JavaScript); `@parent`, a class that the syntax names from outside (Go); `@wrapper` around
-`@wrapped`; and `@attribute` and `@comment`, which belong to the definition right below them.
+`@wrapped`; and `@attribute`, `@comment` (documentation) and `@directive` (a comment that is none),
+which belong to the definition right below them.
 To add a language: its wheel in pyproject.toml, a table and a query here, a fixture in tests.
 """
 
@@ -34,7 +35,8 @@ class Grammar:
     definitions: Query
     damage: Query
     """Finds what the parser could not read or had to make up."""
-    separator: str
+    named: bool
+    """Every definition has a name: one without was misread."""
 
 
 @cache
@@ -44,13 +46,13 @@ def load(language: str) -> tuple[Grammar, ...]:
     if found is None:
         return ()
     source = "\n".join((FOLDER / f"{name}.scm").read_text() for name in found["query"])
-    separator = found.get("separator", "")
+    named = found.get("named", False)
     grammars = []
     for place in found["grammars"]:
         wheel, _, factory = place.partition(":")
         spoken = Language(getattr(import_module(wheel), factory)())
         grammars.append(
-            Grammar(Parser(spoken), Query(spoken, source), Query(spoken, _DAMAGE), separator)
+            Grammar(Parser(spoken), Query(spoken, source), Query(spoken, _DAMAGE), named)
         )
     return tuple(grammars)
 

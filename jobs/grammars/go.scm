@@ -12,4 +12,7 @@
   name: (_) @name
   body: (_) @body) @definition.method
 
-(comment) @comment  ; godoc: the comment right above
+; godoc: the comment right above, but for what it tells the tools
+((comment) @comment (#not-match? @comment "^//(line |extern |export |[a-z0-9]+:[a-z0-9])"))
+
+((comment) @directive (#match? @directive "^//(line |extern |export |[a-z0-9]+:[a-z0-9])"))

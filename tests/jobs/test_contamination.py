@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import random
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,32 @@ def test_a_copy_with_a_line_more_is_still_found() -> None:
 @pytest.mark.parametrize(("was", "becomes"), [("<", ">"), ("abs(", "max("), ("i != j", "i == j")])
 def test_another_program_of_the_same_outline_is_not_it(was: str, becomes: str) -> None:
     assert found(RENAMED.replace(was, becomes)) == set()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "indent"),
+    [("", "def broken(:\n    pass\n", ""), ("print 'Python 2'\n", "", ""),
+     ("Here it is.\n", "That is all.\n", ""), ("def main():\n", "    print 'x'\n", "    "),
+     ("class A:\n    def b(self):\n        print 'x'\n", "    x y\n", "    ")],
+    ids=["broken", "before", "prose", "nested", "method"],
+)  # fmt: skip
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_line_that_does_not_parse_hides_no_other_function(
+    before: str, after: str, indent: str, end: str
+) -> None:
+    held = textwrap.indent(RENAMED, indent)
+    text = f"{before}{held}{after}".replace("\n", end)
+    (match,) = DETECTOR.matches({"code": text})
+    assert (match.item[2], match.method, match.score) == ("HumanEval/0", "ast", 1)
+    start, stop = match.evidence["start"], match.evidence["end"]
+    assert isinstance(start, int)
+    assert isinstance(stop, int)
+    assert text[start:stop].splitlines() == held.strip("\n").splitlines()
+
+
+def test_a_comment_at_the_margin_hides_no_function() -> None:
+    method = textwrap.indent(RENAMED, "    ").replace("\n", "\n# margin\n", 1)
+    assert found(method) == found(f"class A:\n{method}\n    x y\n") == {("HumanEval/0", "ast")}
 
 
 def test_a_small_solution_inside_a_large_function_is_not_it() -> None:
@@ -191,7 +218,8 @@ def test_no_text_makes_it_fail(instruction: str, code: str, language: str) -> No
     "text", ["def f(x):\n    return " + "(" * 5000, "def f(x):\n    return x" + " + x" * 3000,
              "def f():\n" + "".join(" " * k + "if x:\n" for k in range(1, 90)), "def f(): \x00",
              "def f(x):\n    if x:\n        pass\n" + "    elif x:\n        pass\n" * 900,
-     "```\ndef f(:\n```\n" * 50], ids=["brackets", "deep", "nested", "nul", "elif", "fences"],
+     "```\ndef f(:\n```\n" * 50, "".join(" " * k + "def f():\n" for k in range(500))],
+    ids=["brackets", "deep", "nested", "nul", "elif", "fences", "stairs"],
 )  # fmt: skip
 def test_hostile_code_makes_nothing_fail(text: str) -> None:
     assert found(text) == set()

@@ -67,8 +67,10 @@ def compiled() -> Iterator[tuple[str, Callable[[str], object], str]]:
 
 
 OF_MODULES = {
-    "contamination": fingerprint._FENCE, "code words": _STREAMS["code"],
-    "statement words": _STREAMS["statement"], "prompts": prompts._FENCE,
+    "contamination": fingerprint._FENCE, "functions": fingerprint._DEF,
+    "ends of functions": re.compile(fingerprint._DEDENT.format(depth=4)),
+    "code words": _STREAMS["code"], "statement words": _STREAMS["statement"],
+    "prompts": prompts._FENCE,
     "asking": asking.FENCE, "units": units._MARKS,
 }  # fmt: skip
 """What modules apply to code, to instructions and to answers."""

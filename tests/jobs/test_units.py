@@ -70,6 +70,74 @@ def test_a_nested_function_belongs_to_the_one_around_it() -> None:
     assert (unit.name, unit.end_line) == ("f", 5)
 
 
+def placed(text: str, language: str) -> list[tuple[str, str, str, bool]]:
+    """Kind, parent, name, and whether it is damaged."""
+    return [(u.kind, u.parent, u.name, u.damaged) for u in units.of_file(text, language)]
+
+
+@pytest.mark.parametrize("head", ["class API Shelf", "struct API Shelf", "class API books::Shelf"])
+def test_a_class_with_an_export_macro_is_a_class(head: str) -> None:
+    text = f"/// Doc.\n{head} {{\npublic:\n  int n;\n  int size() {{ return n; }}\n}};\n"
+    shelf, size = units.of_file(text, "cpp")
+    assert (shelf.kind, shelf.name, shelf.docstring) == ("class", "Shelf", "Doc.")
+    assert (shelf.signature, shelf.text.split("\n")[-1]) == (head, "};")
+    assert (size.kind, size.name) == ("method", "size")
+    assert size.parent.split("::")[-1] == "Shelf"
+    assert not shelf.damaged
+    assert not size.damaged
+
+
+@pytest.mark.parametrize("text", ["struct API Point { int x; };", "static DEFINE(a)\n{\n  f();\n}"])
+def test_a_definition_that_lacks_its_name_is_damage(text: str) -> None:
+    assert placed(f"int f() {{\n}}\n{text}\n", "c") == [
+        ("function", "", "f", False), ("block", "", "", True)
+    ]  # fmt: skip
+
+
+def test_a_namespace_behind_a_macro_is_damage_and_does_not_swallow_its_functions() -> None:
+    text = "API namespace books {\nint f() {\n  return 1;\n}\nint g(int a {\n}\n}\n"
+    found = units.of_file(text, "cpp")
+    assert [(u.name, u.start_line, u.end_line) for u in found if not u.damaged] == [("f", 2, 4)]
+    lost = [(u.start_line, u.end_line) for u in found if u.damaged]
+    assert lost == [(1, 1), (5, 7)]
+
+
+@pytest.mark.parametrize(
+    ("code", "parent", "name"),
+    [("template<> int size<std::string>(int s) {}", "", "size<std::string>"),
+     ("std::string conv<std::vector<int>>(int s) {}", "", "conv<std::vector<int>>"),
+     ("void A<int>::B<char>::m() {}", "A::B", "m"), ("void ::books::f() {}", "books", "f"),
+     ("template <class T> void Map<std::string, T>::put(T t) {}", "Map", "put"),
+     ("struct K { operator bool() const {} };", "K", "operator bool"),
+     ("struct K { operator T &() {} };", "K", "operator T &"),
+     ("K::operator std::function<int(int)>() const {}", "K", "operator std::function<int(int)>"),
+     ("int (*fp(int x))(int) {}", "", "fp"), ("int (&K::at())[3] {}", "K", "at"),
+     ("char *(*fp(int (*x)(int)))(int) {}", "", "fp"), ("int *(f)(int g(int)) {}", "", "f")],
+)  # fmt: skip
+def test_names_of_cpp_and_what_they_belong_to(code: str, parent: str, name: str) -> None:
+    kind = "method" if parent else "function"
+    assert placed(code, "cpp")[-1] == (kind, parent, name, False)
+
+
+@pytest.mark.parametrize(
+    ("written", "docstring"),
+    [("f'a {x} b'", ""), ("b'a'", ""), ("'a' f'{x}'", ""), ("'a ' \"b\" r'c'", "a bc"),
+     ("('a '\n     # c\n     'b')", "a b"), ("'' 'b'", "b"), ("'a' + 'b'", ""),
+     ("'a', 'b'", "")],
+)  # fmt: skip
+def test_the_docstring_is_what_python_takes_for_it(written: str, docstring: str) -> None:
+    for head in ("def f():", "class F:"):
+        [unit] = units.of_file(f"{head}\n    {written}\n    x = 1\n", "python")
+        assert (unit.docstring, unit.damaged) == (docstring, False)
+
+
+def test_what_go_tells_its_tools_belongs_to_a_function_and_is_no_documentation() -> None:
+    text = "// Doc\n//\n//go:noinline\nfunc F() {\n}\nvar x = 1 //nolint:all\nfunc G() {\n}\n"
+    first, second = units.of_file(text, "go")
+    assert (first.docstring, first.start_line) == ("Doc", 1)
+    assert (second.docstring, second.start_line) == ("", 7)
+
+
 TEMPLATES = {
     "python": "def f{}(a):\n    return a\n",
     "javascript": "function f{}(a) {{\n  return a;\n}}\n",

@@ -9,7 +9,7 @@ from jobs import sources
 from jobs.readers import READERS
 from lakehouse.errors import UserError
 from lakehouse.settings import load
-from tests.jobs.reading import DAY, read, rows
+from tests.jobs.reading import DAY, read, rows, toml
 
 
 @pytest.mark.parametrize(
@@ -102,3 +102,20 @@ def test_a_script_that_bears_a_licenses_name_is_a_document_and_covers_nothing(
     assert {name.removeprefix("all.zip!") for name in found} == set(FILES)
     assert {r["content"] for r in found.values()} == set(FILES.values())
     assert {r["license"] for r in found.values()} == {"unknown"}
+
+
+def test_an_archives_root_is_a_folder_to_the_signals(tmp_path: Path) -> None:
+    names = ("vendor/a.py", "node_modules/b.js", "generated/c.py", "jquery.js", "Rakefile", "d.py")
+    with zipfile.ZipFile(tmp_path / "f.zip", "w") as archive:
+        for name in names:
+            archive.writestr(name, "x = 1")
+    found = rows(toml(tmp_path, 'where = "f.zip"\n[languages]\n"" = ""'))
+    seen = {o: (r["vendored"], r["generated"], r["language"]) for o, r in found.items()}
+    assert seen == {
+        "f.zip!vendor/a.py": (True, False, "python"),
+        "f.zip!node_modules/b.js": (True, False, "javascript"),
+        "f.zip!generated/c.py": (False, True, "python"),
+        "f.zip!jquery.js": (True, False, "javascript"),
+        "f.zip!Rakefile": (False, False, "ruby"),
+        "f.zip!d.py": (False, False, "python"),
+    }

@@ -181,13 +181,15 @@ def _decoded(stream: IO[bytes], encoding: str, newline: str) -> io.TextIOWrapper
 def _checked(text: str, encoding: str) -> str:
     """The text; `Unusable` if it bears the mark of bytes that its encoding has not."""
     if len(text) > records.MAX_RECORD:
-        raise Unusable("too long", f"cut it below {records.MAX_RECORD} characters", text[:80])
+        raise Unusable("too long", f"cut it below {records.MAX_RECORD} characters", text)
     found = text.find(_NO_BYTE)
     if found >= 0:
+        before = text[max(0, found - 40) : found]  # without the end of a word that is cut
+        before = before if found <= 40 else before.partition(" ")[2]
         raise Unusable(
             "not UTF-8" if encoding == "utf-8" else _NO_ENCODING,
             "convert it to UTF-8, or declare its encoding in the source's TOML",
-            f"{encoding}: {text[max(0, found - 40) : found + 40]}".replace(_NO_BYTE, "\ufffd"),
+            f"{encoding}: {before}{text[found:]}".replace(_NO_BYTE, "\ufffd"),
         )
     return text
 

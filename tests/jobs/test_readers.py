@@ -119,3 +119,22 @@ def test_an_archives_root_is_a_folder_to_the_signals(tmp_path: Path) -> None:
         "f.zip!Rakefile": (False, False, "ruby"),
         "f.zip!d.py": (False, False, "python"),
     }
+
+
+@pytest.mark.parametrize("ahead", [0, 230, 290])
+def test_what_was_seen_bears_no_secret(tmp_path: Path, ahead: int) -> None:
+    """Not even a piece of one, where what was seen is cut."""
+    token, address = "ghp_a1B2c3D4e5F6g7H8i9J0" + "k1L2m3N4o5P6q7R8", "jane.smith@widgets-ltd.com"
+    held = f"{'x' * ahead} key = '{token}' # {address}"
+    (tmp_path / "a.jsonl").write_text(f'{{"code": "{held}", oops\n')
+    (tmp_path / "b.csv").write_text(f"code,note\n{held},1,2\n")
+    (tmp_path / "c.json").write_text(json.dumps([{"code": [held]}, [held]]))
+    (tmp_path / "d.py").write_bytes(b"\xff" + held.encode())
+    (tmp_path / "e.py").write_bytes(held.encode() + b"\xff")
+    found = read(tmp_path)
+    assert len(found) == 6 and all(record.reason for record in found)
+    for record in found:
+        seen = json.loads(record.evidence)["seen"]
+        assert len(seen) <= 300
+        assert not any(piece in seen for piece in (token[:8], token[-8:], address[:8], "ltd"))
+        assert ahead or record.origin == "e.py" or "'[github-pat]' # [email]" in seen

@@ -22,7 +22,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from jobs import tars
+from jobs import tars, zips
 from jobs.records import Unusable, printable
 from jobs.signals import licence, pointers
 from jobs.signals.pointers import Said
@@ -226,24 +226,12 @@ def _zipped(raw: IO[bytes], size: int) -> _Inside:
                     yield name, _unpacked(_suffix(name), plain, budget)
         if min((info.header_offset for info in archive.infolist()), default=archive.start_dir) > 0:
             yield "(before its start)", _surplus("data before the archive's start")
-        count, rest = _zip_end(raw)
+        yield from zips.unlisted(raw, archive)
+        count, rest = zips.end(raw)
         if rest.strip(b"\0"):
             yield "(after its end)", _surplus("data after the archive's end")
-        if count not in (_ZIP64, len(archive.infolist())):
+        if count not in (zips.ZIP64, len(archive.infolist())):
             raise zipfile.BadZipFile(f"of {count} files, {len(archive.infolist())} are listed")
-
-
-_ZIP64 = 0xFFFF
-
-
-def _zip_end(raw: IO[bytes]) -> tuple[int, bytes]:
-    """How many files the archive says it has, and what lies behind it: its reader minds neither."""
-    size = raw.seek(0, io.SEEK_END)
-    raw.seek(max(0, size - (22 + 0xFFFF)))  # the record at the end, and the longest comment
-    tail = raw.read()
-    end = tail[tail.rfind(b"PK\x05\x06") :]
-    comment = int.from_bytes(end[20:22], "little")
-    return int.from_bytes(end[10:12], "little"), end[22 + comment :]
 
 
 def _tarred(stream: IO[bytes]) -> _Inside:

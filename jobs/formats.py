@@ -40,6 +40,7 @@ _LONG_CELL = "field larger than field limit"
 """What Python's reader says of a cell that is longer than a record may be."""
 _NO_BYTE = "\udcff"
 """What stands in the text where bytes mean nothing in its encoding: no text holds it."""
+_NO_ENCODING = "not in its encoding"
 codecs.register_error("mark", lambda e: (_NO_BYTE, e.end))  # type: ignore[attr-defined]
 
 
@@ -163,26 +164,35 @@ def _line_parts(raw: IO[bytes], encoding: str) -> list[Part]:
 
 
 def _decoded(stream: IO[bytes], encoding: str, newline: str) -> io.TextIOWrapper:
-    """The text: a byte-order mark wins over the declared encoding; bad bytes are marked."""
+    """The text: a byte-order mark wins over the declared encoding; bad bytes are marked.
+
+    `Unusable` without a mark in an encoding whose order of bytes nothing else tells.
+    """
     head = stream.peek(4)[:4]  # type: ignore[attr-defined]
     for mark, named in _BOMS.items():
         if head.startswith(mark):
             stream.read(len(mark))
             encoding = named
             break
+    else:
+        if head and encoding in ("utf-16", "utf-32"):
+            remedy = f"declare {encoding}-le or {encoding}-be: it has no byte-order mark"
+            raise Unusable(_NO_ENCODING, remedy, f"{encoding}: {head!r}")
     return io.TextIOWrapper(stream, encoding, errors="mark", newline=newline)
 
 
 def _checked(text: str, encoding: str) -> str:
     """The text; `Unusable` if it bears the mark of bytes that its encoding has not."""
     if len(text) > records.MAX_RECORD:
-        raise Unusable("too long", f"cut it below {records.MAX_RECORD} characters", text[:80])
+        raise Unusable("too long", f"cut it below {records.MAX_RECORD} characters", text)
     found = text.find(_NO_BYTE)
     if found >= 0:
+        before = text[max(0, found - 40) : found]  # without the end of a word that is cut
+        before = before if found <= 40 else before.partition(" ")[2]
         raise Unusable(
-            "not UTF-8" if encoding == "utf-8" else "not in its encoding",
+            "not UTF-8" if encoding == "utf-8" else _NO_ENCODING,
             "convert it to UTF-8, or declare its encoding in the source's TOML",
-            f"{encoding}: {text[max(0, found - 40) : found + 40]}".replace(_NO_BYTE, "\ufffd"),
+            f"{encoding}: {before}{text[found:]}".replace(_NO_BYTE, "\ufffd"),
         )
     return text
 

@@ -96,7 +96,7 @@ def elements(text: IO[str], limit: int) -> Iterator[str]:
             at = _after_space(buffer, end)
             at += buffer.startswith(",", at)
         elif len(buffer) - at > limit:
-            raise Unusable("too long", f"cut it below {limit} characters", buffer[at : at + 80])
+            raise Unusable("too long", f"cut it below {limit} characters", buffer[at:])
         else:
             piece = text.read(max(1 << 16, len(buffer) - at))
             buffer, at, ended = buffer[at:] + piece, 0, not piece

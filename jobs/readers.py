@@ -215,8 +215,9 @@ def _document(place: str, value: Any, source: Source, license_file: str) -> Reco
     if isinstance(value, Unusable):
         raise value
     if isinstance(value, Text):
-        path = archives.unpacked(archives.named(place))  # what it says is up to the signals
+        path = archives.unpacked(archives.named(place))
         language = source.language_of(archives.ending(path))
+        path = path.replace("!", "/")  # to the signals an archive is a folder
         return Record(place, "code", language, "", value, path=path, license_file=license_file)
     return columns.document(place, value, source)
 

@@ -7,10 +7,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from jobs.signals import sensitive
+
 MAX_RECORD = 8 * 2**20
 """Characters of one line, cell or source file: no snippet needs more, and memory is bounded."""
 FAILED = "source failed"
 """The reason of a record that stands for a source which must be read again: no row of its own."""
+
+_SEEN = 300
+"""Characters of what was seen of a record that cannot be used."""
+_LOOKED_AT = 2**13
+"""The same, before secrets in it are masked: cut in two, one would not be known."""
 
 Found = tuple[str, Any]
 """A place in a file, and what is there: a dict (a record), a string (a source file), why not."""
@@ -47,7 +54,7 @@ class Unusable(Exception):
 
     def __init__(self, reason: str, remedy: str, evidence: object = "") -> None:
         super().__init__(reason)
-        self.reason, self.remedy, self.evidence = reason, remedy, str(evidence)[:300]
+        self.reason, self.remedy, self.evidence = reason, remedy, str(evidence)[:_LOOKED_AT]
 
 
 def or_fault(make: Callable[[], Any]) -> Any:
@@ -78,9 +85,10 @@ def guarded(origin: str, make: Callable[[], Record]) -> Record:
 
 
 def rejected(origin: str, fault: Unusable) -> Record:
-    """The record that says why there is none."""
+    """The record that says why there is none; in what was seen, secrets and the like are masked."""
+    seen = sensitive.masked(printable(fault.evidence))[:_SEEN]
     return Record(origin, reason=fault.reason, remedy=printable(fault.remedy),
-                  evidence=json.dumps({"seen": printable(fault.evidence)}))  # fmt: skip
+                  evidence=json.dumps({"seen": seen}))  # fmt: skip
 
 
 def printable(text: str) -> str:

@@ -53,6 +53,7 @@ def _pattern(said: str) -> re.Pattern[str]:
     return re.compile(said.replace("ENDING", rf"(?:\.(?i:{ending}))?"))
 
 
+_LIMITS = re.compile("|".join(_DATA["limits"]), re.IGNORECASE)
 _NAME, _TEXT = _pattern(f"(?i:{'|'.join(_DATA['names'])})"), _pattern(_DATA["texts"])
 
 
@@ -72,15 +73,20 @@ def covered(path: str) -> PurePosixPath:
 def of_file(text: bytes) -> set[str]:
     """Every licence whose text a LICENSE file holds, else those of its lines that begin with a tag.
 
-    NOASSERTION if there is none that is known.
+    NOASSERTION if there is none that is known, or if what is around them takes something back.
     """
     from licenseclassifier import identify_license
 
     plain = text[:LONGEST_FILE].decode("utf-8-sig", "replace")
-    if found := identify_license(plain):
-        return {expression(match.id) for match in found}
+    found = identify_license(plain)
     tagged = [line for line in plain.splitlines() if line.lstrip(_BEFORE).startswith(_TAG)]
-    return {expression(said) for said in _own_lines("\n".join(tagged))} or {NOASSERTION}
+    said = {expression(match.id) for match in found}
+    said = said or {expression(line) for line in _own_lines("\n".join(tagged))}
+    ends = [0, *(match.end for match in found)]
+    starts = [*(match.start for match in found), len(plain)]
+    around = " ".join(plain[end:start] for end, start in zip(ends, starts, strict=True))
+    is_limited = _LIMITS.search(" ".join(around.split()))
+    return {NOASSERTION} if is_limited or not said else said
 
 
 def all_of(licenses: Iterable[str]) -> str:

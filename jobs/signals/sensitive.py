@@ -1,4 +1,4 @@
-"""Secrets and personal data: which kinds a text holds. Never the values.
+"""Secrets and personal data: which kinds a text holds, and the text without them. Never the values.
 
 One pass of Kingfisher (488 provider rules, offline, a regex automaton) finds both: its own rules
 find secrets, `personal_data.yml` candidates for personal data, of which `personal_data.toml` says
@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import ipaddress
 import tomllib
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from kingfisher_sdk import Scanner
+    from kingfisher_sdk import Finding, Scanner
     from publicsuffixlist import PublicSuffixList
 
 _RULES = Path(__file__).with_name("personal_data.yml")
@@ -28,14 +29,37 @@ def find(text: str) -> tuple[str, str]:
     `email`, `iban`, `ip_address` or `payment_card`.
     """
     secrets, personal = set(), set()
-    for found in _scanner().scan(text.encode("utf-8", "replace")):
-        origin, kind, *_ = found.rule_id.split(".")  # betterleaks.github-pat, custom.email
-        if origin == "custom":
-            if found.captures.keys() == {"value"} and _somebodys(kind, found.captures["value"]):
-                personal.add(kind)
+    for kind, is_personal, found in _found(text.encode("utf-8", "replace")):
+        if is_personal:
+            personal.add(kind)
         elif found.visible:
-            secrets.add(kind.removeprefix("secrets/"))
+            secrets.add(kind)
     return ",".join(sorted(secrets)), ",".join(sorted(personal))
+
+
+def masked(text: str) -> str:
+    """The text with the kind of each find in its place, in brackets.
+
+    What is a secret only beside another one is masked by itself, too.
+    """
+    raw = text.encode("utf-8", "replace")
+    places = [(found.location, kind) for kind, _, found in _found(raw)]
+    left, at = [], 0
+    for start, end, kind in sorted((p["start_offset"], p["end_offset"], k) for p, k in places):
+        if start >= at:
+            left += [raw[at:start], f"[{kind}]".encode()]
+        at = max(at, end)
+    return b"".join((*left, raw[at:])).decode("utf-8", "replace")
+
+
+def _found(raw: bytes) -> Iterator[tuple[str, bool, Finding]]:
+    """(kind, whether it is personal data, where and what) of each find."""
+    for found in _scanner().scan(raw):
+        origin, kind, *_ = found.rule_id.split(".")  # betterleaks.github-pat, custom.email
+        if origin != "custom":
+            yield kind.removeprefix("secrets/"), False, found
+        elif found.captures.keys() == {"value"} and _somebodys(kind, found.captures["value"]):
+            yield kind, True, found
 
 
 def _somebodys(kind: str, value: str) -> bool:

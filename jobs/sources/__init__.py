@@ -18,6 +18,8 @@ from lakehouse.urls import Place, shown
 FOLDER = Path(__file__).parent
 PRESETS = FOLDER / "presets"
 
+_NO_TEXTS = ("idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape")
+"""Python's codecs that are no encoding of a file: of names of hosts, of its own literals."""
 Format = Literal["auto", "jsonl", "json", "csv", "tsv", "parquet", "source"]
 Names = tuple[str, ...]
 
@@ -118,10 +120,13 @@ class Source(_Data):
     @classmethod
     def _known(cls, value: str) -> str:
         try:
+            name = codecs.lookup(value).name
+            if name in _NO_TEXTS:
+                raise LookupError(f"unknown encoding: {value}")
             "".encode(value)  # a codec of bytes to bytes is refused too
         except LookupError as error:
             raise ValueError(f"{error}; write a Python codec's name, such as latin-1") from None
-        return codecs.lookup(value).name
+        return name
 
 
 def load(name: str, settings: Settings) -> Source:

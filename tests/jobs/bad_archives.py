@@ -44,6 +44,16 @@ def linked_zip() -> bytes:
     return sink.getvalue()
 
 
+def unlisted(data: bytes, name: str) -> bytes:
+    """A zip without what its directory says of a member; the member itself is still there."""
+    end = data.index(b"PK\x05\x06")
+    start = int.from_bytes(data[end + 16 : end + 20], "little")
+    entries = [b"PK\x01\x02" + each for each in data[start:end].split(b"PK\x01\x02")[1:]]
+    left = [entry for entry in entries if name.encode() not in entry]
+    counts = len(left).to_bytes(2, "little") * 2 + len(b"".join(left)).to_bytes(4, "little")
+    return data[:start] + b"".join(left) + data[end : end + 8] + counts + data[end + 16 :]
+
+
 def twice_zip() -> bytes:
     sink = io.BytesIO()
     with zipfile.ZipFile(sink, "w") as archive, warnings.catch_warnings(action="ignore"):
@@ -71,6 +81,8 @@ def long_tar() -> bytes:
     info.type, info.size = tarfile.XHDTYPE, 2**31
     return tarred({"a.jsonl": LINES})[:1024] + info.tobuf() + tarred({"b.jsonl": LINES})
 
+
+UNLISTED = "a file that the archive does not list"
 
 CASES: list[Case] = [
     ("gzip of nothing", {"f.jsonl.gz": packed(gzip, b"")}, {"f.jsonl.gz": "empty file"}, []),
@@ -119,6 +131,12 @@ CASES: list[Case] = [
      {"f.tar!a/../../evil.py": "unsafe name in an archive"}, ["f.tar!b.jsonl:1"]),
     ("a name twice in a zip", {"f.zip": twice_zip()}, {"f.zip!a.jsonl~2:2": "invalid JSON"},
      ["f.zip!a.jsonl:1", "f.zip!m.py", "f.zip!a.jsonl~2:1", "f.zip!m.py~2"]),
+    ("a member that is not listed",
+     {"f.zip": unlisted(zipped({"a.jsonl": A, "h.jsonl": B, "b.jsonl": B}), "h.jsonl")},
+     {"f.zip!(behind a.jsonl)": UNLISTED}, ["f.zip!a.jsonl:1", "f.zip!b.jsonl:1"]),
+    ("a last member that is not listed",
+     {"f.zip": unlisted(zipped({"a.jsonl": A, "h.jsonl": B}), "h.jsonl")},
+     {"f.zip!(behind a.jsonl)": UNLISTED}, ["f.zip!a.jsonl:1"]),
     ("a sparse file in tar", {"f.tar": sparse_tar()},
      {"f.tar!a.jsonl": "sparse file in an archive"}, ["f.tar!b.jsonl:1", "f.tar!b.jsonl:2"]),
     ("a long header in tar", {"f.tar": long_tar()},

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.jobs.bad_archives import UNLISTED, unlisted
 from tests.jobs.making import tarred, zipped
 from tests.jobs.peak import peak
 from tests.jobs.reading import read
@@ -54,6 +55,41 @@ def test_what_lies_around_a_zip_has_a_row(
 def test_a_zip_before_one_that_is_empty_has_a_row(tmp_path: Path) -> None:
     data = zipped({"a.jsonl": A}) + zipped({})
     assert seen(tmp_path, "f.zip", data) == {"f.zip!(before its start)": BEFORE}
+
+
+def test_a_gap_without_a_file_has_no_row(tmp_path: Path) -> None:
+    """Sums behind members that were written to a pipe, and bytes that align the next one."""
+
+    class Pipe(io.BytesIO):
+        def seekable(self) -> bool:
+            return False
+
+        def seek(self, *_: int) -> int:
+            raise io.UnsupportedOperation
+
+    sink = Pipe()
+    with zipfile.ZipFile(sink, "w") as archive:
+        for name in ("a.jsonl", "b.jsonl"):
+            archive.writestr(name, A)
+            archive.fp.write(bytes(4096))  # type: ignore[union-attr]
+        archive.start_dir = archive.fp.tell()  # type: ignore[union-attr]
+    found = {"f.zip!a.jsonl:1": "", "f.zip!b.jsonl:1": ""}
+    assert seen(tmp_path, "f.zip", sink.getvalue()) == found
+
+
+@pytest.mark.parametrize("at", range(5))
+@pytest.mark.parametrize("signed", [True, False])
+def test_one_gap_has_one_row_whatever_it_holds(tmp_path: Path, at: int, signed: bool) -> None:
+    """Two members that are not listed; the second one's header begins in one piece that is read,
+    and ends in the next."""
+    files = {"a.jsonl": A, "h1": bytes(2**16 - len("h1") - 30 - at), "h2": B, "b.jsonl": B}
+    data = unlisted(unlisted(zipped(files, zipfile.ZIP_STORED), "h1"), "h2")
+    if not signed:
+        first = data.index(b"h1") - 30
+        data = data[:first] + bytes(4) + data[first + 4 :]
+    assert seen(tmp_path, "f.zip", data) == {
+        "f.zip!a.jsonl:1": "", "f.zip!b.jsonl:1": "", "f.zip!(behind a.jsonl)": UNLISTED,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("module", [bz2, lzma])

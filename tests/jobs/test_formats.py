@@ -109,6 +109,24 @@ def test_a_declared_encoding(tmp_path: Path, encoding: str, text: str) -> None:
     assert len(kept(source)) == 4
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "UTF_32"])
+@pytest.mark.parametrize("order", ["le", "be"])
+def test_a_declared_encoding_that_needs_a_mark(tmp_path: Path, encoding: str, order: str) -> None:
+    line = '{"code": "x = 1"}\n'
+    for name, text in (("f.jsonl", line), ("g.csv", "code\nx = 1\n"), ("h.py", "x")):
+        (tmp_path / name).write_bytes(text.encode(encoding + order))
+    (tmp_path / "i.jsonl").write_bytes(line.encode(encoding))  # with a mark
+    (tmp_path / "j.py").write_bytes(b"")
+    source = toml(tmp_path, f'where = "?.*"\nencoding = "{encoding}"')
+    found = {record.origin: (record.reason, record.remedy) for record in read(source)}
+    name = encoding.lower().replace("_", "-")
+    bad = ("not in its encoding", f"declare {name}-le or {name}-be: it has no byte-order mark")
+    assert found == {
+        **{f"{name} and what follows": bad for name in ("f.jsonl", "g.csv", "h.py")},
+        "i.jsonl:1": ("", ""), "j.py": ("empty", "none: there is nothing to learn from"),
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("columns", "row", "expected"),
     [

@@ -77,6 +77,10 @@ OF_MODULES = {
 PATTERNS = {name: (apply, pattern) for name, apply, pattern in compiled()} | {
     name: (partial(found.sub, ""), found.pattern) for name, found in OF_MODULES.items()
 }
+PATTERNS |= {
+    f"licence {each}": (re.compile(each, re.I).search, each)
+    for each in TABLES["signals/licence.toml"]["limits"]
+}
 PATTERNS["refusals"] = answers.REFUSAL.match, answers.REFUSAL.pattern
 
 
@@ -183,7 +187,7 @@ def test_no_pattern_of_these_files_is_forgotten() -> None:
     known = {
         "fences.toml": {"typed", "unfenced"},
         "signals/languages.toml": {"ambiguous"},
-        "signals/licence.toml": {"names", "kinds", "endings", "texts"},
+        "signals/licence.toml": {"names", "kinds", "endings", "texts", "limits"},
         "signals/marks.toml": {"generated", "minified", "vendored"},
         "signals/personal_data.toml": set(),
         "signals/pointers.toml": {"limits", "marks", "ends", "words", "statements", "names"},

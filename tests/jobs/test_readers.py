@@ -9,7 +9,7 @@ from jobs import sources
 from jobs.readers import READERS
 from lakehouse.errors import UserError
 from lakehouse.settings import load
-from tests.jobs.reading import DAY, read, rows
+from tests.jobs.reading import DAY, read, rows, toml
 
 
 @pytest.mark.parametrize(
@@ -102,3 +102,39 @@ def test_a_script_that_bears_a_licenses_name_is_a_document_and_covers_nothing(
     assert {name.removeprefix("all.zip!") for name in found} == set(FILES)
     assert {r["content"] for r in found.values()} == set(FILES.values())
     assert {r["license"] for r in found.values()} == {"unknown"}
+
+
+def test_an_archives_root_is_a_folder_to_the_signals(tmp_path: Path) -> None:
+    names = ("vendor/a.py", "node_modules/b.js", "generated/c.py", "jquery.js", "Rakefile", "d.py")
+    with zipfile.ZipFile(tmp_path / "f.zip", "w") as archive:
+        for name in names:
+            archive.writestr(name, "x = 1")
+    found = rows(toml(tmp_path, 'where = "f.zip"\n[languages]\n"" = ""'))
+    seen = {o: (r["vendored"], r["generated"], r["language"]) for o, r in found.items()}
+    assert seen == {
+        "f.zip!vendor/a.py": (True, False, "python"),
+        "f.zip!node_modules/b.js": (True, False, "javascript"),
+        "f.zip!generated/c.py": (False, True, "python"),
+        "f.zip!jquery.js": (True, False, "javascript"),
+        "f.zip!Rakefile": (False, False, "ruby"),
+        "f.zip!d.py": (False, False, "python"),
+    }
+
+
+@pytest.mark.parametrize("ahead", [0, 230, 290])
+def test_what_was_seen_bears_no_secret(tmp_path: Path, ahead: int) -> None:
+    """Not even a piece of one, where what was seen is cut."""
+    token, address = "ghp_a1B2c3D4e5F6g7H8i9J0" + "k1L2m3N4o5P6q7R8", "jane.smith@widgets-ltd.com"
+    held = f"{'x' * ahead} key = '{token}' # {address}"
+    (tmp_path / "a.jsonl").write_text(f'{{"code": "{held}", oops\n')
+    (tmp_path / "b.csv").write_text(f"code,note\n{held},1,2\n")
+    (tmp_path / "c.json").write_text(json.dumps([{"code": [held]}, [held]]))
+    (tmp_path / "d.py").write_bytes(b"\xff" + held.encode())
+    (tmp_path / "e.py").write_bytes(held.encode() + b"\xff")
+    found = read(tmp_path)
+    assert len(found) == 6 and all(record.reason for record in found)
+    for record in found:
+        seen = json.loads(record.evidence)["seen"]
+        assert len(seen) <= 300
+        assert not any(piece in seen for piece in (token[:8], token[-8:], address[:8], "ltd"))
+        assert ahead or record.origin == "e.py" or "'[github-pat]' # [email]" in seen

@@ -32,6 +32,10 @@ def test_what_a_source_need_not_say(tmp_path: Path) -> None:
         ('format = "xml"', "format = 'xml': Input should be 'auto', 'jsonl'"),
         ('encoding = "latin-99"', "encoding = 'latin-99': .*write a Python codec's name"),
         ('encoding = "base64"', "encoding = 'base64'"),
+        *(
+            (f'encoding = "{codec}"', f"unknown encoding: {codec}; write a Python codec's name")
+            for codec in ("idna", "Punycode", "unicode_escape", "raw_unicode_escape", "undefined")
+        ),
         ('columns = "alpacca"', "no such preset; allowed: usual, magicoder, alpaca"),
         ('[columns]\ncontents = ["x"]', r"unknown key columns.contents; allowed: code, conv"),
         ('[columns]\ncode = "x"', r"columns.code = 'x': Input should be a valid tuple"),

@@ -111,6 +111,47 @@ def test_what_a_licence_file_says() -> None:
 
 
 @pytest.mark.parametrize(
+    "limit",
+    [
+        "NOT FOR COMMERCIAL USE. For commercial use buy a licence.",
+        "The Software shall not be used\nfor commercial purposes.",
+        "Any commercial use, and any use to train machine learning models, is prohibited.",
+        "Free for non-commercial use",
+        "Commercial use requires a licence of its own.",
+        "For commercial use, please contact sales.",
+        "This software may only be used for academic research.",
+        "For research purposes only!",
+        "Personal and educational use only.",
+        "The code may not be used to train machine learning models.",
+        "Training of AI models on it is strictly forbidden.",
+        '"Commons Clause" License Condition v1.0',
+        "The License does not grant to you the right to Sell the Software.",
+    ],
+)
+def test_what_a_licence_file_takes_back_is_not_granted(limit: str) -> None:
+    mit = text_of("identify", "LICENSE").decode()
+    for text in (f"{mit}\n{limit}\n", f"{limit}\n\n{mit}", f"{mit}\n{limit}\n\n{mit}"):
+        assert of_file(text.encode()) == {NOASSERTION}
+    assert of_file(f"SPDX-License-Identifier: MIT\n\n{limit}".encode()) == {NOASSERTION}
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "This library is free for commercial and non-commercial use.",
+        "You may use it without limitation, commercial purposes included.",
+        "No commercial use of these trademarks may be made without permission.",
+        "For academic work, please cite the paper.",
+        "This does not prevent a commercial firm from naming it.",
+        "It was trained on data that is not ours. Not a model of any language.",
+        "Parts of it come from a research project; see NOTICE.",
+    ],
+)
+def test_a_word_around_a_licence_that_takes_nothing_back(word: str) -> None:
+    assert of_file(text_of("identify", "LICENSE") + f"\n{word}\n".encode()) == {"MIT"}
+
+
+@pytest.mark.parametrize(
     ("name", "found"),
     [
         *((name, True) for name in ("LICENSE", "a/b/licence.md", "COPYING.txt", "License.rst",

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.signals import observe_code
-from jobs.signals.sensitive import find
+from jobs.signals.sensitive import find, masked
 
 _DRAW = random.Random(5)
 _WORD = string.ascii_letters + string.digits
@@ -125,3 +125,25 @@ def test_kinds_are_sorted_and_the_values_are_not_told() -> None:
 @given(st.text(st.characters(codec=None), max_size=300))
 def test_any_text_can_be_searched(text: str) -> None:
     assert find(text) == find(text)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in SECRETS if kind != "generic-credential-uri"])
+def test_a_secret_is_masked(kind: str) -> None:
+    text = SECRETS[kind]
+    secret = max(text.split("'"), key=len)
+    shown = masked(f"é {text} é, jane.doe@widgets-ltd.com")
+    assert f"[{kind}]" in shown and secret not in shown
+    assert shown.startswith("é ") and shown.endswith(" é, [email]")
+    assert find(shown) == ("", "")
+
+
+def test_what_is_no_secret_stays() -> None:
+    text = "password = os.environ['P\N{LATIN SMALL LETTER A WITH DIAERESIS}SS'] # me@example.com"
+    assert masked(text) == text
+    assert masked(f"x {SECRETS['generic-credential-uri']}").startswith("x postgresql://admin:[")
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.text(max_size=200))
+def test_text_without_finds_stays_as_it_is(text: str) -> None:
+    assert masked(text) == text or find(text) != ("", "")

@@ -83,5 +83,3 @@ def test_a_damaged_one_is_refused_and_the_one_before_is_taken(
     [refused] = [line for line in log if "refused" in line["event"]]
     assert refused["checkpoint"] == "step-00000004"
     assert says in refused["reason"]
-
-

@@ -15,7 +15,9 @@ def verified(folder: Path) -> str | None:
     """sha256 over the manifest if every file is what it says; None if not, or if there is none."""
     try:
         files: dict[str, str] = json.loads((folder / MANIFEST).read_text())["sha256"]
-    except (OSError, ValueError, KeyError):  # none, or one that was cut short
+    except (OSError, ValueError, KeyError, TypeError):  # none, or one that was cut short
+        return None
+    if not isinstance(files, dict) or not files:  # it vouches for nothing
         return None
     for name, sha256 in files.items():
         if not (folder / name).is_file() or _sha256(folder / name) != sha256:

@@ -60,7 +60,7 @@ def _allowed(schema: dict[str, Any]) -> str:
     words = {"string": "text", "integer": "integer", "number": "number", "boolean": "true, false"}
     kind = schema.get("format") or words.get(schema.get("type", ""), "")
     marks = {"minimum": "from", "maximum": "to", "exclusiveMinimum": "above"}
-    bounds = " ".join(f"{word} {schema[k]:g}" for k, word in marks.items() if k in schema)
+    bounds = " ".join(f"{word} {schema[k]:.10g}" for k, word in marks.items() if k in schema)
     return f"{kind} {bounds}".strip()
 
 

@@ -288,7 +288,7 @@ class Training(Section):
 
     recipe: str
     """A file of training/recipes."""
-    seed: Count = 1
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 1
     """Of the order of examples and of what a fine-tune draws."""
     max_examples: Count = 0
     """At most so many examples a phase; 0 for all."""
@@ -302,8 +302,8 @@ class Training(Section):
 class Evaluation(Section):
     """What models are tested on."""
 
-    benchmarks: tuple[str, ...]
-    """Suites, and what none of the training data may hold (docs/evaluation.md)."""
+    benchmarks: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Suites, one at least, and what none of the training data may hold (docs/evaluation.md)."""
     tasks: Count = 0
     """At most so many tasks a benchmark, in order; 0 for all."""
     form: Literal["instruct", "complete"] = "instruct"
@@ -318,7 +318,7 @@ class Evaluation(Section):
     """Tasks after which the answers are tested and committed."""
     max_tokens: Positive = 512
     """Of an answer."""
-    timeout: Annotated[float, Field(gt=0)] = 5.0
+    timeout: Annotated[float, Field(gt=0, le=3600)] = 5.0
     """Seconds a program may run."""
     arms: tuple[Literal["base", "teacher"] | Trained, ...] = ("inverse", "control")
     """Which models are tested."""

@@ -10,11 +10,14 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from lakehouse.settings import read_toml
-from training.recipes import Finetune
+from training.recipes import Finetune, Phase
 
 FILE = Path(__file__).with_suffix(".toml")
-AS = {"random": "self_generated", "labelled": "self_generated"}
-"""Phases that a recipe does not name, and the one whose steps and epochs they take."""
+AS: dict[str, Phase] = {
+    "self_generated": "self_generated", "random": "self_generated", "labelled": "self_generated",
+    "original": "original",
+}  # fmt: skip
+"""By phase the one whose steps and epochs it takes: a recipe does not name them all."""
 
 
 class Arm(BaseModel):
@@ -34,14 +37,21 @@ def load() -> dict[str, Arm]:
 
 
 def plan(name: str, sizes: Mapping[str, int], recipe: Finetune) -> dict[str, int]:
-    """Optimiser steps by phase, of the phases that have examples; empty where none has."""
+    """Optimiser steps by phase, of the phases that have any and examples; empty if none has."""
     arm = load()[name]
     steps: dict[str, int] = {
-        phase: recipe.steps[AS.get(phase, phase)] if recipe.steps
-        else max(1, recipe.epochs[AS.get(phase, phase)] * sizes[phase] // recipe.batch)
+        phase: _own(AS[phase], sizes[phase], recipe)
         for phase in arm.phases if sizes.get(phase)
     }  # fmt: skip
     if steps and arm.steps != "own":
         last = [*steps][-1]
         steps[last] += sum(plan(arm.steps, sizes, recipe).values()) - sum(steps.values())
-    return steps
+    return {phase: number for phase, number in steps.items() if number}
+
+
+def _own(phase: Phase, size: int, recipe: Finetune) -> int:
+    """A recipe's steps on a phase of that size: of epochs at least one, unless there are none."""
+    if recipe.steps:
+        return recipe.steps[phase]
+    epochs = recipe.epochs[phase]
+    return max(min(epochs, 1), epochs * size // recipe.batch)

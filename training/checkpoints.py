@@ -84,11 +84,23 @@ def resume(folder: Path, engine: Engine) -> Progress:
 
 
 def _load(place: Path, engine: Engine) -> Progress:
-    """ValueError where it is damaged, or the state of other processes."""
-    from safetensors import safe_open
+    """ValueError where it is damaged, or the state of other processes: the engine is as it was."""
+    from safetensors import SafetensorError
 
     if manifests.verified(place) is None:
         raise ValueError("its files are not those of its manifest")
+    try:
+        progress, tensors, numbers = _read(place, engine)
+    except (OSError, KeyError, TypeError, SafetensorError) as error:
+        raise ValueError(f"it cannot be read: {type(error).__name__}: {error}") from error
+    engine.load(tensors, numbers)
+    return progress
+
+
+def _read(place: Path, engine: Engine) -> tuple[Progress, dict[str, Any], dict[str, float]]:
+    """A checkpoint's progress, and what this process's engine takes back."""
+    from safetensors import safe_open
+
     told: dict[str, Any] = json.loads((place / "progress.json").read_text())
     made, ours = (told.pop("stage"), told.pop("processes")), (engine.stage, engine.processes)
     if made[0] != ours[0] or (engine.stage and made != ours):
@@ -96,8 +108,8 @@ def _load(place: Path, engine: Engine) -> Progress:
                          f"and this run is of stage {ours[0]} on {ours[1]}")  # fmt: skip
     with safe_open(place / _file(engine), "pt") as held:
         tensors = {name: held.get_tensor(name) for name in held.keys()}  # noqa: SIM118
-        engine.load(tensors, json.loads(held.metadata()["numbers"]))
-    return Progress(**{**told, "losses": tuple(told["losses"])})
+        numbers = json.loads(held.metadata()["numbers"])
+    return Progress(**{**told, "losses": tuple(told["losses"])}), tensors, numbers
 
 
 def _file(engine: Engine) -> str:

@@ -106,7 +106,8 @@ class Engine:
 
     def load(self, tensors: dict[str, torch.Tensor], numbers: dict[str, float]) -> None:
         """Put back what `state` gave; ValueError where it is that of another model."""
-        if sorted(self.held) != sorted(name for name in tensors if "|" not in name):
+        weights = {name: t.shape for name, t in tensors.items() if "|" not in name}
+        if weights != {name: t.shape for name, t in self.held.items()}:
             raise ValueError("it holds other weights")
         states: dict[str, dict[str, Any]] = {}
         for place, value in [*tensors.items(), *numbers.items()]:

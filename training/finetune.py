@@ -40,7 +40,8 @@ def main(run: Run) -> Counts:
         raise UserError(
             f"training set {set_id} has no examples for arm {run.option}: the control needs "
             "original instruction documents, which come in on corpus.start; random and "
-            "labelled_only must be among training.arms when the set is made"
+            "labelled_only must be among training.arms when the set is made; and of what there is "
+            "the recipe's steps or epochs must not be 0"
         )
     version = run.versions[TRAINING_EXAMPLES.full_name]
     tokens = provide(run, base, planned(run, base, run.option, set_id, version, steps))

@@ -17,12 +17,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import structlog
 from pydantic import BaseModel, ConfigDict
 
 from lakehouse import prompts
 from lakehouse.command import configure_logging
 from lakehouse.delta import Lake
-from lakehouse.errors import ServiceError, UserError
+from lakehouse.errors import LakeError, ServiceError, UserError
 from lakehouse.processes import end_with
 from lakehouse.settings import Settings
 from lakehouse.tables import TRAINING_EXAMPLES, TRAINING_STEPS
@@ -80,6 +81,8 @@ def carry_out(plan: Plan, *, apart: bool = False) -> None:
             f"training.launcher: {argv[0]!r} cannot be run ({error}); give a command that runs a "
             "module, such as torchrun,--nproc-per-node,8,-m"
         ) from None
+    if done.returncode == UserError.exit_code:
+        raise UserError(f"{' '.join(argv)} has refused what it was given: its log is above")
     if done.returncode:
         raise ServiceError(f"{' '.join(argv)} ended with exit code {done.returncode}; its log is "
                            "above. Run it again: it goes on from its last checkpoint")  # fmt: skip
@@ -124,7 +127,11 @@ def main() -> None:
     """One of the launcher's processes; DeepSpeed's adds an argument of its own."""
     end_with(os.getppid())
     configure_logging()
-    follow(Plan.model_validate_json(Path(sys.argv[-1]).read_text(encoding="utf-8")))
+    try:
+        follow(Plan.model_validate_json(Path(sys.argv[-1]).read_text(encoding="utf-8")))
+    except LakeError as error:  # a launcher has an exit code of its own: what is wrong is here
+        structlog.get_logger().error(str(error))
+        sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":

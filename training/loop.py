@@ -19,6 +19,7 @@ from typing import Any
 
 import structlog
 
+from lakehouse.errors import UserError
 from lakehouse.fingerprints import source
 from training import checkpoints
 from training.checkpoints import Progress
@@ -64,7 +65,8 @@ def train(
     """Train in place, from the newest of the folder's checkpoints if there is one.
 
     The same seed, examples, machine and number of processes give the same weights, however often
-    the run was killed. `record` is called in the first process only.
+    the run was killed. `record` is called in the first process only. UserError at the first step
+    whose loss or gradient is no number: the steps before it are recorded, the weights worthless.
     """
     engine = Engine(model, recipe)
     progress = checkpoints.resume(checkpoint, engine) if checkpoint else Progress()
@@ -73,6 +75,9 @@ def train(
         clock = time.monotonic()
         lr = rate(progress.step, teller.total, recipe)
         loss, norm = _step(engine, batch, recipe, lr, seed + progress.step)
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            teller.tell(progress)
+            raise _diverged(progress.step + 1, teller.total, phase, loss, norm, recipe)
         tokens, seconds = sum(len(e.ids) for e in batch), time.monotonic() - clock
         progress = progress.after(loss, tokens, seconds)
         teller.add(progress, {
@@ -108,6 +113,17 @@ def _step(
     parts = micro_batches(batch, recipe.micro_tokens, engine.processes)
     mine = [pack(part) for part in parts[engine.rank :: engine.processes]]
     return engine.step(mine, 1 / max(1, learnt), lr)
+
+
+def _diverged(
+    step: int, total: int, phase: str, loss: float, norm: float, recipe: Finetune
+) -> UserError:
+    return UserError(
+        f"step {step} of {total}, phase {phase}: the loss is {loss:g} and the gradient's norm "
+        f"{norm:g}, so the run has diverged and no model is published. Try a recipe with a lower "
+        f"learning_rate than {recipe.learning_rate:g}, a warm-up of more than warmup_steps = "
+        f"{recipe.warmup_steps}, or a clip of 1 (it is {recipe.clip:g}; 0 is none)"
+    )
 
 
 class _Teller:

@@ -51,7 +51,7 @@ class Testing(_Strict):
     names: Literal["entry_point", "called"] = "entry_point"
     """What of an answer the tests call: the entry point, or the names in them that the solution
     defines."""
-    timeout: Annotated[float, Field(ge=0)] = 0.0
+    timeout: Annotated[float, Field(ge=0, le=3600)] = 0.0
     """Least seconds for a program: its own solutions need more than evaluation.timeout may give."""
     same_process: tuple[str, ...] = ()
     """Tasks, by id or entry point, whose tests handle objects of the answer's own classes, which

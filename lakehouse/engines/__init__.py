@@ -18,8 +18,10 @@ import gc
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
+from lakehouse.errors import UserError
 from lakehouse.sections import Engine as Settings
 
 UNSENT = "none"
@@ -121,6 +123,12 @@ def _start(place: str, settings: Settings) -> Engine:
         from lakehouse.engines.server import Server
 
         return Server(place, settings)
+    if not Path(place).is_dir():
+        raise UserError(
+            f"model folder {place!r} is gone; `lake doctor` names all that are. Run what made it "
+            "again (prepare, finetune), or put the folder back; a promoted model that is not to "
+            "be compared with any more: `lake promotion MODEL --demote --because WHY`"
+        )
     if settings.kind == "transformers":
         from lakehouse.engines.reference import Reference
 

@@ -57,6 +57,17 @@ def test_a_program_that_is_not_python_has_no_docstring(tmp_path: Path) -> None:
         benchmarks.load(str(own))
 
 
+@pytest.mark.parametrize("timeout", ["inf", "nan", "1e12"])
+def test_a_suite_gives_a_program_an_hour_at_most(timeout: str, tmp_path: Path) -> None:
+    own = tmp_path / "ours.toml"
+    own.write_text(
+        'reader = "jsonl"\nwhere = "items.jsonl"\nlicense = "MIT"\n[fields]\nprompt = ""\n'
+        f"[test]\ntimeout = {timeout}\n"
+    )
+    with pytest.raises(UserError, match=r"ours\.toml.*\n.*timeout\n.*than or equal to"):
+        benchmarks.load(str(own))
+
+
 def write(path: Path, *records: dict[str, Any]) -> Path:
     path.write_text("".join(json.dumps(r) + "\n" for r in records))
     return path

@@ -63,6 +63,21 @@ def test_settings_that_would_empty_a_day_are_refused(overrides: list[str], said:
 
 
 @pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        (f"training.seed={2**31}", "less than or equal to 2147483647"),
+        ("evaluation.timeout=1e12", "less than or equal to 3600"),
+        ("evaluation.timeout=inf", "less than or equal to 3600"),
+        ("evaluation.timeout=nan", "less than or equal to 3600"),
+        ("evaluation.benchmarks=", "at least 1 item"),
+    ],
+)
+def test_what_no_stage_could_work_with_is_refused(override: str, said: str) -> None:
+    with pytest.raises(UserError, match=f"{override.partition('=')[0]}.*{said}"):
+        load("tiny", [override], environ={})
+
+
+@pytest.mark.parametrize(
     ("override", "named"),
     [
         ("corpus.sources=stdlib,stdlb", "source 'stdlb'; allowed: local, stdlib"),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import weakref
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lakehouse import engines
+from lakehouse.errors import UserError
 from lakehouse.sections import Engine as Settings
 
 
@@ -34,3 +36,10 @@ def test_an_engine_is_started_once_and_is_gone_when_the_next_starts(
     for place in ("one", "one", "other", "one"):
         engines.shared(place, Settings())
     assert len(started) == 3
+
+
+@pytest.mark.parametrize("kind", ["vllm", "transformers"])
+def test_a_model_whose_folder_is_gone_is_named_with_what_to_do(kind: str, tmp_path: Path) -> None:
+    place = tmp_path / "tiny-inverse-0123"
+    with pytest.raises(UserError, match=r"tiny-inverse-0123.*lake doctor.*--demote"):
+        engines.shared(str(place), Settings.model_validate({"kind": kind}))

@@ -332,6 +332,28 @@ def test_an_arm_for_its_own_number_of_steps(place: Path, stage: Stages) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("launcher", ["", f"{sys.executable},-m"])
+def test_a_run_that_diverges_ends_without_a_model_and_keeps_its_steps(
+    launcher: str, place: Path, stage: Stages
+) -> None:
+    text = (place / "recipes" / "tiny.toml").read_text()
+    recipe = place / f"diverging{len(launcher)}.toml"
+    recipe.write_text(text.replace("weight_decay = 0.05", "weight_decay = 1e25"))
+    code, result, log = stage(
+        "training.finetune", "--arm", "inverse", "--set", f"training.recipe={recipe}",
+        f"training.launcher={launcher}",
+    )  # fmt: skip
+    assert code == 2, log
+    found = re.search(r"step (\d+) of 12, phase self_generated: .*diverged.*learning_rate", log)
+    assert found, log
+    assert "its log is above" in result["error"] if launcher else found[0] in result["error"]
+    assert not list((place / "lake" / "models").glob(f"{recipe.stem}-*"))
+    ours = f"{recipe.stem}-inverse-"
+    assert not [r for r in rows(place, TRAINING_RUNS) if r["training_run_id"].startswith(ours)]
+    told = [r["step"] for r in rows(place, TRAINING_STEPS) if r["training_run_id"].startswith(ours)]
+    assert sorted(told) == list(range(1, int(found[1])))
+
+
 def test_a_day_is_left_out_in_real_processes(place: Path, stage: Stages) -> None:
     shutil.copytree(place / "lake", place / "parts")
     lake = Lake(str(place / "parts"))

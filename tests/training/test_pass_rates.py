@@ -30,12 +30,12 @@ def test_what_cannot_be_estimated_is_refused(n: int, passed: int, k: int) -> Non
 
 
 def test_greedy_answers_have_pass_at_1_by_wilson() -> None:
-    found = rates({"a": [True], "b": [False]}, Evaluation(benchmarks=()))
+    found = rates({"a": [True], "b": [False]}, Evaluation(benchmarks=("tiny_world",)))
     assert found == {"pass@1": wilson(1, 2)}
 
 
 def test_samples_have_each_k_at_their_temperature() -> None:
-    chosen = Evaluation(benchmarks=(), samples=4, temperature=0.8, k=(1, 4))
+    chosen = Evaluation(benchmarks=("tiny_world",), samples=4, temperature=0.8, k=(1, 4))
     tasks = {"a": [True, False, False, False], "b": [False] * 4, "c": [True] * 4}
     found = rates(tasks, chosen)
     assert {metric: rate.value for metric, rate in found.items()} == {
@@ -57,4 +57,4 @@ def test_settings_that_contradict_each_other_are_refused(
     settings: dict[str, object], said: str
 ) -> None:
     with pytest.raises(ValidationError, match=said):
-        Evaluation(benchmarks=(), **settings)  # type: ignore[arg-type]
+        Evaluation(benchmarks=("tiny_world",), **settings)  # type: ignore[arg-type]

@@ -56,6 +56,16 @@ def test_the_control_takes_as_many_steps_on_the_originals_alone() -> None:
         assert sum(labelled.values()) == sum(inverse.values())
 
 
+def test_no_epochs_are_no_steps_and_few_examples_are_one() -> None:
+    recipe = recipes.load("paper").finetune
+    sizes = {"self_generated": 9, "random": 9, "original": 9}
+    some = recipe.model_copy(update={"epochs": {"self_generated": 1, "original": 0}})
+    assert arms.plan("inverse", sizes, some) == {"self_generated": 1}
+    assert arms.plan("random", sizes, some) == {"random": 1}
+    assert arms.plan("control", sizes, some) == {"original": 1}
+    assert arms.plan("originals", sizes, some) == {}
+
+
 def test_the_settings_name_the_arms_that_there_are() -> None:
     assert set(arms.load()) == set(get_args(Trained))
 
@@ -107,6 +117,42 @@ def test_a_wrong_number_names_its_place(tmp_path: Path, monkeypatch: pytest.Monk
         recipes.load("odd")
     with pytest.raises(UserError, match="allowed: odd"):
         recipes.load("tiny")
+
+
+STEPS = "steps = { self_generated = 150, original = 300 }"
+SAID = "Input should be"
+
+
+@pytest.mark.parametrize(
+    ("was", "given", "says"),
+    [
+        ("weight_decay = 0.05", "weight_decay = nan", f"weight_decay: {SAID}"),
+        ("weight_decay = 0.05", "weight_decay = -1.0", f"weight_decay: {SAID}"),
+        ("weight_decay = 0.05", "weight_decay = inf", f"weight_decay: {SAID}"),
+        ("clip = 1.0", "clip = nan", f"clip: {SAID}"),
+        ("clip = 1.0", "clip = -1.0", f"clip: {SAID}"),
+        ("warmup_steps = 20", "warmup_steps = -5", f"warmup_steps: {SAID}"),
+        ("max_length = 256", "max_length = 1", f"max_length: {SAID} greater than or equal to 2"),
+        ("clip = 1.0", "clip = 1.0\nthreads = 1000", f"threads: {SAID} less than or equal to 256"),
+        (STEPS, "", "give either steps or epochs"),
+        (STEPS, "steps = {}", "give either steps or epochs"),
+        (STEPS, f"{STEPS}\nepochs = {{ original = 1 }}", "give either steps or epochs"),
+        (STEPS, "steps = { self_generated = 0, original = 0 }", "not all can be 0"),
+        (STEPS, "epochs = { self_generated = 0, original = 0 }", "not all can be 0"),
+        (STEPS, "steps = { original = 3 }", "must name self_generated and original"),
+        (STEPS, "steps = { self_generated = -3, original = 3 }", f"self_generated: {SAID}"),
+        (STEPS, "steps = { selfgenerated = 3, original = 3 }", "'self_generated' or 'original'"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_when_it_is_read(
+    was: str, given: str, says: str, tmp_path: Path
+) -> None:
+    text = (recipes.FOLDER / "tiny.toml").read_text()
+    assert was in text
+    place = tmp_path / "odd.toml"
+    place.write_text(text.replace(was, given))
+    with pytest.raises(UserError, match=f"odd.toml: finetune.*{says}"):
+        recipes.load(str(place))
 
 
 @pytest.mark.parametrize("heads", [3, 8])

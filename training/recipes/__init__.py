@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -15,7 +15,11 @@ from lakehouse.settings import data_file, explained, read_toml
 FOLDER = Path(__file__).parent
 DEEPSPEED = FOLDER.parent / "deepspeed"
 Positive = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=0)]
 Rate = Annotated[float, Field(gt=0, lt=1)]
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Phase = Literal["self_generated", "original"]
+PHASES: tuple[Phase, ...] = get_args(Phase)
 
 
 class _Part(BaseModel):
@@ -61,27 +65,38 @@ class Finetune(_Part):
     optimizer: Literal["adamw", "adafactor"]
     learning_rate: Rate
     schedule: Literal["linear", "cosine"]
-    warmup_steps: int
-    weight_decay: float
-    clip: float
+    warmup_steps: Count
+    weight_decay: Amount
+    clip: Amount
     """Largest gradient norm; 0 for no clipping."""
     batch: Positive
     """Examples an optimiser step."""
     micro_tokens: Positive
     """Tokens a forward pass, at most; changes no gradient, only speed and memory."""
-    max_length: Positive
-    """Tokens; longer examples are cut on the right."""
-    steps: dict[str, int] = {}
+    max_length: Annotated[int, Field(ge=2)]
+    """Tokens; longer examples are cut on the right. Of a single one nothing is predicted."""
+    steps: dict[Phase, Count] = {}
     """Optimiser steps by phase; or `epochs`."""
-    epochs: dict[str, int] = {}
+    epochs: dict[Phase, Count] = {}
     deepspeed: str
     """A file of training/deepspeed."""
-    threads: Annotated[int, Field(ge=0)] = 0
+    threads: Annotated[int, Field(ge=0, le=256)] = 0
     """Threads of each process on a CPU; 0: one for a small model, else as torch chooses."""
     gradient_checkpointing: bool = False
     """Whether activations are computed again, not kept: a third more work, far less memory."""
-    checkpoint_every: Annotated[int, Field(ge=0)] = 0
+    checkpoint_every: Count = 0
     """Steps between checkpoints; 0 for none."""
+
+    @model_validator(mode="after")
+    def _says_how_long(self) -> Finetune:
+        if bool(self.steps) == bool(self.epochs):
+            raise ValueError("give either steps or epochs, by phase: "
+                             "steps = { self_generated = 150, original = 300 }")  # fmt: skip
+        chosen = self.steps or self.epochs
+        if len(chosen) < len(PHASES) or not any(chosen.values()):
+            raise ValueError(f"steps or epochs must name {' and '.join(PHASES)}, 0 for one that is "
+                             "left out; not all can be 0")  # fmt: skip
+        return self
 
     def shaping(self) -> dict[str, Any]:
         """All that shapes the model, which how often a checkpoint is made does not."""

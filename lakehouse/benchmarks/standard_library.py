@@ -47,7 +47,7 @@ def tasks(spec: Spec, path: Path, file: str) -> Iterator[Task]:
         raise UserError(f"benchmark {path.stem}: it reads this Python's own library, not {file}")
     for module, names in spec.functions.items():
         tree, lines = _module(module)
-        for name in names:
+        for name in dict.fromkeys(names):
             found = _function(tree, name)
             if found is not None:
                 yield from _task(spec, module, found, tree, lines)

@@ -132,9 +132,27 @@ class Settings(Section):
         if named and named not in suites:
             faults.append(f"promotion.benchmark = {named!r} is none of evaluation.benchmarks = "
                           f"{list(suites)}; name one of them")  # fmt: skip
-        if faults := [*faults, *_of_endpoints(self)]:
+        if faults := [*faults, *_of_benchmarks(self), *_of_endpoints(self)]:
             raise ValueError(" | ".join(faults))
         return self
+
+
+def _of_benchmarks(settings: Settings) -> list[str]:
+    """Where two benchmarks have one name, by which scores and hits go: one would hide the other."""
+    tested = settings.evaluation.benchmarks
+    sought = dict.fromkeys(b for b in settings.decontaminate.benchmarks if b not in tested)
+    faults: list[str] = []
+    called: dict[str, str] = {}
+    for each in (*tested, *sought):
+        name = Path(each.partition(":")[0]).name.removesuffix(".toml")
+        if name in called:
+            faults.append(
+                f"evaluation.benchmarks = {list(tested)} and decontaminate.benchmarks = "
+                f"{list(sought)}: two benchmarks are called {name!r}, {called[name]!r} and "
+                f"{each!r}; leave one out, or give a TOML of your own another name"
+            )
+        called.setdefault(name, each)
+    return faults
 
 
 def _of_endpoints(settings: Settings) -> list[str]:

@@ -25,7 +25,7 @@ from lakehouse.benchmarks import records
 from lakehouse.benchmarks.spec import METHODS, Method, Spec
 from lakehouse.benchmarks.task import Task, Text
 from lakehouse.errors import UserError
-from lakehouse.settings import data_file
+from lakehouse.settings import data_file, explained
 
 FOLDER = Path(__file__).parent
 TINY_WORLD_TASKS = 300
@@ -65,7 +65,8 @@ def load(name: str) -> Benchmark:
     try:
         spec = Spec.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except (ValidationError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"benchmark {known}: {path}: {error}") from None
+        said = explained(error) if isinstance(error, ValidationError) else error
+        raise UserError(f"benchmark {known}: {path}: {said}") from None
     tasks = tuple(_READERS[spec.reader](spec, path, file))
     if not tasks:
         raise UserError(f"benchmark {known}: no item in {file or spec.where or path}")

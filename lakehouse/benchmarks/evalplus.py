@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from lakehouse.benchmarks import comparison
+from lakehouse.benchmarks import comparison, records
 from lakehouse.benchmarks.literals import literal
-from lakehouse.benchmarks.records import Record, called, records, task
+from lakehouse.benchmarks.records import Record, called
 from lakehouse.benchmarks.shapes import restored
 from lakehouse.benchmarks.spec import Evalplus, Spec
 from lakehouse.benchmarks.task import Task
@@ -29,12 +29,14 @@ check({name}, reference[{name!r}], {calls}, {atol!r}, {rule!r}, {alternative})
 
 def tasks(spec: Spec, path: Path, file: str) -> Iterator[Task]:
     """The tasks of a file in one of the two forms."""
-    for record, where in records(spec, path, file):
+
+    def form(record: Record, where: str) -> Record:
         try:
-            made = _by_inputs(spec, record) if "base_input" in record else _by_tests(record)
+            return _by_inputs(spec, record) if "base_input" in record else _by_tests(record)
         except (KeyError, TypeError, ValueError, AttributeError, SyntaxError) as error:
             raise UserError(f"{where}: no record of EvalPlus's: {error!r}") from None
-        yield from task(spec, made, where)
+
+    return records.tasks(spec, path, file, form)
 
 
 def _by_inputs(spec: Spec, record: Record) -> Record:

@@ -6,7 +6,9 @@ import ast
 import glob
 import gzip
 import json
-from collections.abc import Iterator, Mapping
+import keyword
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -28,10 +30,24 @@ class _Lines(list[Any]):
         return "\n".join(map(str, self))
 
 
-def tasks(spec: Spec, path: Path, file: str) -> Iterator[Task]:
-    """The tasks of a benchmark whose TOML lies at `path`; `file` is the user's, or empty."""
+def tasks(
+    spec: Spec, path: Path, file: str, form: Callable[[Any, str], Any] = lambda record, _: record
+) -> Iterator[Task]:
+    """The tasks of a benchmark whose TOML lies at `path`; `file` is the user's, or empty.
+
+    `form` makes of a record and where it stands the one that the TOML's templates are for.
+    """
+    places: dict[str, str] = {}
     for record, where in records(spec, path, file):
-        yield from task(spec, record, where)
+        for each in task(spec, form(record, where), where):
+            if before := places.get(each.task_id):
+                raise UserError(
+                    f"{where}: its id {each.task_id!r} is that of {before.partition(': ')[2]}, "
+                    "too, and results go by it; take one of them out, or tell them apart by `id` "
+                    "in the benchmark's TOML"
+                )
+            places[each.task_id] = where
+            yield each
 
 
 def records(spec: Spec, path: Path, file: str) -> Iterator[tuple[Any, str]]:
@@ -100,18 +116,50 @@ def task(spec: Spec, record: Record, where: str) -> Iterator[Task]:
                 for k, t in spec.fields.model_dump(exclude={"program"}).items()}  # fmt: skip
         said["program"] = spec.fields.program.format_map({**values, "code": said["code"]})
         identity, language = spec.id.format_map(values), spec.language.format_map(values)
-        stop = (*spec.ask.stop, *(record[spec.ask.stop_field] if spec.ask.stop_field else ()))
+        own = record[spec.ask.stop_field] if spec.ask.stop_field else ()
+        stop = (*spec.ask.stop, *([own] if isinstance(own, str) else own))
     except (KeyError, TypeError, AttributeError, IndexError) as error:
         raise UserError(f"{where}: no usable field {error}") from None
     except ValueError as error:
         raise UserError(f"{where}: a template of the benchmark's TOML: {error}") from None
+    if not all(isinstance(text, str) and text for text in stop):
+        raise UserError(f"{where}: {spec.ask.stop_field} = {own!r}: texts that end a completion "
+                        "are wanted, none of them empty")  # fmt: skip
+    names = _names(spec, said, where)
+    if spec.fields.test and not spec.test.untested:
+        _require_tests(spec, said, names or (said["entry_point"],), language, where)
     yield Task(
         identity, said["prompt"], said["entry_point"], said["test"], said["program"],
         tuple(texts(spec.decontaminate, said, where)), language,
         instruction=said["instruction"], begin=said["begin"], stop=stop,
-        cut_answers=spec.ask.cut_answers, setup=said["setup"], names=_names(spec, said, where),
+        cut_answers=spec.ask.cut_answers, setup=said["setup"], names=names,
         same_process=bool({identity, said["entry_point"]} & set(spec.test.same_process)),
     )  # fmt: skip
+
+
+def _require_tests(
+    spec: Spec, said: Mapping[str, str], names: tuple[str, ...], language: str, where: str
+) -> None:
+    """UserError unless the tests can tell answers apart: else all would pass, or none would."""
+    test, python = said["test"], language == "python"
+    empty = not test.strip()
+    if python and spec.reader == "jsonl":  # EvalPlus's are megabytes, which take seconds to parse
+        try:
+            with warnings.catch_warnings(action="ignore"):
+                empty = not ast.parse(test).body
+        except (SyntaxError, ValueError) as error:  # the latter for a NUL character
+            raise UserError(f"{where}: its tests are not Python: {error}") from None
+    if empty:
+        raise UserError(
+            f"{where}: its tests hold no statement, so that every answer would pass; give it "
+            "tests, or take it out. A benchmark that is only sought in training data needs no "
+            "fields.test in its TOML"
+        )
+    if python and (wrong := [n for n in names if not n.isidentifier() or keyword.iskeyword(n)]):
+        raise UserError(
+            f"{where}: its entry point {wrong[0]!r} is no name of a function, which the tests "
+            "could call; mend the record, or fields.entry_point in the benchmark's TOML"
+        )
 
 
 def _names(spec: Spec, said: Mapping[str, str], where: str) -> tuple[str, ...]:

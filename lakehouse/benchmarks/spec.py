@@ -37,10 +37,10 @@ class Fields(_Strict):
 class Ask(_Strict):
     """Where an answer ends."""
 
-    stop: tuple[str, ...] = ()
+    stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     """Texts that end a completion, as the published harness has them."""
     stop_field: str = ""
-    """The field in which a record says its own."""
+    """The field in which a record says its own: a text, or a list of them."""
     cut_answers: bool = False
     """Whether they end answers to instructions too: the tests then follow without a break."""
 

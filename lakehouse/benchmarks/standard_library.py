@@ -1,7 +1,7 @@
 """Docstring to code: functions of the running Python's standard library, tested by what they do.
 
 A task is a function's signature with its docstring. Its tests are what the real function, cut out
-of its module with what it needs, comes to on arguments drawn by its name: results within rounding,
+of its module with what it needs, comes to on arguments drawn by its name: floats within rounding,
 and arguments where it changes them. They are recorded when the benchmark is loaded, so another
 Python version is another version of the benchmark.
 """
@@ -47,7 +47,7 @@ def tasks(spec: Spec, path: Path, file: str) -> Iterator[Task]:
         raise UserError(f"benchmark {path.stem}: it reads this Python's own library, not {file}")
     for module, names in spec.functions.items():
         tree, lines = _module(module)
-        for name in names:
+        for name in dict.fromkeys(names):
             found = _function(tree, name)
             if found is not None:
                 yield from _task(spec, module, found, tree, lines)

@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any
 
 from lakehouse.errors import ServiceError, UserError
-from lakehouse.sandbox.jail.codec import decode
+from lakehouse.sandbox.jail.codec import MAX_BYTES, decode
 from lakehouse.sandbox.jail.kernel import BIND_NOW
 
 NAMESPACES, LANDLOCK = "namespaces+seccomp", "landlock+seccomp"
@@ -262,6 +262,11 @@ class _Zygote:
         self, code: str, test: str, names: Sequence[str], setup: str, seconds: float
     ) -> Verdict:
         """One program; `_Lost` if the zygote does not answer as it must."""
+        program = json.dumps({"code": code}).encode()
+        tests = json.dumps({"test": test, "setup": setup, "names": list(names)}).encode()
+        for what, message in (("code", program), ("tests", tests)):
+            if len(message) > MAX_BYTES:  # a role would die of it, which says nothing of the other
+                return _too_large(what, len(message))
         to_candidate, source = socket.socketpair()
         to_tester, order = socket.socketpair()
         ends = socket.socketpair()
@@ -273,10 +278,9 @@ class _Zygote:
                 end.close()
             for end in ours:
                 end.settimeout(seconds + _GRACE)
-            message = {"test": test, "setup": setup, "names": list(names)}
             try:
-                _send(to_candidate, {"code": code})
-                _send(to_tester, message)
+                _send(to_candidate, program)
+                _send(to_tester, tests)
             except (BrokenPipeError, ConnectionResetError):
                 pass  # a role died at its start: the missing verdict tells
             return self._verdict(to_tester, seconds)
@@ -324,8 +328,12 @@ class _Zygote:
         self._staging.cleanup()
 
 
-def _send(end: socket.socket, message: object) -> None:
-    body = json.dumps(message).encode()
+def _too_large(what: str, size: int) -> Verdict:
+    allowed = f"more than the {MAX_BYTES} that the sandbox takes"
+    return Verdict(False, "error: TooLarge", f"the {what} take {size} bytes as JSON, {allowed}")
+
+
+def _send(end: socket.socket, body: bytes) -> None:
     end.sendall(len(body).to_bytes(4, "little") + body)
 
 

@@ -185,3 +185,87 @@ def test_an_unknown_key_of_a_benchmark_is_named(tmp_path: Path) -> None:
     own.write_text('reader = "jsonl"\nwhere = ""\nlicence = "MIT"\n')
     with pytest.raises(UserError, match="licence"):
         benchmarks.load(str(own))
+
+
+ITEM = {"n": 1, "ask": "a b", "answer": "def f(x):\n return x", "name": "f",
+        "tests": ["assert f(1) == 1"], "ends": "\n#"}  # fmt: skip
+OWN = """reader = "jsonl"
+where = "items.jsonl"
+license = "MIT"
+id = "ours/{n}"
+[fields]
+prompt = "{ask}"
+code = "{answer}"
+entry_point = "{name}"
+test = "{tests}"
+"""
+
+
+def own_suite(folder: Path, *changes: dict[str, Any], more: str = "", language: str = "") -> str:
+    write(folder / "items.jsonl", *({**ITEM, **change} for change in changes))
+    path = folder / "ours.toml"
+    path.write_text(language + OWN + more)
+    benchmarks.load.cache_clear()
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"tests": []}, "its tests hold no statement"),
+        ({"tests": ["  ", "# nothing"]}, "its tests hold no statement"),
+        ({"tests": ["assert f(1 =="]}, "its tests are not Python: .*never closed"),
+        ({"tests": ["assert f(1)\0"]}, "its tests are not Python: .*null"),
+        ({"name": ""}, "its entry point '' is no name of a function"),
+        ({"name": "f; import os"}, "its entry point 'f; import os' is no name of a function"),
+        ({"name": "class"}, "its entry point 'class' is no name of a function"),
+        ({"n": 1}, r"its id 'ours/1' is that of .*items\.jsonl:1, too"),
+    ],
+    ids=["none", "comments", "syntax", "nul", "unnamed", "code", "keyword", "same id"],
+)
+def test_an_item_whose_tests_would_say_nothing_is_named(
+    tmp_path: Path, change: dict[str, Any], said: str
+) -> None:
+    suite = own_suite(tmp_path, {}, {"n": 2, **change})
+    with pytest.raises(UserError, match=rf"benchmark ours: .*items\.jsonl:2: {said}"):
+        benchmarks.load(suite)
+
+
+def test_names_that_tests_call_must_be_some(tmp_path: Path) -> None:
+    suite = own_suite(tmp_path, {"name": "", "tests": ["assert 1"]},
+                      more='[test]\nnames = "called"\n')  # fmt: skip
+    with pytest.raises(UserError, match="its entry point '' is no name of a function"):
+        benchmarks.load(suite)
+
+
+def test_tests_in_other_languages_and_of_untested_benchmarks_are_not_read(tmp_path: Path) -> None:
+    change = {"name": "", "tests": ["}"]}
+    assert benchmarks.load(own_suite(tmp_path, change, language='language = "js"\n'))
+    change = {"name": "", "tests": []}
+    assert benchmarks.load(own_suite(tmp_path, change, more='[test]\nuntested = "so"\n'))
+    with pytest.raises(UserError, match="its tests hold no statement"):
+        benchmarks.load(own_suite(tmp_path, change, language='language = "js"\n'))
+
+
+def test_an_item_ends_by_a_text_or_several_and_never_by_an_empty_one(tmp_path: Path) -> None:
+    ends = '[ask]\nstop = ["a"]\nstop_field = "ends"\n'
+    changes = [{}, {"n": 2, "ends": ["b", "c"]}, {"n": 3, "ends": []}]
+    found = benchmarks.load(own_suite(tmp_path, *changes, more=ends)).tasks
+    assert [t.stop for t in found] == [("a", "\n#"), ("a", "b", "c"), ("a",)]
+    for wrong in ("", [""], ["b", 1]):
+        with pytest.raises(UserError, match=r"items\.jsonl:1: ends = .*: texts that end"):
+            benchmarks.load(own_suite(tmp_path, {"ends": wrong}, more=ends))
+    with pytest.raises(UserError, match=r"ours\.toml: ask\.stop\.0: String should have at le"):
+        benchmarks.load(own_suite(tmp_path, {}, more='[ask]\nstop = [""]\n'))
+
+
+def test_items_of_evalplus_and_of_the_library_have_one_id_each(tmp_path: Path) -> None:
+    record = {"task_id": 7, "code": "def f(): return 1", "prompt": "One.", "test_imports": [],
+              "test_list": ["assert f() == 1"], "test": "assert candidate() == 1"}  # fmt: skip
+    path = write(tmp_path / "m.jsonl", record, record)
+    with pytest.raises(UserError, match=r"m\.jsonl:2: its id 'Mbpp/7' is that of .*m\.jsonl:1"):
+        benchmarks.load(f"mbpp_plus:{path}")
+    own = tmp_path / "library.toml"
+    own.write_text('reader = "standard_library"\nwhere = ""\nlicense = "PSF-2.0"\n[functions]\n'
+                   'textwrap = ["dedent", "dedent"]\n')  # fmt: skip
+    assert len(benchmarks.load(str(own)).tasks) == 1

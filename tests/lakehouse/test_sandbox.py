@@ -47,6 +47,21 @@ def run_task(box: Sandbox, task: dict[str, Any], code: str) -> launcher.Verdict:
     )
 
 
+@pytest.mark.parametrize("what", ["code", "tests"])
+def test_what_is_too_large_for_the_sandbox_is_told_at_once(box: Sandbox, what: str) -> None:
+    comment = "#" + "x" * codec.MAX_BYTES
+    code, test = (part + comment * (name == what) for name, part in
+                  (("code", ADD), ("tests", f"{CHECK_ADD}\n")))  # fmt: skip
+    before, started = box._zygote, time.monotonic()
+    found = box.run(code=code, test=test, names=["add"])
+    assert time.monotonic() - started < 2
+    assert (found.passed, found.verdict) == (False, "error: TooLarge")
+    assert found.detail.startswith(f"the {what} take 167")
+    assert found.detail.endswith(" bytes as JSON, more than the 16777216 that the sandbox takes")
+    assert box._zygote is before
+    assert box.run(code=ADD, test=CHECK_ADD, names=["add"]).passed
+
+
 def test_verdicts_name_what_happened(box: Sandbox) -> None:
     def verdict(code: str, test: str = CHECK_ADD) -> tuple[bool, str, str]:
         found = box.run(code=code, test=test, names=["add"])

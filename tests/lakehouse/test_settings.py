@@ -78,6 +78,27 @@ def test_what_no_stage_could_work_with_is_refused(override: str, said: str) -> N
 
 
 @pytest.mark.parametrize(
+    ("tested", "name"),
+    [
+        ("tiny_world,tiny_world", "tiny_world"),
+        ("mbpp:a.jsonl,mbpp:b.jsonl", "mbpp"),
+        ("one/ours.toml,two/ours.toml", "ours"),
+        ("tiny_world,human_eval:mine.jsonl", "human_eval"),
+    ],
+    ids=["twice", "two files", "two suites", "another sought"],
+)
+def test_a_benchmarks_name_is_that_of_one_alone(tested: str, name: str) -> None:
+    chosen = [f"evaluation.benchmarks={tested}", "decontaminate.benchmarks=human_eval"]
+    with pytest.raises(UserError, match=f"two benchmarks are called '{name}', '"):
+        load("tiny", chosen, environ={}, to_run=False)
+
+
+def test_what_models_are_tested_on_may_be_sought_by_name_too() -> None:
+    chosen = ["evaluation.benchmarks=tiny_world", "decontaminate.benchmarks=human_eval,tiny_world"]
+    assert load("tiny", chosen, environ={}).evaluation.benchmarks == ("tiny_world",)
+
+
+@pytest.mark.parametrize(
     ("override", "named"),
     [
         ("corpus.sources=stdlib,stdlb", "source 'stdlb'; allowed: local, stdlib"),

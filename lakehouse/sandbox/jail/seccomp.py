@@ -44,6 +44,12 @@ _DENIED = {
     "io_uring_enter": (426, 426), "io_uring_register": (427, 427),
     "vhangup": (153, 58), "sched_setscheduler": (144, 119), "sched_setattr": (314, 274),
     "landlock_create_ruleset": (444, 444),
+    # what is shared with the whole machine and counted for nobody: the quota of asynchronous
+    # requests, flushing, and locks and watches of the libraries that all programs see
+    "io_setup": (206, 0), "io_destroy": (207, 1), "io_submit": (209, 2), "io_cancel": (210, 3),
+    "io_getevents": (208, 4), "io_pgetevents": (333, 292), "sync": (162, 81),
+    "syncfs": (306, 267), "flock": (73, 32), "inotify_init": (253, -1), "inotify_init1": (294, 26),
+    "inotify_add_watch": (254, 27),
 }  # fmt: skip
 # what reaches beyond the process where no namespace hides it, and Landlock does not ask, or asks
 # only on newer kernels (signals)
@@ -56,8 +62,7 @@ _UNHIDDEN = {
     "setxattr": (188, 5), "lsetxattr": (189, 6), "fsetxattr": (190, 7), "removexattr": (197, 14),
     "lremovexattr": (198, 15), "fremovexattr": (199, 16), "getxattr": (191, 8),
     "lgetxattr": (192, 9), "fgetxattr": (193, 10), "listxattr": (194, 11), "llistxattr": (195, 12),
-    "flistxattr": (196, 13), "flock": (73, 32), "inotify_init": (253, -1),
-    "inotify_init1": (294, 26), "inotify_add_watch": (254, 27), "setpriority": (141, 140),
+    "flistxattr": (196, 13), "setpriority": (141, 140),
     "ioprio_set": (251, 30), "sched_setaffinity": (203, 122), "sched_setparam": (142, 118),
     "semop": (65, 193), "semctl": (66, 191), "semtimedop": (220, 192), "shmctl": (31, 195),
     "msgsnd": (69, 189), "msgrcv": (70, 188), "msgctl": (71, 187), "mq_unlink": (241, 181),

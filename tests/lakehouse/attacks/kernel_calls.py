@@ -54,6 +54,15 @@ CALLS = {
     "swap": (167, 224, 'b"/tmp/x", 0'),
     "real-time scheduling": (144, 119, '0, 1, (1).to_bytes(4, "little")'),
     "pages moved": (279, 239, "0, 0, None, None, None, 0"),
+    "the machine's share of asynchronous requests": (206, 0, "1, ctypes.byref(ctypes.c_ulong())"),
+    "asynchronous request": (209, 2, "0, 0, None"),
+    "asynchronous answer": (208, 4, "0, 0, 0, None, None"),
+    "every file system flushed": (162, 81, ""),
+    "a file system flushed": (306, 267, "os.open(os.__file__, os.O_RDONLY)"),
+    "watch of files": (294, 26, "0"),
+    "watch of files, the old call": (253, -1, ""),
+    "file watched": (254, 27, 'os.dup(0), b"/lib", 1'),
+    "library locked": (73, 32, "os.open(os.__file__, os.O_RDONLY), 2"),
     "a call newer than the filter": (463, 463, "0"),
 }
 

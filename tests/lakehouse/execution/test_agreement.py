@@ -246,6 +246,13 @@ def test_numbers_are_compared_within_rounding_and_a_bool_is_no_number() -> None:
     assert not same(10**400, 1.5)
 
 
+def test_integers_are_the_same_only_where_they_are_equal() -> None:
+    assert not same(1234567890, 1234567891)  # a checksum that is off by one
+    assert not same([2**31], [2**31 - 1])
+    assert same(2**80, 2**80)
+    assert same(1234567890.0, 1234567891)  # one of them is rounded
+
+
 outcomes = st.one_of(
     st.tuples(st.just("value"), values, st.tuples(values)),
     st.tuples(st.just("raised"), st.sampled_from(["ValueError", "KeyError"])),

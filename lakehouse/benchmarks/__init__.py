@@ -66,7 +66,7 @@ def load(name: str) -> Benchmark:
         spec = Spec.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except (ValidationError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         said = explained(error) if isinstance(error, ValidationError) else error
-        raise UserError(f"benchmark {known}: {path}: {said}") from None
+        raise UserError(f"benchmark {path}: {said}") from None
     tasks = tuple(_READERS[spec.reader](spec, path, file))
     if not tasks:
         raise UserError(f"benchmark {known}: no item in {file or spec.where or path}")

@@ -273,7 +273,7 @@ def _csv_rows(text: io.TextIOWrapper, delimiter: str) -> Iterator[tuple[int, lis
     while taken := _csv_record(fresh, held):
         row, used = _csv_first(taken, text.encoding, delimiter)
         held.extendleft(reversed(taken[used:]))
-        if used == len(taken) > 1 and _is_open(taken):
+        if used == len(taken) > 1 and _is_open(taken):  # it is too long, and goes on
             used += _rest_of_cell(fresh, held)
         if row:
             yield number, row

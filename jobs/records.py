@@ -20,7 +20,7 @@ _LOOKED_AT = 2**13
 """The same, before secrets in it are masked: cut in two, one would not be known."""
 
 Found = tuple[str, Any]
-"""A place in a file, and what is there: a dict (a record), a string (a source file), why not."""
+"""A place in a file, and what is there: a value (a record), a `Text` (a source file), why not."""
 Part = tuple[int, int, int]
 """Where to start (a byte; a row group), the lines or rows before it, how many to read."""
 

@@ -177,7 +177,7 @@ def _optimizer(model: Any, recipe: Finetune) -> Any:
 def _share_steps(model: Any, threads: int) -> None:
     """Give a step as many threads as the recipe says, or one if the model is small.
 
-    On a machine with nothing else to do two threads make 1.4 to 1.7 of one on the tiny model; where
+    On a machine with nothing else to do two threads make 1.3 to 1.7 of one on the tiny model; where
     something else takes a core they make 0.6, for each waits for the other at every operation.
     """
     import torch

@@ -57,4 +57,4 @@ def test_settings_that_contradict_each_other_are_refused(
     settings: dict[str, object], said: str
 ) -> None:
     with pytest.raises(ValidationError, match=said):
-        Evaluation(benchmarks=("tiny_world",), **settings)  # type: ignore[arg-type]
+        Evaluation(benchmarks=("tiny_world",), **settings)

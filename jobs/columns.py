@@ -36,8 +36,9 @@ def document(origin: str, value: Any, source: Source) -> Record:
 
 
 def distinct(names: Sequence[str]) -> None:
-    """`Unusable` where two columns of a table have one name."""
-    if len(set(names)) < len(names):
+    """`Unusable` where two columns of a table have one name; those without one are none."""
+    named = [name for name in names if name]
+    if len(set(named)) < len(named):
         raise Unusable("a column twice", "rename one of them", names)
 
 

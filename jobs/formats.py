@@ -32,6 +32,8 @@ _ENDINGS: dict[str, Format] = {
     ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".csv": "csv", ".tsv": "tsv",
     ".parquet": "parquet",
 }  # fmt: skip
+_MARK = "\ufeff"
+"""A byte-order mark, decoded: where files were put together it begins a line in the middle."""
 _BOMS = {
     codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF32_LE: "utf-32-le", codecs.BOM_UTF32_BE: "utf-32-be",
     codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be",
@@ -118,7 +120,8 @@ def _records(member: Member, source: Source, part: Part | None) -> Iterator[Foun
     elif chosen == "parquet":
         yield from parquet.read(member, source.columns.all, part)
     elif chosen in ("csv", "tsv"):
-        yield from _table(member, source.encoding, "," if chosen == "csv" else "\t")
+        between = source.delimiter or ("," if chosen == "csv" else "\t")
+        yield from _table(member, source.encoding, between)
     else:
         yield from _json(member, source.encoding, chosen, part)
 
@@ -239,8 +242,9 @@ def _json(member: Member, encoding: str, chosen: Format, part: Part | None) -> I
         yield f"{member.name}#0", value(text.read(records.MAX_RECORD + 1))
     else:
         for number, line in enumerate(islice(_lines(text, ("\n",)), count), first + 1):
-            if line.strip():
-                yield f"{member.name}:{number}", value(line)
+            record = line.removeprefix(_MARK)
+            if record.strip():
+                yield f"{member.name}:{number}", value(record)
 
 
 # -- tables ------------------------------------------------------------------------------------

@@ -70,6 +70,8 @@ class Source(_Data):
     """auto: by each file's ending."""
     encoding: str = "utf-8"
     """Of text; a byte-order mark in a file wins."""
+    delimiter: str = Field(default="", max_length=1)
+    """Between two cells of CSV; a comma, of TSV a tab."""
     columns: Columns = Field(default="usual", validate_default=True)
     """A preset's name, or a table."""
     language: str = ""
@@ -106,7 +108,16 @@ class Source(_Data):
     @field_validator("languages")
     @classmethod
     def _lowered(cls, value: dict[str, str]) -> dict[str, str]:
+        if no_endings := [ending for ending in value if not ending.startswith(".")]:
+            raise ValueError(f"an ending begins with a dot: write {'.' + no_endings[0]!r}")
         return {ending.lower(): language for ending, language in value.items()}
+
+    @field_validator("delimiter")
+    @classmethod
+    def _between_cells(cls, value: str) -> str:
+        if value and value in '"\r\n\0':
+            raise ValueError("it ends no cell; write one such as ';' or '|'")
+        return value
 
     @field_validator("columns", mode="before")
     @classmethod

@@ -174,6 +174,8 @@ CASES: list[Case] = [
      {"f.tsv:2": "not UTF-8"}, ["f.tsv:3"]),
     ("column twice in CSV", {"f.csv": b"code,code\na,b\n"},
      {"f.csv and what follows": "a column twice"}, []),
+    ("columns without a name in CSV", {"f.csv": b"code,,\nb = 2,x,y\nc = 3,y\n"},
+     {"f.csv:3": "cells do not match the header"}, ["f.csv:2"]),
     ("no column in CSV", {"f.csv": b"x,y\na,b\n"}, {"f.csv:2": "columns missing or empty"}, []),
     ("broken footer", {"f.parquet": parquet(column("a = 1"))[:-6] + b"\0\0\0\0\0\0"},
      {"f.parquet and what follows": "file is damaged or cut short"}, []),

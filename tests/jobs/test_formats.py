@@ -61,6 +61,7 @@ def csv(delimiter: str) -> bytes:
         ("f.tar.xz", tarred({"a.json": json.dumps(ROWS).encode()}, "w:xz")),
         ("f.tar.zst", zst(tarred({"a.jsonl.gz": gzip.compress(JSONL)}))),
         ("f.jsonl", b"\xef\xbb\xbf" + JSONL),
+        ("f.jsonl", b"".join(b"\xef\xbb\xbf" + line + b"\n" for line in JSONL.splitlines())),
         ("f.jsonl", JSONL.decode().encode("utf-16")),
         ("f.json", json.dumps(ROWS).encode("utf-16-be").join([b"\xfe\xff", b""])),
         ("f.csv", csv(",").decode().encode("utf-32")),
@@ -107,6 +108,14 @@ def test_a_declared_encoding(tmp_path: Path, encoding: str, text: str) -> None:
     source = toml(tmp_path, f'where = "*.[jp]*"\nencoding = "{encoding}"')
     assert set(kept(source).values()) == {text}
     assert len(kept(source)) == 4
+
+
+@pytest.mark.parametrize("delimiter", [";", "|", "\t", "é"])
+def test_a_declared_delimiter(tmp_path: Path, delimiter: str) -> None:
+    for name in ("f.csv", "g.tsv"):
+        (tmp_path / name).write_bytes(csv(delimiter))
+    source = toml(tmp_path, f"where = '.'\nignore = ['*.toml']\ndelimiter = '{delimiter}'")
+    assert [*kept(source).values()] == CODES * 2
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "UTF_32"])

@@ -28,7 +28,7 @@ def test_what_a_source_need_not_say(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("where = ", "not TOML"),
-        ('were = "x"', "unknown key were; allowed: columns, deal, encoding, format"),
+        ('were = "x"', "unknown key were; allowed: columns, deal, delimiter, encoding, format"),
         ('format = "xml"', "format = 'xml': Input should be 'auto', 'jsonl'"),
         ('encoding = "latin-99"', "encoding = 'latin-99': .*write a Python codec's name"),
         ('encoding = "base64"', "encoding = 'base64'"),
@@ -39,6 +39,9 @@ def test_what_a_source_need_not_say(tmp_path: Path) -> None:
         ('columns = "alpacca"', "no such preset; allowed: usual, magicoder, alpaca"),
         ('[columns]\ncontents = ["x"]', r"unknown key columns.contents; allowed: code, conv"),
         ('[columns]\ncode = "x"', r"columns.code = 'x': Input should be a valid tuple"),
+        ('delimiter = ";;"', "delimiter = ';;': String should have at most 1 character"),
+        ("delimiter = '\"'", "delimiter = '\"': .*it ends no cell; write one such as ';'"),
+        ('[languages]\nmjs = "javascript"', "an ending begins with a dot: write '.mjs'"),
         ('deal = "often"', "deal = 'often'"),
         ('reader = "file"', "reader = 'file': Input should be 'files', 'stdlib'"),
     ],

@@ -32,6 +32,14 @@ def kind(file: str) -> str:
     return next((k for k in ("e2e", "spark", "model", "airflow") if f"mark.{k}" in text), file)
 
 
+WAITING = ("tests/e2e/", "tests/lakehouse/test_spark.py", "tests/lakehouse/test_run.py")
+"""These wait for processes more than they compute: at the end a core would be idle for a minute."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: not item.nodeid.startswith(WAITING))
+
+
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
     return ByKind(config, log)
 

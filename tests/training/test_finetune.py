@@ -363,6 +363,7 @@ def test_a_day_is_left_out_in_real_processes(place: Path, stage: Stages) -> None
             published_at=dt.datetime.now(dt.UTC)) for n in range(40, 60)
     ], "publish")  # fmt: skip
     code, result, log = stage("training.attribute", "--by", "day", "--set", "evaluation.tasks=2",
+                              "evaluation.max_tokens=12",
                               "engine.kind=transformers", lake="parts")  # fmt: skip
     assert (code, result["rows_kept"]) == (0, 2), log
     found = lake.read(ATTRIBUTIONS).to_pylist()

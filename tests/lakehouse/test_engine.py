@@ -135,8 +135,13 @@ def endpoint(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         "--enable-prompt-tokens-details",
     ]  # fmt: skip
     log = tmp_path_factory.mktemp("server") / "log"
-    env = {**os.environ, **QUIET, "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1",
-           "VLLM_ENABLE_V1_MULTIPROCESSING": "0"}  # the engine's process is the worker, too
+    env = {
+        **os.environ,
+        **QUIET,
+        "HF_HUB_OFFLINE": "1",
+        "VLLM_NO_USAGE_STATS": "1",
+        "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+    }  # the engine's process is the worker, too
     with log.open("w") as out:
         server = subprocess.Popen(argv, env=env, stdout=out, stderr=out)
     try:

@@ -5,8 +5,8 @@ DAYS ?= 3
 STUDY ?= tiny_world
 SEEDS ?= 5
 PY := .venv/bin/python
-# a quarter of what is installed: what is needed of it is compiled when it is imported
-NOT_IMPORTED := /tests?/|/transformers/models/
+# a third of what is installed: what is needed of it is compiled when it is imported
+NOT_IMPORTED := /tests?/|/transformers/models/|/vllm/(model_executor/)?models/|/(anthropic|fontTools|mypyc?|onnxruntime|playwright)/
 export PYTHONDONTWRITEBYTECODE :=   # hundreds of short processes would compile our modules, each anew
 # Where memory is slow to be mapped, as in nested virtual machines, a third of what imports and mypy
 # take is spent on pages of 4 kB; pages of 2 MB are had by asking, and by malloc alone.

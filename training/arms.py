@@ -44,8 +44,11 @@ def plan(name: str, sizes: Mapping[str, int], recipe: Finetune) -> dict[str, int
         for phase in arm.phases if sizes.get(phase)
     }  # fmt: skip
     if steps and arm.steps != "own":
-        last = [*steps][-1]
-        steps[last] += sum(plan(arm.steps, sizes, recipe).values()) - sum(steps.values())
+        left = sum(plan(arm.steps, sizes, recipe).values())
+        for phase in steps:
+            steps[phase] = min(steps[phase], left)
+            left -= steps[phase]
+        steps[phase] += left  # the last phase makes up what is missing
     return {phase: number for phase, number in steps.items() if number}
 
 

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lakehouse.errors import UserError
 from lakehouse.sections import Trained
@@ -54,6 +56,15 @@ def test_the_control_takes_as_many_steps_on_the_originals_alone() -> None:
         labelled = arms.plan("labelled_only", {**sizes, "labelled": 300}, recipe)
         assert list(labelled) == ["labelled", "original"]
         assert sum(labelled.values()) == sum(inverse.values())
+
+
+@given(st.fixed_dictionaries(dict.fromkeys(
+    ("self_generated", "random", "labelled", "original"), st.integers(1, 9000))))  # fmt: skip
+def test_arms_train_as_long_whatever_their_sizes(sizes: dict[str, int]) -> None:
+    recipe = recipes.load("paper").finetune.model_copy(update={"batch": 32})
+    plans = [arms.plan(name, sizes, recipe) for name in arms.load() if name != "originals"]
+    assert len({sum(plan.values()) for plan in plans}) == 1
+    assert all(steps > 0 for plan in plans for steps in plan.values())
 
 
 def test_no_epochs_are_no_steps_and_few_examples_are_one() -> None:

@@ -125,6 +125,11 @@ def task(spec: Spec, record: Record, where: str) -> Iterator[Task]:
     if not all(isinstance(text, str) and text for text in stop):
         raise UserError(f"{where}: {spec.ask.stop_field} = {own!r}: texts that end a completion "
                         "are wanted, none of them empty")  # fmt: skip
+    try:
+        "".join((identity, *said.values(), *stop)).encode()
+    except UnicodeEncodeError as error:
+        lone = error.object[error.start]
+        raise UserError(f"{where}: it holds {lone!r}, half a character; mend the record") from None
     names = _names(spec, said, where)
     if spec.fields.test and not spec.test.untested:
         _require_tests(spec, said, names or (said["entry_point"],), language, where)

@@ -213,6 +213,7 @@ def own_suite(folder: Path, *changes: dict[str, Any], more: str = "", language: 
     ("change", "said"),
     [
         ({"tests": []}, "its tests hold no statement"),
+        ({"ask": "a \ud800 b"}, r"it holds '\\ud800', half a character; mend the record"),
         ({"tests": ["  ", "# nothing"]}, "its tests hold no statement"),
         ({"tests": ["assert f(1 =="]}, "its tests are not Python: .*never closed"),
         ({"tests": ["assert f(1)\0"]}, "its tests are not Python: .*null"),
@@ -221,7 +222,7 @@ def own_suite(folder: Path, *changes: dict[str, Any], more: str = "", language: 
         ({"name": "class"}, "its entry point 'class' is no name of a function"),
         ({"n": 1}, r"its id 'ours/1' is that of .*items\.jsonl:1, too"),
     ],
-    ids=["none", "comments", "syntax", "nul", "unnamed", "code", "keyword", "same id"],
+    ids=["none", "surrogate", "comments", "syntax", "nul", "unnamed", "code", "keyword", "same id"],
 )
 def test_an_item_whose_tests_would_say_nothing_is_named(
     tmp_path: Path, change: dict[str, Any], said: str

@@ -84,6 +84,15 @@ def packed() -> Path:
 
 
 @cache
+def gguf_fields(path: Path) -> dict[str, Any]:
+    """What a GGUF file says of its model. Read once a process: it takes seconds."""
+    from gguf import GGUFReader
+
+    fields: dict[str, Any] = GGUFReader(path).fields
+    return fields
+
+
+@cache
 def _load(tokenizer_json: str) -> Tokenizer:
     from tokenizers import Tokenizer
 
@@ -109,10 +118,9 @@ def _file(spec: str) -> Path:
 
 def _from_gguf(path: Path) -> Tokenizer:
     """Byte-level BPE from a GGUF file's vocabulary, as transformers converts it."""
-    from gguf import GGUFReader
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
-    fields = GGUFReader(path).fields
+    fields = gguf_fields(path)
     tokens, merges, kinds = (
         fields[f"tokenizer.ggml.{name}"].contents() for name in ("tokens", "merges", "token_type")
     )

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +33,8 @@ def text(spec: str) -> str:
     return found
 
 
-@cache
 def _packed() -> str:
-    from gguf import GGUFReader
-
-    field = GGUFReader(tokenizer.packed()).fields["tokenizer.chat_template"]
-    return str(field.contents())
+    return str(tokenizer.gguf_fields(tokenizer.packed())["tokenizer.chat_template"].contents())
 
 
 def _of_folder(folder: Path) -> str:

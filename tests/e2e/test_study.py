@@ -45,6 +45,7 @@ settings = [
   "model.base=train:RECIPE", "model.teacher=train:RECIPE", "training.recipe=RECIPE",
   "summarize.samples=2", "summarize.max_tokens=12", "summarize.min_words=1",
   "evaluation.tasks=4", "evaluation.max_tokens=12",
+  "engine.kind=transformers",
 ]
 sets = [
   { settings = ["choose.scorer=yes_no"], variants = { best = "inverse", control = "control" } },

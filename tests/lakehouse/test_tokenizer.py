@@ -47,10 +47,7 @@ def test_a_model_without_tokenizer_says_what_to_do(spec: str) -> None:
 
 @pytest.mark.model
 def test_the_packed_tokenizer_is_the_one_that_the_teacher_reads_with() -> None:
-    from transformers import AutoTokenizer
-
-    packed = tokenizer.packed()
-    teachers = AutoTokenizer.from_pretrained(packed.parent, gguf_file=packed.name)
+    teachers = tokenizer.of_transformers("package:smollm2")
     texts = [*TEXTS, Path(tokenizer.__file__).read_text()]
     ours = tokenizer._load(tokenizer.text("package:smollm2"))
     for text in texts:

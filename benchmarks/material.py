@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import os
 import random
 import sysconfig
 from collections.abc import Iterator
@@ -77,8 +78,11 @@ def _dedented(lines: list[str]) -> str:
 def _modules() -> list[Path]:
     """Python files of the standard library and the installed packages, in a fixed order."""
     paths = sysconfig.get_paths()
-    found = []
-    for root in (Path(paths["stdlib"]), Path(paths["purelib"])):
-        inside = sorted(p.relative_to(root) for p in root.rglob("*.py"))
-        found += [root / p for p in inside if "site-packages" not in p.parts]
+    found: list[Path] = []
+    for root in (paths["stdlib"], paths["purelib"]):
+        inside = []
+        for folder, folders, files in os.walk(root):  # rglob takes five times as long
+            folders[:] = [f for f in folders if f != "site-packages"]
+            inside += [Path(folder, f) for f in files if f.endswith(".py")]
+        found += sorted(inside, key=lambda path: path.parts)
     return [path for path in found if path.stat().st_size in FILE_BYTES]

@@ -82,7 +82,8 @@ def _opened(database: Path) -> Iterator[Any]:
     source = context.data_sources.add_sqlite("lake", connection_string=f"sqlite:///{database}")
     try:
         asset = source.add_table_asset("rows", table_name=scratch.TABLE)
-        yield asset.add_batch_definition_whole_table("all").get_batch()
+        # a batch definition would be kept, and GX writes down all that it keeps each time
+        yield asset.get_batch(asset.build_batch_request())
     finally:
         source.get_execution_engine().close()
         source.get_engine().dispose()

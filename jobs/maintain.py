@@ -237,11 +237,7 @@ def reach(lake: Lake) -> dict[str, int]:
     newest = lake.read(SCORES, columns=["model_id", "benchmark", "written_at"]).to_pylist()
     last = max((r["written_at"] for r in newest), default=None)
     named = {f"{r['model_id']}/{r['benchmark']}" for r in newest if r["written_at"] == last}
-    found = {}
-    for what in sorted(named):
-        levels = traces.trace(lake, what, 1).made_from
-        found[what] = sum(level.rows for level in levels if level.name == traces.LINES)
-    return found
+    return {what: traces.lines(lake, what) for what in sorted(named)}
 
 
 def rehearse(

@@ -37,7 +37,7 @@ class Scope:
     @cached_property
     def teacher(self) -> dict[str, Any]:
         """The teacher's row of ops.models."""
-        return models.teacher(self.settings)
+        return models.teacher(self.settings, self.lake)
 
     @cached_property
     def prompts(self) -> prompts.Prompts:
@@ -143,8 +143,8 @@ def _hit_snippets(lake: Lake, _settings: Settings, _day: dt.date) -> dict[str, s
     return {day: " ".join(sorted(ids)) for day, ids in found.items()}
 
 
-def _teacher(_lake: Lake, settings: Settings, _day: dt.date) -> dict[str, str]:
-    row = models.teacher(settings)
+def _teacher(lake: Lake, settings: Settings, _day: dt.date) -> dict[str, str]:
+    row = models.teacher(settings, lake)
     return {"*": f"{row['model_id']} {row['sha256']}"}
 
 

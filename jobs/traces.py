@@ -105,6 +105,15 @@ def trace(lake: Lake, what: str, limit: int | None = None) -> Trace:
     )  # fmt: skip
 
 
+def lines(lake: Lake, what: str) -> int:
+    """How many source lines a trace reaches; it costs the way there alone."""
+    sql = connect(lake)
+    sql.execute(_BOOKS)
+    Walk(sql, lake, trace_start.start(sql, lake, what), "made_from").made_from()
+    sql.execute(_LINES)
+    return _level(sql, LINES, 1).rows
+
+
 def _of_run(sql: duckdb.DuckDBPyConnection, start: Start, limit: int | None) -> Trace:
     """The versions that a run read and wrote, and so on through other runs."""
     sql.execute(

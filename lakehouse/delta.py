@@ -177,22 +177,7 @@ class Lake:
         version: int | None = None,
     ) -> pa.Table:  # fmt: skip
         """Rows whose columns equal `where` (a collection: one of it); empty if none exist."""
-        found = self.open(table, version)
-        where = where or {}
-        if found is None or any(_is_many(v) and not v for v in where.values()):
-            empty = arrow_schema(table).empty_table()
-            return empty.select(list(columns)) if columns else empty
-        many = {k: v for k, v in where.items() if _is_many(v) and k != table.partition}
-        filters = [
-            (k, "in", list(v)) if _is_many(v) else (k, "=", v)
-            for k, v in where.items() if k not in many
-        ]  # fmt: skip
-        if not many:
-            rows: pa.Table = found.to_pyarrow_table(
-                columns=list(columns) if columns else None, filters=filters or None
-            )
-            return rows
-        return _one_of(found.to_pyarrow_dataset(), filters, many, columns)
+        return _rows(self.open(table, version), table, where or {}, columns)
 
     # -- writing --------------------------------------------------------------------------------
 
@@ -200,118 +185,141 @@ class Lake:
         """Append the rows whose key is not there yet, in one commit; how many that were."""
         rows = list(rows)
         with self.lock(table):
-            self._create(table)
-            seen = set(_keyed(self.read(table, _near(table, rows), table.key), table))
+            found = self._create(table)
+            seen = set(_keyed(_rows(found, table, _near(table, rows), table.key), table))
             fresh = {k: r for r in rows if (k := tuple(r[c] for c in table.key)) not in seen}
             if fresh:
-                self._write(table, list(fresh.values()), run_id, mode="append")
+                _write(found, table, list(fresh.values()), run_id, mode="append")
             return len(fresh)
 
     def sync(self, table: Table, rows: Rows, scope: Scope, run_id: str) -> bool:
         """Make the rows within `scope` exactly these, in one commit; False if they already were."""
         rows = list(rows)
         with self.lock(table):
-            self._create(table)
-            if _content(self.read(table, scope).to_pylist(), table) == _content(rows, table):
+            found = self._create(table)
+            if _content(_rows(found, table, scope).to_pylist(), table) == _content(rows, table):
                 return False
-            self._write(table, rows, run_id, mode="overwrite", predicate=predicate(scope))
+            _write(found, table, rows, run_id, mode="overwrite", predicate=predicate(scope))
             return True
 
     def upsert(self, table: Table, rows: Rows, run_id: str) -> int:
         """Insert or replace by key, in one commit; rows already equal are left alone."""
         new = {tuple(r[c] for c in table.key): r for r in rows}
         with self.lock(table):
-            self._create(table)
-            held = _keyed(self.read(table, _near(table, list(new.values()))), table)
+            found = self._create(table)
+            held = _keyed(_rows(found, table, _near(table, list(new.values()))), table)
             changed = {
                 k: r for k, r in new.items()
                 if k not in held or _content([held[k]], table) != _content([r], table)
             }  # fmt: skip
             if replaced := [held[k] for k in changed if k in held]:
-                self._rewrite(table, list(changed.values()), replaced, run_id)
+                _rewrite(found, table, list(changed.values()), replaced, run_id)
             elif changed:
-                self._write(table, list(changed.values()), run_id, mode="append")
+                _write(found, table, list(changed.values()), run_id, mode="append")
             return len(changed)
 
     def lock(self, table: Table) -> AbstractContextManager[None]:
         """Hold the table's writer lock; ServiceError if another writer keeps it too long."""
         return locks.held(self.root, table.full_name)
 
-    # -- inside -----------------------------------------------------------------------------------
+    def _create(self, table: Table) -> DeltaTable:
+        """The table as it is now, made if it was not there, with all columns.
 
-    def _create(self, table: Table) -> None:
-        """Create the table, or what it lacks. Call with the lock held."""
+        Call with the lock held: nobody else then writes, and who goes on need not ask again.
+        """
         from deltalake import DeltaTable, Schema
 
         found = self.open(table)
-        if found is not None:
-            if new := lacking(found, table):
-                found.alter.add_columns(delta_fields(new, added=True))
-            return
-        DeltaTable.create(
-            self.rs_uri(table), Schema(delta_fields(table.columns)), mode="ignore",
-            partition_by=[table.partition] if table.partition else None,
-            name=table.full_name, description=table.comment, configuration=_PROPERTIES,
-        )  # fmt: skip
+        if found is None:
+            found = self._opened[(table.full_name, None)] = DeltaTable.create(
+                self.rs_uri(table), Schema(delta_fields(table.columns)), mode="ignore",
+                partition_by=[table.partition] if table.partition else None,
+                name=table.full_name, description=table.comment, configuration=_PROPERTIES,
+            )  # fmt: skip
+        elif new := lacking(found, table):
+            found.alter.add_columns(delta_fields(new, added=True))
+        return found
 
-    def _write(
-        self, table: Table, rows: Sequence[Mapping[str, Any]], run_id: str, *, mode: str,
-        predicate: str | None = None, stay: Sequence[Mapping[str, Any]] = (),
-    ) -> None:  # fmt: skip
-        """One commit of these rows, and of those that stay as they were."""
-        from deltalake import CommitProperties, write_deltalake
 
-        options: dict[str, Any] = {"mode": mode}
-        if predicate:
-            options["predicate"] = predicate
-        write_deltalake(
-            self.open(table) or self.rs_uri(table), self._stamped(table, rows, run_id, stay),
-            commit_properties=CommitProperties(custom_metadata={"run_id": run_id}), **options,
-        )  # fmt: skip
+def _write(
+    found: DeltaTable, table: Table, rows: Sequence[Mapping[str, Any]], run_id: str, *, mode: str,
+    predicate: str | None = None, stay: Sequence[Mapping[str, Any]] = (),
+) -> None:  # fmt: skip
+    """One commit of these rows, and of those that stay as they were."""
+    from deltalake import CommitProperties, write_deltalake
 
-    def _rewrite(
-        self, table: Table, rows: Sequence[Mapping[str, Any]],
-        replaced: Sequence[Mapping[str, Any]], run_id: str,
-    ) -> None:  # fmt: skip
-        """Put `rows` in the place of `replaced`: the partitions of both are written anew.
+    options: dict[str, Any] = {"mode": mode}
+    if predicate:
+        options["predicate"] = predicate
+    write_deltalake(
+        found, _stamped(table, rows, run_id, stay),
+        commit_properties=CommitProperties(custom_metadata={"run_id": run_id}), **options,
+    )  # fmt: skip
 
-        Not by delta-rs's merge: it writes view strings, by which neither Arrow nor DuckDB over it
-        can filter a table that has plain ones, too.
-        """
-        gone = {tuple(r[c] for c in table.key) for r in replaced}
-        part = table.partition
-        places = {r[part] for r in (*rows, *replaced)} if part else set()
-        held = _keyed(self.read(table, {part: places} if part else None), table)
-        stay = [r for key, r in held.items() if key not in gone]
-        where = " OR ".join(f"{part} = '{p}'" for p in sorted(map(str, places))) or None
-        self._write(table, rows, run_id, mode="overwrite", predicate=where, stay=stay)
 
-    def _stamped(
-        self, table: Table, rows: Sequence[Mapping[str, Any]], run_id: str,
-        stay: Sequence[Mapping[str, Any]],
-    ) -> pa.Table:  # fmt: skip
-        """Rows with run id and timestamp, in the table's schema; a null cell is a defect.
+def _rewrite(
+    found: DeltaTable, table: Table, rows: Sequence[Mapping[str, Any]],
+    replaced: Sequence[Mapping[str, Any]], run_id: str,
+) -> None:  # fmt: skip
+    """Put `rows` in the place of `replaced`: the partitions of both are written anew.
 
-        Of rows that stay it is none: they may be older than a column.
-        """
-        import pyarrow as pa
+    Not by delta-rs's merge: it writes view strings, by which neither Arrow nor DuckDB over it
+    can filter a table that has plain ones, too.
+    """
+    gone = {tuple(r[c] for c in table.key) for r in replaced}
+    part = table.partition
+    places = {r[part] for r in (*rows, *replaced)} if part else set()
+    held = _keyed(_rows(found, table, {part: places} if part else {}), table)
+    stay = [r for key, r in held.items() if key not in gone]
+    where = " OR ".join(f"{part} = '{p}'" for p in sorted(map(str, places))) or None
+    _write(found, table, rows, run_id, mode="overwrite", predicate=where, stay=stay)
 
-        stamp = {"run_id": run_id, table.stamp: dt.datetime.now(dt.UTC)}
-        required = [c.name for c in table.columns if not c.nullable]
-        full = [{**stamp, **row} for row in rows]
-        for row in full:
-            if (missing := [c for c in required if row.get(c) is None]) or (
-                extra := sorted(row.keys() - set(table.column_names))
-            ):
-                raise LakeError(f"{table.full_name}: null {missing}" if missing
-                                else f"{table.full_name}: unknown columns {extra}")  # fmt: skip
-        schema = pa.schema(
-            [
-                f.with_nullable(f.nullable or any(row[f.name] is None for row in stay))
-                for f in arrow_schema(table)
-            ]
+
+def _stamped(
+    table: Table, rows: Sequence[Mapping[str, Any]], run_id: str, stay: Sequence[Mapping[str, Any]]
+) -> pa.Table:
+    """Rows with run id and timestamp, in the table's schema; a null cell is a defect.
+
+    Of rows that stay it is none: they may be older than a column.
+    """
+    import pyarrow as pa
+
+    stamp = {"run_id": run_id, table.stamp: dt.datetime.now(dt.UTC)}
+    names, required = set(table.column_names), [c.name for c in table.columns if not c.nullable]
+    full = [{**stamp, **row} for row in rows]
+    for row in full:
+        if (missing := [c for c in required if row.get(c) is None]) or (
+            extra := sorted(row.keys() - names)
+        ):
+            raise LakeError(f"{table.full_name}: null {missing}" if missing
+                            else f"{table.full_name}: unknown columns {extra}")  # fmt: skip
+    schema = pa.schema(
+        [
+            f.with_nullable(f.nullable or any(row[f.name] is None for row in stay))
+            for f in arrow_schema(table)
+        ]
+    )
+    return pa.Table.from_pylist([*stay, *full], schema=schema)
+
+
+def _rows(
+    found: DeltaTable | None, table: Table, where: Scope, columns: Sequence[str] | None = None
+) -> pa.Table:
+    """Rows of an opened table, as `Lake.read` says."""
+    if found is None or any(_is_many(v) and not v for v in where.values()):
+        empty = arrow_schema(table).empty_table()
+        return empty.select(list(columns)) if columns else empty
+    many = {k: v for k, v in where.items() if _is_many(v) and k != table.partition}
+    filters = [
+        (k, "in", list(v)) if _is_many(v) else (k, "=", v)
+        for k, v in where.items() if k not in many
+    ]  # fmt: skip
+    if not many:
+        rows: pa.Table = found.to_pyarrow_table(
+            columns=list(columns) if columns else None, filters=filters or None
         )
-        return pa.Table.from_pylist([*stay, *full], schema=schema)
+        return rows
+    return _one_of(found.to_pyarrow_dataset(), filters, many, columns)
 
 
 def _keyed(rows: pa.Table, table: Table) -> dict[tuple[Any, ...], dict[str, Any]]:
@@ -362,7 +370,8 @@ def _is_many(value: Any) -> bool:
 
 
 def _content(rows: Sequence[Mapping[str, Any]], table: Table) -> list[tuple[str, ...]]:
-    return sorted(tuple(repr(r.get(c)) for c in table.content) for r in rows)
+    names = table.content
+    return sorted(tuple([repr(r.get(c)) for c in names]) for r in rows)
 
 
 def predicate(scope: Scope) -> str | None:

@@ -68,9 +68,11 @@ def note_compactions(lake: Lake, table: Table, run_id: str) -> None:
 
     From the log, so that a run that was killed between the two is made good by the next.
     """
+    made = sorted(int(c["version"]) for c in lake.history(table) if c.get("operation") == OPTIMIZE)
+    if not made:
+        return
     where = {"table_name": table.full_name}
     entered = set(lake.read(COMPACTIONS, where, ["version"])["version"].to_pylist())
-    made = sorted(int(c["version"]) for c in lake.history(table) if c.get("operation") == OPTIMIZE)
     for version in made:
         if version in entered:
             continue

@@ -32,9 +32,9 @@ def trained(lake: Lake, set_id: str, arm: str, recipe: str) -> dict[int, dict[st
     return {seeds[m["training_run_id"]]: m for m in held if m["training_run_id"] in seeds}
 
 
-def teacher(settings: Settings) -> dict[str, Any]:
-    """The teacher's row; UserError while it has not been prepared."""
-    lake = Lake(settings.lake.root)
+def teacher(settings: Settings, lake: Lake | None = None) -> dict[str, Any]:
+    """The teacher's row, in the settings' lake; UserError while it has not been prepared."""
+    lake = lake or Lake(settings.lake.root)
     row = find(lake, "teacher", settings.model.teacher, settings.engine.url)
     if row is None:
         raise UserError(

@@ -15,7 +15,7 @@ import random
 import re
 import tomllib
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -29,6 +29,7 @@ VERSION = f"tiny_world/2-{zlib.crc32(VOCABULARY.read_bytes()):08x}"
 TEST_SEED = 99
 INPUTS = 12
 _STRING_SHARE, _DEPTHS, _SCALAR_END, _NOISE = 0.25, (0.2, 0.5, 0.3), 0.45, 0.08
+_SLOT = re.compile(r"\{(\w)\}")
 _REVERSES = (" after you ", " , but before that ")
 """Connectors that name the later step first."""
 
@@ -65,16 +66,21 @@ def _vocabulary() -> tuple[dict[str, Primitive], dict[str, Any]]:
     return found, data
 
 
+@cache
+def _pool(source: Source, ends: bool) -> list[Primitive]:
+    """What a step on that source can be."""
+    primitives, _ = _vocabulary()
+    return [p for p in primitives.values() if p.source == source and p.ends == ends]
+
+
 def program(draw: random.Random) -> tuple[tuple[str, int], ...]:
     """A random program: a quarter on strings, depth 1 to 3, often ending in a number."""
-    primitives, _ = _vocabulary()
-    source = "string" if draw.random() < _STRING_SHARE else "list"
+    source: Source = "string" if draw.random() < _STRING_SHARE else "list"
     depth = draw.choices([1, 2, 3], _DEPTHS)[0]
     steps = []
     for place in range(depth):
         ends = place == depth - 1 and draw.random() < _SCALAR_END
-        pool = [p for p in primitives.values() if p.source == source and p.ends == ends]
-        chosen = draw.choice(pool)
+        chosen = draw.choice(_pool(source, ends))
         steps.append((chosen.name, draw.randint(2, 6) if _takes(chosen.name) else 0))
     return tuple(steps)
 
@@ -154,7 +160,7 @@ def _say(step: Primitive, k: int, draw: random.Random) -> str:
         slot = match[1]
         return str(k) if slot == "k" else str(draw.choice(data["slots"][slot]["words"]))
 
-    return re.sub(r"\{(\w)\}", fill, draw.choice(step.say))
+    return _SLOT.sub(fill, draw.choice(step.say))
 
 
 def tasks(draw: random.Random, wanted: Split, seen: set[str] | None = None) -> Iterator[Task]:
@@ -162,8 +168,7 @@ def tasks(draw: random.Random, wanted: Split, seen: set[str] | None = None) -> I
     seen = set() if seen is None else seen
     while True:
         steps = program(draw)
-        text = code(steps)
-        if split(steps) == wanted and text not in seen:
+        if split(steps) == wanted and (text := code(steps)) not in seen:
             seen.add(text)
             yield Task(steps, text, instruction(steps, draw))
 
@@ -202,7 +207,8 @@ def held_out(n: int) -> list[tuple[Task, list[tuple[Any, Any]]]]:
     draw = random.Random(TEST_SEED)
     found: list[tuple[Task, list[tuple[Any, Any]]]] = []
     for task in tasks(draw, "test"):
-        tests = [(value, run(task, value)) for value in _inputs(task, draw)]
+        run_on = _runner(task)
+        tests = [(value, run_on(value)) for value in _inputs(task, draw)]
         if len({repr(out) for _, out in tests}) >= 3:
             found.append((task, tests))
         if len(found) == n:
@@ -212,9 +218,14 @@ def held_out(n: int) -> list[tuple[Task, list[tuple[Any, Any]]]]:
 
 def run(task: Task, value: Any) -> Any:
     """Run a program of this world (never a model's) on an input."""
+    return _runner(task)(value)
+
+
+def _runner(task: Task) -> Callable[[Any], Any]:
+    """The program, compiled, for all of its inputs."""
     space: dict[str, Any] = {}
     exec(compile(task.code, "<tiny world>", "exec"), space)
-    return space["f"](list(value) if isinstance(value, list) else value)
+    return lambda value: space["f"](list(value) if isinstance(value, list) else value)
 
 
 def _inputs(task: Task, draw: random.Random) -> list[Any]:
@@ -262,6 +273,6 @@ def _patterns(source: Source) -> tuple[tuple[str, re.Pattern[str]], ...]:
         return "(?:" + "|".join(map(re.escape, data["slots"][match[1]]["words"])) + ")"
 
     return tuple(
-        (step.name, re.compile(r"\b" + re.sub(r"\{(\w)\}", slot, said) + r"\b"))
+        (step.name, re.compile(r"\b" + _SLOT.sub(slot, said) + r"\b"))
         for step in primitives.values() if step.source == source for said in step.say
     )  # fmt: skip

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,12 +24,14 @@ from lakehouse.tables import JOB_RUNS, MODELS, PAIRS, QUALITY_RESULTS, STAGED
 from tests.rows import finished
 
 DAY = dt.date(2026, 11, 1)
+SECOND = DAY + dt.timedelta(1)
+TEACHER = ("t", "train:smollm2")
 Row = dict[str, Any]
 
 
 @pytest.fixture
 def settings(lake: Lake) -> Settings:
-    return taught_by(lake, "t", "train:smollm2")
+    return taught_by(lake, *TEACHER)
 
 
 def taught_by(lake: Lake, teacher: str, spec: str) -> Settings:
@@ -156,12 +160,27 @@ def test_publish_refuses_what_no_gate_has_seen(lake: Lake, settings: Settings) -
     assert lake.read(PAIRS).num_rows == 0
 
 
-def test_a_bad_batch_of_one_day_does_not_stop_another_day(lake: Lake, settings: Settings) -> None:
-    second, third = DAY + dt.timedelta(1), DAY + dt.timedelta(2)
-    for day in (DAY, second):
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where a lake lies in which a pair of each of two days was gated and published."""
+    lake = Lake(str(tmp_path_factory.mktemp("published") / "lake"))
+    settings = taught_by(lake, *TEACHER)
+    for day in (DAY, SECOND):
         stage(lake, [pair(day.day, day)], day)
         execute(gate.STAGE, day, settings)
         execute(publish.STAGE, day, settings)
+    return Path(lake.root)
+
+
+@pytest.fixture
+def two_days(place: Path, lake: Lake) -> Settings:
+    """The settings of a copy of it."""
+    shutil.copytree(place, lake.root)
+    return taught_by(lake, *TEACHER)
+
+
+def test_a_bad_batch_of_one_day_does_not_stop_another_day(lake: Lake, two_days: Settings) -> None:
+    settings, second, third = two_days, SECOND, DAY + dt.timedelta(2)
     held = contents(lake, PAIRS)
     stage(lake, [{**pair(2, second), "score": 1.5}], second)
     with pytest.raises(GateError, match="p2"):
@@ -173,13 +192,9 @@ def test_a_bad_batch_of_one_day_does_not_stop_another_day(lake: Lake, settings: 
 
 
 def test_a_day_that_is_staged_but_not_yet_gated_does_not_stop_another_day(
-    lake: Lake, settings: Settings
+    lake: Lake, two_days: Settings
 ) -> None:
-    second = DAY + dt.timedelta(1)
-    for day in (DAY, second):
-        stage(lake, [pair(day.day, day)], day)
-        execute(gate.STAGE, day, settings)
-        execute(publish.STAGE, day, settings)
+    settings, second = two_days, SECOND
     stage(lake, [pair(4)])
     execute(gate.STAGE, DAY, settings)
     stage(lake, [pair(5, second)], second)  # chosen again, while the first day is on its way

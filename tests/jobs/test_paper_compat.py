@@ -64,21 +64,27 @@ def published_code(answer: str) -> Code:
     return [paper_compat.language(block), "".join(body).strip("\n")]
 
 
-def our_code(answer: str) -> Code:
+@pytest.fixture(scope="module")
+def words() -> str:
+    """The tokenizer: it is trained once for all answers."""
+    return tokenizer.text("train:tiny")
+
+
+def our_code(answer: str, words: str) -> Code:
     """By the job's own path from a document to its snippets."""
     document = {
         "ds": dt.date(2026, 11, 1), "source": "s", "document_id": "d", "license": "MIT",
         "kind": "instruction", "language": "", "content": answer,
     }  # fmt: skip
-    count = partial(tokenizer.lengths, tokenizer.text("train:tiny"))
+    count = partial(tokenizer.lengths, words)
     found = extract.rows_of([document], SETTINGS.extract, SETTINGS.filters, count)
     taken = [[r["language"], r["code"]] for r in found if not r["reason"]]
     return taken[0] if taken else None
 
 
 @rows("answers")
-def test_answers(row: dict[str, Any]) -> None:
-    published, ours = published_code(row["answer"]), our_code(row["answer"])
+def test_answers(row: dict[str, Any], words: str) -> None:
+    published, ours = published_code(row["answer"]), our_code(row["answer"], words)
     assert (published, ours) == (row["published"], row["ours"])
     differs_only_by_a_defect(row, published, ours)
 

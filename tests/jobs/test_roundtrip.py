@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -96,14 +97,41 @@ def place(lake: Lake, day: dt.date, *names: str, ids: Mapping[str, str] = {}) ->
     ], {"ds": day}, "run")  # fmt: skip
 
 
-@pytest.fixture
-def filled(lake: Lake, asked: list[str]) -> Lake:
-    """A day of snippets with their candidates, judged."""
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where a lake lies with a day of snippets and their candidates, judged."""
+    lake = Lake(str(tmp_path_factory.mktemp("judged") / "lake"))
     lake.upsert(MODELS, [TEACHER], "run")
     place(lake, DAY, *CODE)
-    for stage in (summarize.STAGE, judge.STAGE):
-        execute(stage, DAY, settings(lake))
-    asked.clear()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engines, "shared", lambda _path, settings: StandIn(settings, []))
+        for stage in (summarize.STAGE, judge.STAGE):
+            execute(stage, DAY, settings(lake))
+    return Path(lake.root)
+
+
+@pytest.fixture(scope="module")
+def travelled(judged: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the same lies after the round trip."""
+    root = tmp_path_factory.mktemp("travelled") / "lake"
+    shutil.copytree(judged, root)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engines, "shared", lambda _path, settings: StandIn(settings, []))
+        trip(Lake(str(root)))
+    return root
+
+
+@pytest.fixture
+def filled(judged: Path, lake: Lake, asked: list[str]) -> Lake:
+    """A copy of the judged day."""
+    shutil.copytree(judged, lake.root)
+    return lake
+
+
+@pytest.fixture
+def tripped(travelled: Path, lake: Lake, asked: list[str]) -> Lake:
+    """A copy of the day after its round trip."""
+    shutil.copytree(travelled, lake.root)
     return lake
 
 
@@ -169,13 +197,11 @@ def test_shares_write_and_run_what_one_run_does(tmp_path: Path, asked: list[str]
         assert held[0] == held[1]
 
 
-def test_nothing_is_written_twice(filled: Lake, asked: list[str]) -> None:
-    trip(filled)
-    asked.clear()
-    assert trip(filled)["status"] == "unchanged"
-    before = rows(filled)
-    assert trip(filled, force=True)["tokens"] == 0
-    assert (asked, rows(filled)) == ([], before)
+def test_nothing_is_written_twice(tripped: Lake, asked: list[str]) -> None:
+    assert trip(tripped)["status"] == "unchanged"
+    before = rows(tripped)
+    assert trip(tripped, force=True)["tokens"] == 0
+    assert (asked, rows(tripped)) == ([], before)
 
 
 def test_a_killed_run_goes_on_where_it_was(filled: Lake, asked: list[str], tmp_path: Any) -> None:
@@ -191,13 +217,11 @@ def test_a_killed_run_goes_on_where_it_was(filled: Lake, asked: list[str], tmp_p
 
 
 def test_another_harness_runs_again_what_was_written(
-    filled: Lake, asked: list[str], monkeypatch: pytest.MonkeyPatch
+    tripped: Lake, asked: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trip(filled)
-    asked.clear()
-    done = trip(filled, "roundtrip.inputs=5")
-    assert (done["status"], asked, {r["n_inputs"] for r in rows(filled)}) == ("done", [], {5})
-    assert len({r["harness"] for r in rows(filled)}) == 1
+    done = trip(tripped, "roundtrip.inputs=5")
+    assert (done["status"], asked, {r["n_inputs"] for r in rows(tripped)}) == ("done", [], {5})
+    assert len({r["harness"] for r in rows(tripped)}) == 1
 
 
 def test_code_that_was_cut_is_written_anew_once_it_may_be_longer(
@@ -225,15 +249,15 @@ def test_a_prompt_that_was_too_long_is_sent_once_it_fits(filled: Lake, asked: li
     assert len(asked) == 8
 
 
-def test_a_snippet_that_moves_takes_its_regenerations_along(filled: Lake, asked: list[str]) -> None:
-    trip(filled)
-    asked.clear()
-    place(filled, DAY)
-    place(filled, LATER, "double")
-    execute(summarize.STAGE, LATER, settings(filled))
-    assert trip(filled, day=LATER)["rows_kept"] == 4
+def test_a_snippet_that_moves_takes_its_regenerations_along(
+    tripped: Lake, asked: list[str]
+) -> None:
+    place(tripped, DAY)
+    place(tripped, LATER, "double")
+    execute(summarize.STAGE, LATER, settings(tripped))
+    assert trip(tripped, day=LATER)["rows_kept"] == 4
     assert asked == []
-    assert {r["ds"] for r in rows(filled) if r["snippet_id"] == "double"} == {LATER}
+    assert {r["ds"] for r in rows(tripped) if r["snippet_id"] == "double"} == {LATER}
 
 
 def test_without_isolation_nothing_is_written(
@@ -248,16 +272,15 @@ def test_without_isolation_nothing_is_written(
     assert (asked, rows(filled)) == ([], [])
 
 
-def test_the_checks_of_the_judge_are_rows(filled: Lake, asked: list[str]) -> None:
-    trip(filled)
-    done = execute(calibrate.STAGE, DAY, settings(filled))
+def test_the_checks_of_the_judge_are_rows(tripped: Lake, asked: list[str]) -> None:
+    done = execute(calibrate.STAGE, DAY, settings(tripped))
     assert done["rows_in"] == 8
-    checked = {r["check"]: r for r in filled.read(JUDGE_CHECKS).to_pylist()}
+    checked = {r["check"]: r for r in tripped.read(JUDGE_CHECKS).to_pylist()}
     assert {r["question"] for r in checked.values()} == {"correct"}
     # the stand-in's judge says the same of all: its score is worth nothing
     for name, value in (("execution_auc", 0.5), ("execution_gain_solved", 0.0)):
         assert (checked[name]["value"], checked[name]["ci_low"]) == (value, None)
-    assert execute(calibrate.STAGE, DAY, settings(filled))["status"] == "unchanged"
+    assert execute(calibrate.STAGE, DAY, settings(tripped))["status"] == "unchanged"
 
 
 def test_a_fenced_profile_begins_the_answer_with_the_signature() -> None:
@@ -282,12 +305,11 @@ def test_a_gate_by_execution_needs_it_to_be_run() -> None:
     [(["choose.scorer=execution"], 2), (["choose.scorer=yes_no", "choose.min_agreement=0.9"], 3)],
 )
 def test_execution_chooses_and_gates_and_the_response_stays_the_original(
-    filled: Lake, asked: list[str], more: list[str], right: int
+    tripped: Lake, asked: list[str], more: list[str], right: int
 ) -> None:
-    trip(filled)
-    execute(choose.STAGE, DAY, settings(filled, *more))
-    solved = {r["candidate_id"] for r in rows(filled) if r["agreement"] == 1}
-    pairs = filled.read(STAGED).to_pylist()
+    execute(choose.STAGE, DAY, settings(tripped, *more))
+    solved = {r["candidate_id"] for r in rows(tripped) if r["agreement"] == 1}
+    pairs = tripped.read(STAGED).to_pylist()
     assert len(pairs) == right  # what cannot be run has no agreement, and nothing against it
     for pair in pairs:
         assert pair["response"] == CODE[pair["snippet_id"]]

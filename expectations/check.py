@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from expectations import scratch
 from expectations.structural import Expectation
+from lakehouse.imports import importing
 
 SUITES = Path(__file__).parent
 _NAMES_ROWS = {"column", "column_list", "unexpected_rows_query"}
@@ -75,7 +76,8 @@ def check(
 def _opened(database: Path) -> Iterator[Any]:
     """The database's rows as GX's batch; its connections end with the block, and so the file."""
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
-    import great_expectations as gx
+    with importing("great_expectations"):
+        import great_expectations as gx
 
     context: Any = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}

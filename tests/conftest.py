@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections.abc import Iterator
 from functools import cache
@@ -34,6 +35,17 @@ def kind(file: str) -> str:
 
 WAITING = ("tests/e2e/", "tests/lakehouse/test_spark.py", "tests/lakehouse/test_run.py")
 """These wait for processes more than they compute: at the end a core would be idle for a minute."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Collect without a search for garbage, which was a third of it (lakehouse/imports.py)."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

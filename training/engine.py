@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from lakehouse.imports import importing
 from training.dataset import Packed
 from training.packing import response_loss
 from training.recipes import Finetune, deepspeed_config
@@ -27,8 +28,9 @@ class Engine:
     """A model, its optimiser and the processes that train it together."""
 
     def __init__(self, model: Any, recipe: Finetune) -> None:
-        import deepspeed
-        import torch
+        with importing("deepspeed"):
+            import deepspeed
+            import torch
 
         _share_steps(model, recipe.threads)
         _join()

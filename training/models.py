@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from lakehouse.books import git_sha
 from lakehouse.delta import Lake
 from lakehouse.errors import UserError
+from lakehouse.imports import importing
 from lakehouse.manifests import seal, verified
 from lakehouse.tables import MODELS, TRAINING_RUNS
 
@@ -87,8 +88,9 @@ def require_layout(folder: Path) -> None:
 
 def load(folder: Path, *, half: bool = False) -> tuple[Any, Any]:
     """(model in float32, or bfloat16, ready to be trained; tokenizer) of a folder."""
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    with importing("transformers"):
+        import torch
+        from transformers import AutoModelForCausalLM, AutoTokenizer
 
     words = AutoTokenizer.from_pretrained(folder)
     dtype = torch.bfloat16 if half else torch.float32

@@ -20,6 +20,7 @@ from lakehouse import tokenizer as teachers_tokens
 from lakehouse.command import entry
 from lakehouse.delta import Lake
 from lakehouse.errors import UserError
+from lakehouse.imports import importing
 from lakehouse.run import Counts, Run, Stage
 from lakehouse.settings import ENDPOINT, MODEL_SPECS, UNSET, Settings
 from lakehouse.tables import MODELS, TRAINING_RUNS
@@ -100,9 +101,10 @@ def _base(run: Run, recipe: Recipe, _base_id: str) -> tuple[Any, Any, list[Examp
     """A fresh model and the corpus: code first, for most followed by its explanation."""
     import tempfile
 
-    import torch
-    from transformers import AutoTokenizer
-    from transformers.models.llama import LlamaConfig, LlamaForCausalLM
+    with importing("transformers.models.llama"):
+        import torch
+        from transformers import AutoTokenizer
+        from transformers.models.llama import LlamaConfig, LlamaForCausalLM
 
     assert recipe.model is not None
     assert recipe.base is not None

@@ -13,6 +13,7 @@ from typing import Any
 
 from lakehouse.engines import Continuation, Next, Output, Sampling, together
 from lakehouse.engines.tokens import Tokenized
+from lakehouse.imports import importing
 from lakehouse.sections import Engine as Settings
 
 
@@ -23,19 +24,20 @@ class Reference(Tokenized):
 
     def __init__(self, path: str, settings: Settings) -> None:
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
-        import torch
-        import transformers
+        with importing("transformers"):
+            import torch
+            from transformers import AutoModelForCausalLM, AutoTokenizer, __version__
 
         device = "cuda" if torch.cuda.is_available() else "cpu"
         dtype = "float32" if (settings.dtype, device) == ("auto", "cpu") else settings.dtype
-        model: Any = transformers.AutoModelForCausalLM.from_pretrained(path, dtype=dtype)
+        model: Any = AutoModelForCausalLM.from_pretrained(path, dtype=dtype)
         self._model = model.eval().to(device)
-        super().__init__(transformers.AutoTokenizer.from_pretrained(path), settings.max_model_len)
+        super().__init__(AutoTokenizer.from_pretrained(path), settings.max_model_len)
         ends = model.generation_config.eos_token_id
         self._ends = {self._end, *(ends if isinstance(ends, list) else [ends])}
         where = "gpu" if device == "cuda" else "cpu"
         precision = str(model.dtype).removeprefix("torch.")
-        self.name = f"transformers {transformers.__version__} {where} {precision}"
+        self.name = f"transformers {__version__} {where} {precision}"
 
     def generate(self, prompts: Sequence[str], sampling: Sequence[Sampling]) -> list[Output]:
         """One answer a prompt, in the order given."""

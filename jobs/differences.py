@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from jobs import queries
+from jobs import past, queries
 from lakehouse import history
 from lakehouse.delta import Lake
 from lakehouse.errors import UserError
@@ -58,6 +58,8 @@ def of_versions(lake: Lake, table: Table, versions: Sequence[int] | None, limit:
             raise UserError(f"{table.full_name} has one version only: nothing to compare it with")
         versions = (held[1].version, held[0].version)
     old, new = (history.at(lake, table, "version", str(v)) for v in versions)
+    for version in (old, new):
+        past.require_kept(lake, table, version)
     sides = [_files(lake, table, v) for v in (old, new)]
     shared = sides[0].keys() & sides[1].keys()
     left = [_dataset(lake, table, v, side.keys() - shared)

@@ -189,8 +189,11 @@ def _certify(lake: Lake, rows: list[Row], run_id: str, *, again: bool) -> None:
 
 
 def remove(lake: Lake, closure: Closure, run_id: str) -> None:
-    """Take what the closure says out of the newest version of every table, one commit each."""
-    for table in TABLES:
+    """Take what the closure says out of the newest version of every table, one commit each.
+
+    Documents last: while they are there a removal that was killed is asked for as it was before.
+    """
+    for table in sorted(TABLES, key=DOCUMENTS.__eq__):
         if parts := closure.counts(table):
             before = lake.version(table)
             bulk.edit(lake, table, partial(closure.edited, table), [*parts], run_id)
@@ -234,11 +237,10 @@ def _unusable(lake: Lake, asked: Request, ours: Collection[tuple[str, str]] = ()
 
 
 def _whole_id(lake: Lake, given: str) -> str:
-    """The document's id that begins so; the word itself where there is none."""
+    """The document's id that begins so, now or then; the word itself where there is none."""
     if not _SHORTEST <= len(given) < _ID:
         return given
-    ids = {i for i in lake.read(DOCUMENTS, columns=["document_id"])["document_id"].to_pylist()
-           if i.startswith(given)}  # fmt: skip
+    ids = Closure(lake).ids(given)
     if len(ids) > 1:
         raise UserError(f"{given!r} is the beginning of {len(ids)} documents' ids: "
                         f"{', '.join(sorted(ids)[:5])}; give more of it")  # fmt: skip

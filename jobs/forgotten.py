@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobs import past, queries
 from jobs.denied import REASON, Denied
+from jobs.trace_walk import quoted
 from lakehouse.delta import Lake
 from lakehouse.tables import (
     CANDIDATES,
@@ -122,6 +123,13 @@ class Closure:
         self.sql.register("_held", held)
         self.sql.execute("INSERT INTO marks FROM _held")
         self._settle()
+
+    def ids(self, beginning: str) -> set[str]:
+        """The ids of documents that begin so: of the newest version and those that were read."""
+        named = f"WHERE starts_with(document_id, {quoted(beginning)})"
+        self.sql.execute(f"CREATE TABLE named AS SELECT document_id FROM bronze.documents {named}")
+        self._past(DOCUMENTS, f"INSERT INTO named SELECT document_id FROM {past.ROWS} {named}")
+        return {i for (i,) in self.sql.execute("FROM named").fetchall()}
 
     def matching(self, requests: Denied) -> pa.Table:
         """(source, document_id, license, origin, ds, now): documents that these requests are about.

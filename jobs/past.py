@@ -12,6 +12,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 from lakehouse.delta import Lake
+from lakehouse.errors import UserError
 from lakehouse.tables import RELEASED, Table
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ ROWS = "_of_versions"
 """What a statement calls the rows of a group."""
 VERSIONS = "$versions"
 """What it calls the list of the versions that have these rows."""
+_WHY = {"superseded": "nothing cites it", "forgotten": "a takedown", "damaged": "a repair"}
+"""Reasons of ops.released_versions, in words."""
 _ABSENT: ContextVar[Mapping[str, Collection[str]]] = ContextVar("absent")
 
 
@@ -102,6 +105,20 @@ def _groups(
         shared: ds.FileSystemDataset(held, like.schema, like.format, like.filesystem)
         for shared, held in groups.items() if like is not None
     }, gone  # fmt: skip
+
+
+def require_kept(lake: Lake, table: Table, version: int) -> None:
+    """UserError where files of this version are gone since it was let go: that is no damage."""
+    where = {"table_name": table.full_name, "version": version}
+    let_go = lake.read(RELEASED, where, ["reason"])["reason"].to_pylist()
+    if not let_go or (found := _dataset(lake, table, version)) is None:
+        return
+    if gone := len(set(found.files) - here(found)):
+        raise UserError(
+            f"{table.full_name} version {version} has been let go ({_WHY[let_go[0]]}): {gone} of "
+            f"its {len(found.files)} files are gone. The newest version is {lake.version(table)}; "
+            "ops.released_versions lists what was let go"
+        )
 
 
 def here(found: ds.FileSystemDataset) -> set[str]:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jobs import mentions
+from jobs import mentions, past
 from jobs.mentions import Mention
 from lakehouse import damage, history
 from lakehouse.delta import Lake
@@ -122,6 +122,7 @@ def _show(connection: duckdb.DuckDBPyConnection, lake: Lake, mention: Mention) -
         version = None
         if mention.by:
             version = history.at(lake, table, mention.by, mention.point)
+            past.require_kept(lake, table, version)
         rows = _rows_of(connection, lake, table, version)
         connection.execute(f"CREATE VIEW {mention.relation} AS {rows}")
     elif mention.by:

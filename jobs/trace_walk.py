@@ -25,6 +25,7 @@ from lakehouse.tables import (
     LINEAGE,
     MODELS,
     PAIRS,
+    RELEASED,
     SCORES,
     SNIPPETS,
     TRAINING_EXAMPLES,
@@ -79,12 +80,16 @@ _READ = """
         ON l.run_id = e.run_id AND l.input_table = 'gold.instruction_pairs'"""
 _DRAWN = f"""
     FROM {past.ROWS} t JOIN silver.candidates c ON c.snippet_id = t.snippet_id
-    JOIN {{sought}} e ON e.pair_id = sha256(c.instruction || chr(0) || t.response)"""
+    JOIN {{sought}} w ON w.pair_id = sha256(c.instruction || chr(0) || t.response)"""
 """SQL: pairs that `mix` drew by chance, which are never published: another candidate `c` of the
 snippet of a published pair `t`. Their ids are what `jobs.choose.pair_id` makes of them."""
 _DRAWN_TOLD = ", ".join({"candidate_id": "c.candidate_id", "score": "NULL"}.get(n, f"t.{n}")
                         for n in KINDS["pairs"].told.split(", "))  # fmt: skip
 """Whatever the published pair's score was, it was not that of the one drawn."""
+_THEN, _ANY = "list_contains($versions, w.version)", "w.version IN (FROM let_go)"
+"""SQL: a pair as it was when it was read; or in any version, where that one was let go: a takedown
+takes whole files, and what they held besides is in a newer version only. A pair's id is a hash of
+its texts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +120,9 @@ class Walk:
                 f"FROM {kind.table.full_name} LIMIT 0"
             )
         self.sql.execute("ALTER TABLE pairs ADD COLUMN versions BIGINT[]")
+        gone = lake.read(RELEASED, {"table_name": PAIRS.full_name}, ["version"])
+        self.sql.register("_let_go", gone)
+        self.sql.execute("CREATE TABLE let_go AS FROM _let_go")
         self.sql.execute("CREATE TABLE entered (id VARCHAR, parent VARCHAR, phases VARCHAR[])")
         self._examples()
 
@@ -160,20 +168,17 @@ class Walk:
         )
         found = "EXISTS (FROM pairs p WHERE p.id = w.pair_id AND p.parent = w.training_set_id)"
         lacking = f"SELECT DISTINCT version, training_set_id FROM wanted w WHERE NOT {found}"
-        self._pairs(
+        published = (
             f"SELECT t.pair_id, w.training_set_id, {KINDS['pairs'].told}, t.run_id, $versions "
-            f"FROM {past.ROWS} t JOIN wanted w ON w.pair_id = t.pair_id "
-            "AND list_contains($versions, w.version)",
-            lacking,
+            f"FROM {past.ROWS} t JOIN wanted w ON w.pair_id = t.pair_id"
         )
-        self.sql.execute(f"DELETE FROM wanted w WHERE {found}")
-        if self.sql.execute("FROM wanted LIMIT 1").fetchall():
-            self._pairs(
-                f"SELECT DISTINCT e.pair_id, e.training_set_id, {_DRAWN_TOLD}, t.run_id, $versions "
-                f"{_DRAWN.format(sought='wanted')} AND list_contains($versions, e.version)",
-                lacking,
-            )
-            self.sql.execute(f"DELETE FROM wanted w WHERE {found}")
+        drawn = (f"SELECT DISTINCT w.pair_id, w.training_set_id, {_DRAWN_TOLD}, t.run_id, "
+                 f"$versions {_DRAWN.format(sought='wanted')}")  # fmt: skip
+        for at in (_THEN, _ANY):
+            for select in (published, drawn):
+                if self.sql.execute("FROM wanted LIMIT 1").fetchall():
+                    self._pairs(f"{select} AND {at} AND NOT {found}", lacking)
+                    self.sql.execute(f"DELETE FROM wanted w WHERE {found}")
         (lost,) = self.sql.execute("SELECT count(*) FROM wanted").fetchone() or (0,)
         self.missing["pairs"] = lost
 
@@ -226,7 +231,7 @@ class Walk:
         if self.sql.execute("FROM drawn LIMIT 1").fetchall():
             near = "c" if name == "candidates" else "t"
             self._pairs(
-                f"SELECT DISTINCT e.pair_id, f.id, {_DRAWN_TOLD}, t.run_id, $versions "
+                f"SELECT DISTINCT w.pair_id, f.id, {_DRAWN_TOLD}, t.run_id, $versions "
                 f"{_DRAWN.format(sought='drawn')} JOIN {name} f ON f.id = {near}.{KINDS[name].id}"
             )
 
@@ -237,7 +242,8 @@ class Walk:
         )
         self.sql.execute(found.format(
             "pairs f ON f.id = e.pair_id AND e.phase <> 'original' JOIN read_by r ON "
-            "r.training_set_id = e.training_set_id AND list_contains(f.versions, r.version)"
+            "r.training_set_id = e.training_set_id AND (list_contains(f.versions, r.version) "
+            "OR r.version IN (FROM let_go))"
         ))  # fmt: skip
         if originals:
             self.sql.execute(found.format(

@@ -13,7 +13,7 @@ from lakehouse.errors import translated
 from lakehouse.manifests import verified
 from lakehouse.schemas import delta_fields, lacking
 from lakehouse.settings import ENDPOINT, Settings
-from lakehouse.tables import DICTIONARY, MODELS, TABLES
+from lakehouse.tables import DICTIONARY, MODELS, TABLES, TAKEDOWNS
 
 SHOWN = 5
 """Of a long list the first so many."""
@@ -128,6 +128,17 @@ def trained(settings: Settings) -> Finding:
     return Finding("ok", f"{seen} models verified")
 
 
+def takedowns(settings: Settings) -> Finding:
+    """Every request of `lake forget` has come to its end."""
+    rows = Lake(settings.lake.root).read(TAKEDOWNS).to_pylist()
+    cut = [f"{r['kind']} {r['value'][:60]} of {r['asked']:%Y-%m-%d}"
+           for r in rows if r["done"] is None]  # fmt: skip
+    if cut:
+        return Finding("fail", f"broken off, so that not all has gone: {_first(cut)}",
+                       "give the same `lake forget` again: it goes on")  # fmt: skip
+    return Finding("ok", f"{len(rows)} takedowns are done")
+
+
 def _first(names: list[str]) -> str:
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more
@@ -135,5 +146,5 @@ def _first(names: list[str]) -> str:
 
 CHECKS: dict[str, Check] = {
     "lake": place, "tables": tables, "files": files, "schemas": schemas,
-    "dictionary": described, "models": trained,
+    "dictionary": described, "models": trained, "takedowns": takedowns,
 }  # fmt: skip

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from jobs import past
 from lakehouse import history
 from lakehouse.delta import Lake
 from lakehouse.errors import UserError
@@ -113,6 +114,7 @@ def some(lake: Lake, name: str, partition: str = "", version: int | None = None)
     if found is None:
         raise UserError(f"{name} has no version {at} any more: it was removed by a vacuum; "
                         f"the newest is {newest}")  # fmt: skip
+    past.require_kept(lake, table, at)
     total = sum(found.get_add_actions()["num_records"].to_pylist())
     if partition:
         total = lake.counts(table, version).get(partition, 0)

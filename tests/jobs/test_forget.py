@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from jobs import certificates, deduplicate, denied, forget, gate_corpus
 from jobs.cli import main
 from jobs.denied import Denied
+from jobs.doctor import lake as doctor
 from jobs.exports.folder import Request, export
 from jobs.exports.selection import Filters
 from jobs.forgotten import BLANKED, REMOVED
@@ -25,7 +26,7 @@ from lakehouse.delta import Lake
 from lakehouse.errors import UserError
 from lakehouse.fingerprints import Fingerprints
 from lakehouse.run import execute
-from lakehouse.settings import Settings
+from lakehouse.settings import Settings, load
 from lakehouse.tables import (
     CERTIFICATES,
     DOCUMENTS,
@@ -161,6 +162,28 @@ def test_a_set_that_lost_examples_is_not_trained_on(forgotten: Lake, tmp_path: P
     with pytest.raises(UserError, match="has lost examples to a takedown"):
         training_sets.of_partition(lake, DAY)
     assert training_sets.of_partition(lake, LATER) == "second"
+
+
+@pytest.mark.parametrize("module", [bulk, forget], ids=["early", "late"])
+def test_a_killed_removal_goes_on_by_the_beginning_of_an_id(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch, module: Any
+) -> None:
+    def killed(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    def asked() -> None:
+        request = forget.request(lake, "document", document[:12])
+        forget.forget(lake, request, "DMCA", "counsel")
+
+    document = lakes.names("other/lib/c")["document"]
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(module, "edit" if module is bulk else "enter", killed)
+        asked()
+    found = doctor.takedowns(load("tiny", [f"lake.root={lake.root}"]))
+    assert (found.state, found.seen[:10]) == ("fail", "broken off")
+    asked()
+    assert lake.read(PAIRS, {"document_id": document}).num_rows == 0
+    assert doctor.takedowns(load("tiny", [f"lake.root={lake.root}"])).state == "ok"
 
 
 def test_killed_anywhere_and_run_again_it_comes_to_the_same(

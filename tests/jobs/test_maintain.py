@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs import citations, edits, files, forget, maintain, repair, traces
+from jobs import citations, differences, edits, files, forget, maintain, queries, repair, traces
 from jobs.exports.folder import Request, export
 from jobs.exports.selection import Filters
+from jobs.page import tables as shown
 from lakehouse import digests
 from lakehouse.delta import Lake
-from lakehouse.errors import LakeError
+from lakehouse.errors import LakeError, UserError
 from lakehouse.run import Run, execute
 from lakehouse.settings import Settings, load
 from lakehouse.stages import MAINTENANCE_CRON, next_maintenance
@@ -208,12 +209,36 @@ def test_what_was_forgotten_is_in_no_file_whatever_cites_it(lake: Lake, at_once:
     assert request["vacuumed"]
     said = Path(lake.root, "takedowns", f"{request['request_id']}.md").read_text()
     assert "Files of older versions: gone since" in said
+    for ask in (lambda: queries.rows(lake, f"FROM {PAIRS.full_name} VERSION AS OF 3"),
+                lambda: differences.of_versions(lake, PAIRS, (3, 5), 9),
+                lambda: shown.some(lake, PAIRS.full_name, version=3)):  # fmt: skip
+        with pytest.raises(UserError, match=r"version 3 has been let go \(a takedown\): \d of its"):
+            ask()
     # what else the model learnt from is superseded, and still found in what is left of then
     found = traces.trace(lake, "tiny-first/human_eval")
     pairs, lines = (next(level for level in found.made_from if level.name == name)
                     for name in ("pairs", "source_lines"))  # fmt: skip
     assert {r["id"] for r in pairs.shown} == {names("other/lib/c")["pair"]}
     assert (lines.rows, found.missing) == (1, {})
+
+
+def test_what_lay_in_a_file_with_forgotten_rows_is_found_in_a_newer_version(
+    lake: Lake, at_once: Settings
+) -> None:
+    pairs = [{c: r[c] for c in PAIRS.content} | {"published_at": r["published_at"]}
+             for v in (3, 5) for r in lake.read(PAIRS, version=v).to_pylist()]  # fmt: skip
+    lake.sync(PAIRS, {r["pair_id"]: r for r in pairs}.values(), {"ds": DAY}, "publish all again")
+    model = lakes.trained(lake, "third", ["acme/tool/a", "other/lib/c"])
+    forget.forget(lake, forget.request(lake, "repository", "acme/tool"), "DMCA", "counsel")
+    maintain.main(Run(maintain.STAGE, "maintain", DAY, at_once, lake, "m"))
+    stays = names("other/lib/c")["pair"]
+    assert lake.read(PAIRS, {"pair_id": stays}).num_rows == 1
+    up = traces.trace(lake, f"{model}/human_eval")
+    reached = {level.name: [r["id"] for r in level.shown] for level in up.made_from}
+    assert (reached["pairs"], len(reached["source_lines"]), up.missing) == ([stays], 1, {})
+    down = {level.name: [r["id"] for r in level.shown]
+            for level in traces.trace(lake, stays).went_into}  # fmt: skip
+    assert model in down["models"]
 
 
 def holding(lake: Lake, words: list[bytes]) -> list[str]:

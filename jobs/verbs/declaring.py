@@ -149,6 +149,14 @@ def finite(text: str) -> float:
     return number
 
 
+def fraction(text: str) -> float:
+    """A number from 0 to 1; argparse says what is wrong with any other text."""
+    number = float(text)
+    if not 0 <= number <= 1:  # nor is nan
+        raise argparse.ArgumentTypeError(f"{text} is no number from 0 to 1")
+    return number
+
+
 def one_line(text: str) -> str:
     """A text as one line: it is kept in a row, and printed as a line of others."""
     return " ".join(text.split())

@@ -20,6 +20,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from jobs.page import days, gates, models, plots, tables
 from jobs.page.drawing import HERE, environment
+from lakehouse.dates import date
 from lakehouse.delta import Lake
 from lakehouse.errors import LakeError
 from lakehouse.stages import Flow
@@ -297,7 +298,7 @@ def nothing(request: Request, address: str) -> Response:
 
 def _date(text: str) -> dt.date:
     try:
-        return dt.date.fromisoformat(text)
+        return date(text)
     except ValueError:
         raise HTTPException(404, f"{text} is no day: YYYY-MM-DD.") from None
 

@@ -183,7 +183,8 @@ def test_a_version_that_is_not_there_is_refused(client: TestClient, version: str
 
 
 def test_a_day_that_is_not_there_is_refused(client: TestClient) -> None:
-    for address in ("/days/2020-01-01", "/tables/silver.snippets/rows?of=2020-01-01"):
+    for address in ("/days/2020-01-01", "/tables/silver.snippets/rows?of=2020-01-01",
+                    f"/days/{FIRST:%Y%m%d}", f"/days/{FIRST:%G-W%V-%u}"):  # fmt: skip
         assert client.get(address).status_code == 404
 
 

@@ -9,7 +9,7 @@ are taken to be as long as they may be, and no time is named.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 from typing import Any
@@ -43,11 +43,13 @@ class Estimate:
     usd: float | None
 
 
-def estimates(settings: Settings, days: Iterable[dt.date]) -> list[Estimate]:
-    """Both model stages of each day."""
+def estimates(
+    settings: Settings, days: Iterable[dt.date], stages: Collection[str] = MODEL_STAGES
+) -> list[Estimate]:
+    """The model stages of each day, or some of them."""
     lake = Lake(settings.lake.root)
     rates = {stage: Rate.of(lake, stage) for stage in MODEL_STAGES}
-    return [row for day in days for row in _of_day(Scope(settings, lake, day), rates)]
+    return [row for day in days for row in _of_day(Scope(settings, lake, day), rates, stages)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ class Rate:
         )
 
 
-def _of_day(scope: Scope, rates: dict[str, Rate | None]) -> list[Estimate]:
+def _of_day(scope: Scope, rates: dict[str, Rate | None], stages: Collection[str]) -> list[Estimate]:
     counter = _Counter(scope)
     wanted = list(requests(scope))
     cached = held(scope, [r["candidate_id"] for r in wanted])
@@ -83,16 +85,18 @@ def _of_day(scope: Scope, rates: dict[str, Rate | None]) -> list[Estimate]:
     written = counter.answer_tokens([r["candidate_id"] for r in missing])
     questions, rows = scope.settings.judge.questions, usable(scope)
     waiting = [(r, q) for q in questions for r in unanswered(scope, q, rows)]
-    coming = [({**r["snippet"], "instruction": ""}, q) for q in questions for r in missing]
+    to_come = missing if "summarize" in stages else []  # the judge alone is asked of what is there
+    coming = [({**r["snippet"], "instruction": ""}, q) for q in questions for r in to_come]
     unwritten = sum(counter.judged(*one) + counter.mean for one in coming)
     read = sum(counter.judged(*one) for one in waiting) + round(counter.usable * unwritten)
     asked = len(waiting) + round(counter.usable * len(coming))
     answered = len(rows) * len(questions) - len(waiting)
-    return [
+    found = [
         _priced(scope, "summarize", rates, (len(missing), len(cached)),
                 sum(map(counter.asked, missing)), written),
         _priced(scope, "judge", rates, (asked, answered), read, 0),
     ]  # fmt: skip
+    return [e for e in found if e.stage in stages]
 
 
 def _priced(

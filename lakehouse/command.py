@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 import structlog
 
 from lakehouse import settings as settings_module
+from lakehouse.dates import date
 from lakehouse.errors import LakeError, UserError, masked
 from lakehouse.run import Stage, execute
 from lakehouse.settings import Settings
@@ -134,7 +135,7 @@ def _module(stage: Stage) -> str:
 def parse_day(text: str) -> dt.date:
     """A partition's key; UserError unless YYYY-MM-DD."""
     try:
-        return dt.date.fromisoformat(text)
+        return date(text)
     except ValueError:
         raise UserError(f"--partition {text!r} is not a day; write YYYY-MM-DD") from None
 

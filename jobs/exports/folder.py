@@ -147,11 +147,29 @@ def read(folder: Path) -> Manifest:
     """An export's manifest; UserError where there is none."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        if {"export_id", "shards", "rows"} <= manifest.keys():
+        if _is_manifest(manifest):
             return dict(manifest)
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError):
         pass
     raise UserError(f"{folder} is no export: it has no {MANIFEST} that `lake export` wrote")
+
+
+def _is_manifest(found: Any) -> bool:
+    """Whether it has what is read of a manifest: it may be of anything, or edited."""
+    kinds = {"export_id": str, "rows": int, "left_out": list, "shards": list}
+    of_shard = {"path": str, "sha256": str, "rows": int}
+    return (
+        _holds(found, kinds)
+        and all(_holds(shard, of_shard) for shard in found["shards"])
+        and all(isinstance(row, list) and row and isinstance(row[-1], int)
+                for row in found["left_out"])
+    )  # fmt: skip
+
+
+def _holds(found: Any, kinds: Mapping[str, type]) -> bool:
+    return isinstance(found, dict) and all(
+        isinstance(found.get(name), kind) for name, kind in kinds.items()
+    )
 
 
 def _is_taken(out: Path) -> bool:

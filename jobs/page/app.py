@@ -7,6 +7,7 @@ but its own, and nothing from elsewhere (Content-Security-Policy).
 from __future__ import annotations
 
 import datetime as dt
+import re
 import threading
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
@@ -19,6 +20,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from jobs.page import days, gates, models, plots, tables
 from jobs.page.drawing import HERE, environment
+from lakehouse.dates import date
 from lakehouse.delta import Lake
 from lakehouse.errors import LakeError
 from lakehouse.stages import Flow
@@ -68,6 +70,7 @@ def application(
     app.include_router(router)
     app.middleware("http")(_with_headers)
     app.exception_handler(StarletteHTTPException)(_refusal)
+    app.exception_handler(Exception)(_defect)
     return app
 
 
@@ -184,7 +187,7 @@ def some_rows(request: Request, name: str, of: str = "", version: str = "") -> H
     """The first rows of a table, or of one of its partitions, at a version."""
 
     def question(lake: Lake) -> Context:
-        at = int(version) if version.isascii() and version.isdigit() else None
+        at = int(version) if re.fullmatch("[0-9]{1,19}", version) else None  # Delta's are 64 bits
         found = tables.some(lake, name, of, at) if version in {"", str(at)} else None
         if found is None:
             raise HTTPException(404, f"There is no such table, version or part of it: {name}.")
@@ -223,8 +226,10 @@ def all_models(request: Request) -> HTMLResponse:
 
 
 @router.get("/models/{model_id:path}")
-def one_model(request: Request, model_id: str) -> HTMLResponse:
+def one_model(request: Request, model_id: str) -> Response:
     """A model: its scores, intervals, course and promotion."""
+    if not model_id or model_id.endswith("/"):
+        return nothing(request, f"models/{model_id}")
 
     def question(lake: Lake) -> Context:
         found = models.model(lake, model_id)
@@ -293,7 +298,7 @@ def nothing(request: Request, address: str) -> Response:
 
 def _date(text: str) -> dt.date:
     try:
-        return dt.date.fromisoformat(text)
+        return date(text)
     except ValueError:
         raise HTTPException(404, f"{text} is no day: YYYY-MM-DD.") from None
 
@@ -315,3 +320,11 @@ async def _refusal(request: Request, error: Exception) -> Response:
         airflow=pages.scheduler.prefix if pages.scheduler else None,
     )  # fmt: skip
     return HTMLResponse(shown, error.status_code, error.headers)
+
+
+async def _defect(request: Request, error: Exception) -> Response:
+    """A page for what should not happen, past the middleware; the server logs the error."""
+    detail = f"A defect of ours ({type(error).__name__}): the server's log says more."
+    response = await _refusal(request, StarletteHTTPException(500, detail))
+    response.headers.update(HEADERS)
+    return response

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from jobs import past
+from jobs.page.days import held
 from lakehouse import history
 from lakehouse.delta import Lake
 from lakehouse.errors import UserError
@@ -108,13 +109,13 @@ def some(lake: Lake, name: str, partition: str = "", version: int | None = None)
     at = newest if version is None else version
     if at > newest:
         return None
-    if partition and not _may_hold(table, partition):
-        return None
     found = lake.open(table, version)
     if found is None:
         raise UserError(f"{name} has no version {at} any more: it was removed by a vacuum; "
                         f"the newest is {newest}")  # fmt: skip
     past.require_kept(lake, table, at)
+    if partition and not _is_known(lake, table, partition, version):
+        return None
     total = sum(found.get_add_actions()["num_records"].to_pylist())
     if partition:
         total = lake.counts(table, version).get(partition, 0)
@@ -123,11 +124,8 @@ def some(lake: Lake, name: str, partition: str = "", version: int | None = None)
     return Rows(table, at, newest, partition, total, rows.to_pylist())
 
 
-def _may_hold(table: Table, partition: str) -> bool:
-    """Whether the table is divided so that there can be a part of this name."""
-    if table.partition != "ds":
-        return table.partition is not None
-    try:
-        return str(dt.date.fromisoformat(partition)) == partition
-    except ValueError:
-        return False
+def _is_known(lake: Lake, table: Table, partition: str, version: int | None) -> bool:
+    """Whether a partition has rows, then or now, or is a day in the books: it may have none."""
+    if partition in {**lake.counts(table, version), **lake.counts(table)}:
+        return True
+    return table.partition == "ds" and partition in map(str, held(lake))

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from jobs.verbs.declaring import Verbs, a_day, as_json, completed
+from jobs.verbs.declaring import Verbs, a_day, as_json, completed, span
 from lakehouse.errors import ServiceError, UserError, of_exit_code, unknown
 from lakehouse.stages import STAGES, UPKEEP, StageRef, python
 
@@ -57,15 +57,15 @@ def run(args: argparse.Namespace, settings: Settings) -> None:
     from lakehouse.command import configure_logging
 
     configure_logging()
-    first, last = args.first, args.last
-    if last < first:
-        raise UserError(f"--to {last} is before --from {first}")
-    days = [first + dt.timedelta(n) for n in range((last - first).days + 1)]
-    if args.estimate:
-        _estimate(settings, days, args.format)
-        return
+    days = span(args.first, args.last)
     wanted = [w for w in args.stages.split(",") if w]
-    for stage, day in chain(days, wanted):
+    if args.stages and not wanted:
+        raise UserError(f"--stages {args.stages!r} names no stage; leave it out for all of them")
+    tasks = list(chain(days, wanted))
+    if args.estimate:
+        _estimate(settings, days, {stage.name for stage, _ in tasks}, args.format)
+        return
+    for stage, day in tasks:
         carry_out(stage, day, args, settings)
 
 
@@ -114,11 +114,15 @@ def chain(days: Sequence[dt.date], wanted: Sequence[str]) -> Iterator[tuple[Stag
     yield from ((s, days[-1]) for s in chosen if s.flow == "training")
 
 
-def _estimate(settings: Settings, days: Sequence[dt.date], form: str) -> None:
-    from jobs.estimate import estimates
+def _estimate(settings: Settings, days: Sequence[dt.date], named: set[str], form: str) -> None:
+    from jobs.estimate import MODEL_STAGES, estimates
     from jobs.verbs import printing
 
-    printing.sections([estimated(estimates(settings, days))], form)
+    asked = [s for s in MODEL_STAGES if s in named or "generate" in named]
+    if not asked:
+        raise UserError("none of these stages has an estimate; those that have one are generate "
+                        f"and its parts, {' and '.join(MODEL_STAGES)}")  # fmt: skip
+    printing.sections([estimated(estimates(settings, days, asked))], form)
 
 
 def estimated(found: Sequence[Estimate]) -> Section:

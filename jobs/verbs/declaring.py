@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
+from lakehouse.dates import date
 from lakehouse.errors import UserError, unknown
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ Answer = Callable[[argparse.Namespace, "Settings"], int | None]
 Needs = Literal["nothing", "reading", "running"]
 """Which settings a verb is given: none (it loads what it wants), those that reading needs, or those
 of a run, whose sources, models and benchmarks must exist."""
+MOST_DAYS = 3660
+"""Of a run: ten years. More is a slip of the year, and at work for long before anybody sees it."""
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):
@@ -136,9 +139,20 @@ def relations() -> list[str]:
 def a_day(text: str) -> dt.date:
     """A day; UserError unless YYYY-MM-DD."""
     try:
-        return dt.date.fromisoformat(text)
+        return date(text)
     except ValueError:
         raise UserError(f"{text!r} is not a day; write YYYY-MM-DD") from None
+
+
+def span(first: dt.date, last: dt.date) -> list[dt.date]:
+    """The days from one to the other; UserError where there are none, or too many to be meant."""
+    count = (last - first).days + 1
+    if count < 1:
+        raise UserError(f"--to {last} is before --from {first}")
+    if count > MOST_DAYS:
+        raise UserError(f"from {first} to {last} are {count} days; a command takes {MOST_DAYS} at "
+                        "most: is a year mistyped?")  # fmt: skip
+    return [first + dt.timedelta(n) for n in range(count)]
 
 
 def finite(text: str) -> float:
@@ -146,6 +160,14 @@ def finite(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
         raise argparse.ArgumentTypeError(f"{text} is no number")
+    return number
+
+
+def fraction(text: str) -> float:
+    """A number from 0 to 1; argparse says what is wrong with any other text."""
+    number = float(text)
+    if not 0 <= number <= 1:  # nor is nan
+        raise argparse.ArgumentTypeError(f"{text} is no number from 0 to 1")
     return number
 
 

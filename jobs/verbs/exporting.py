@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jobs.verbs.declaring import Verbs, a_day, completed, positive
+from jobs.verbs.declaring import Verbs, a_day, completed, fraction, positive
 from lakehouse.errors import UserError
 
 if TYPE_CHECKING:
@@ -43,7 +43,9 @@ def add(verbs: Verbs) -> None:
                        ("license", "SPDX identifiers that you may use")):  # fmt: skip
         parser.add_argument(f"--{name}", action="extend", nargs="+", default=[],
                             metavar=name.upper(), help=what)  # fmt: skip
-    parser.add_argument("--min-score", type=float, metavar="X", help="scored at least so, 0 to 1")
+    parser.add_argument(
+        "--min-score", type=fraction, metavar="X", help="scored at least so, 0 to 1"
+    )
     parser.add_argument("--training-set", default="", metavar="ID",
                         help="the examples of this set instead of published pairs")  # fmt: skip
     parser.add_argument("--phase", action="extend", nargs="+", default=[], metavar="PHASE",
@@ -58,6 +60,7 @@ def export(args: argparse.Namespace, settings: Settings) -> None:
     from lakehouse.delta import Lake
 
     if args.verify:
+        _require_alone(args)
         place, said = args.verify, "is as it was exported"
         manifest = folder.verify(place)
     else:
@@ -76,6 +79,15 @@ def _formats() -> Iterable[str]:
     from jobs.exports import formats
 
     return formats()
+
+
+def _require_alone(args: argparse.Namespace) -> None:
+    """UserError where more was asked for, which `--verify` would leave undone."""
+    of_export = ("shape", "out", "first", "last", "language", "source", "license", "min_score",
+                 "training_set", "phase", "shard_rows")  # fmt: skip
+    if any(getattr(args, name) not in (None, "", []) for name in of_export):
+        raise UserError("--verify goes with no other option of an export than --json: it checks a "
+                        "folder that is there; export in another command")  # fmt: skip
 
 
 def _request(args: argparse.Namespace) -> Request:

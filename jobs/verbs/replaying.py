@@ -8,8 +8,8 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from jobs.verbs import chain, printing
-from jobs.verbs.declaring import Verbs, a_day, completed
-from lakehouse.errors import UserError, unknown
+from jobs.verbs.declaring import Verbs, a_day, completed, span
+from lakehouse.errors import unknown
 from lakehouse.stages import STAGES
 
 if TYPE_CHECKING:
@@ -61,11 +61,9 @@ def replay(args: argparse.Namespace, settings: Settings) -> None:
 
 def wanted(first: dt.date, last: dt.date, onward: str) -> list[Task]:
     """The tasks of these days, from a stage on."""
-    if last < first:
-        raise UserError(f"--to {last} is before --from {first}")
+    days = span(first, last)
     if onward and onward not in _names():
         raise unknown("stage", onward, _names())
-    days = [first + dt.timedelta(n) for n in range((last - first).days + 1)]
     place = _names().index(onward) if onward else 0
     return list(chain.chain(days, _names()[place:]))
 

@@ -24,6 +24,7 @@ from lakehouse.settings import load
 from lakehouse.tables import MODELS, PAIRS, SCORES, TABLES, VIEWS
 
 DAY = dt.date(2026, 11, 1)
+DAYS = ("--from", "2026-11-01", "--to", "2026-11-01")
 README = (Path(__file__).resolve().parents[2] / "README.md").read_text()
 SCRIPT = "<script>alert(1)</script>"
 
@@ -186,6 +187,13 @@ def test_set_takes_several_values_and_leaves_the_query_alone(filled: Lake) -> No
         (("tables", "--format", "jsn"), "did you mean json?"),
         (("run", "--from", "yesterday", "--to", "2026-11-01"), "YYYY-MM-DD"),
         (("run", "--from", "2026-11-01", "--to", "2026-11-01", "--stages", "ingst"), "ingest"),
+        (("run", *DAYS, "--stages", "ingst", "--estimate"), "ingest"),
+        (("run", *DAYS, "--stages", "gate", "--estimate"), "none of these stages has an estimate"),
+        (("run", *DAYS, "--stages", ","), "',' names no stage"),
+        (("run", "--from", "20261101", "--to", "2026-11-01"), "'20261101' is not a day"),
+        (("run", "--from", "2026-11-01", "--to", "2026-W45-1"), "'2026-W45-1' is not a day"),
+        (("run", "--from", "0001-01-01", "--to", "9999-12-31"), "0001-01-01 to 9999-12-31 are 365"),
+        (("replay", "--from", "2016-11-01", "--to", "2026-12-01"), "2016-11-01 to 2026-12-01 are"),
         (("tainted",), "lake run --from DAY --to DAY --stages corpus"),
     ],
     ids=[
@@ -206,6 +214,13 @@ def test_set_takes_several_values_and_leaves_the_query_alone(filled: Lake) -> No
         "choice",
         "day",
         "stage",
+        "estimated stage",
+        "no estimate",
+        "no stage",
+        "digits",
+        "week",
+        "all days",
+        "ten years",
         "empty",
     ],
 )

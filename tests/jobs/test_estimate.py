@@ -49,6 +49,14 @@ def test_before_the_first_run_answers_are_as_long_as_they_may_be(
     assert asked == []
 
 
+def test_stages_that_were_named_are_estimated_alone(lake: Lake, asked: list[str]) -> None:
+    chosen = settings(filled(lake), *PRICE)
+    (write,) = estimates(chosen, [DAY], ["summarize"])
+    assert write == by_stage(estimates(chosen, [DAY]))["summarize"]
+    (judge,) = estimates(chosen, [DAY], ["judge"])
+    assert (judge.stage, judge.rows, judge.usd) == ("judge", 0, 0)  # nothing is written yet
+
+
 def test_a_days_estimate_is_what_it_takes_then(lake: Lake, asked: list[str]) -> None:
     generate(filled(lake), DAY, *PRICE)
     expected = by_stage(estimates(settings(lake, *PRICE), [LATER]))
@@ -148,7 +156,8 @@ def test_the_command_shows_both(
             for part in ("--set", s)]  # fmt: skip
     monkeypatch.setenv("LAKE_ROOT", filled(lake).root)
     run: list[Any] = ["run", "--from", str(DAY), "--to", str(LATER), "--estimate", *sets]
-    for argv, shown in ((run, "completion_tokens"), (["stale", *sets], "holds no run yet"),
+    for argv, shown in ((run, "completion_tokens"), ([*run, "--stages", "judge"], "judge"),
+                        (["stale", *sets], "holds no run yet"),
                         (["cost", "--by", "stage"], "usd_per_pair")):  # fmt: skip
         with pytest.raises(Ended, match="0"):
             cli.main(argv)

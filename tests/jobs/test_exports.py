@@ -251,6 +251,25 @@ def test_verify_names_what_was_changed(lake: Lake, settings: Settings, tmp_path:
         assert said in str(caught.value)
 
 
+SHARD = {"path": "data/x.parquet", "sha256": "", "rows": 1}
+GOOD = {"export_id": "1", "shards": [SHARD], "rows": 1, "left_out": [["score", "MIT", 1]]}
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [[], {**GOOD, "shards": 5}, {**GOOD, "shards": [{}]}, {**GOOD, "shards": [5]},
+     {**GOOD, "shards": [{**SHARD, "path": 5}]}, {**GOOD, "rows": "1"}, {**GOOD, "left_out": 5},
+     {**GOOD, "left_out": [[]]}, {n: v for n, v in GOOD.items() if n != "left_out"}],
+)  # fmt: skip
+def test_a_manifest_of_something_else_is_none(manifest: Any, tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text(json.dumps(GOOD))
+    with pytest.raises(UserError, match=r"x\.parquet is missing"):
+        verify(tmp_path)
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(UserError, match=r"no manifest\.json that"):
+        verify(tmp_path)
+
+
 def test_a_takedown_finds_the_exports_that_hold_a_row(
     lake: Lake, settings: Settings, tmp_path: Path
 ) -> None:
@@ -323,7 +342,12 @@ def test_the_command_exports_and_verifies(
         (("--out", out), r"--format messages\|prompt-completion"),
         ((*asked, "--shard-rows", "0"), "at least 1"),
         ((*asked, "--from", "2026-11-02", "--to", "2026-11-01"), "is before --from"),
+        ((*asked, "--min-score=-inf"), "no number from 0 to 1"),
+        ((*asked, "--min-score", "nan"), "no number from 0 to 1"),
+        ((*asked, "--min-score", "2"), "no number from 0 to 1"),
         (("--verify", str(tmp_path)), "is no export"),
+        (("--verify", out, "--out", f"{out}-2", "--format", "messages"), "--verify goes with no"),
+        (("--verify", out, "--min-score", "0"), "--verify goes with no"),
     ):
         with pytest.raises(UserError, match=told):
             said(*wrong)

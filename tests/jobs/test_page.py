@@ -128,7 +128,8 @@ def test_rows_are_those_of_the_day_and_version(client: TestClient) -> None:
     assert "1 of 1 rows" in words(text)
     empty = client.get("/tables/silver.snippets/rows?version=0").text
     assert "No rows." in empty
-    assert "No rows." in client.get("/tables/silver.snippets/rows?of=2020-01-01").text
+    empty = client.get(f"/tables/silver.snippets/rows?of={SECOND}&version=0").text
+    assert "No rows." in empty  # a stage may have left the day none
 
 
 def test_a_models_page_has_scores_intervals_control_and_promotion(client: TestClient) -> None:
@@ -175,10 +176,16 @@ def test_a_name_that_is_not_there_is_no_path(client: TestClient, name: str) -> N
         assert "root:x:" not in answer.text
 
 
-@pytest.mark.parametrize("version", ["-1", "2", "99999999999999999999", "²", "1.0", "0x1"])
+@pytest.mark.parametrize("version", ["-1", "2", "9" * 20, "²", "1.0", "0x1", "9" * 5000])
 def test_a_version_that_is_not_there_is_refused(client: TestClient, version: str) -> None:
     answer = client.get("/tables/silver.snippets/rows", params={"version": version})
     assert answer.status_code == 404
+
+
+def test_a_day_that_is_not_there_is_refused(client: TestClient) -> None:
+    for address in ("/days/2020-01-01", "/tables/silver.snippets/rows?of=2020-01-01",
+                    f"/days/{FIRST:%Y%m%d}", f"/days/{FIRST:%G-W%V-%u}"):  # fmt: skip
+        assert client.get(address).status_code == 404
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
@@ -202,10 +209,24 @@ def test_every_answer_is_behind_the_guard_and_bears_the_headers(filled: Lake) ->
         assert "frame-ancestors 'self'" in answer.headers["content-security-policy"]
 
 
+def test_a_defects_answer_bears_the_headers() -> None:
+    def lake() -> Lake:
+        raise ZeroDivisionError("<b>secret</b>")
+
+    answer = TestClient(page.application(lake), raise_server_exceptions=False).get("/")
+    assert (answer.status_code, "secret" in answer.text) == (500, False)
+    assert {k: answer.headers[k] for k in page.HEADERS} == page.HEADERS
+
+
 def test_an_address_of_no_page_says_so(client: TestClient) -> None:
     for address in ("/docs", "/openapi.json", "/redoc", "/no/such/page"):
         assert client.get(address).status_code == 404, address
-    for address, place in (("/tables/", "/tables"), ("///elsewhere.example", "/elsewhere.example")):
+    for address, place in (
+        ("/tables/", "/tables"),
+        ("///elsewhere.example", "/elsewhere.example"),
+        ("/models/", "/models"),
+        (f"/models/{INVERSE}/", f"/models/{INVERSE}"),
+    ):
         answer = client.get(f"http://testserver{address}", follow_redirects=False)
         assert answer.headers["location"] == place
     assert client.get("/tables/", follow_redirects=True).status_code == 200

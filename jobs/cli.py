@@ -11,6 +11,7 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from jobs import verbs
@@ -113,7 +114,12 @@ def _settings(args: Any) -> Any:
         return None
     from lakehouse.settings import load
 
-    return load(args.profile, args.set, to_run=args.needs == "running")
+    settings = load(args.profile, args.set, to_run=args.needs == "running")
+    root = settings.lake.root
+    if args.needs == "reading" and "://" not in root and not Path(root).exists():
+        sys.stderr.write(f"lake: there is no lake at {root} yet, and so nothing in it; LAKE_ROOT "
+                         "names another, `lake run` makes one\n")  # fmt: skip
+    return settings
 
 
 def _report_defect(argv: Sequence[str], error: Exception) -> None:

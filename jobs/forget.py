@@ -36,6 +36,7 @@ from lakehouse.tables import (
     LINEAGE,
     PAIRS,
     REJECTED,
+    RELEASED,
     SNIPPETS,
     TAKEDOWNS,
     UNITS,
@@ -93,6 +94,7 @@ def request(lake: Lake, kind: denied.Kind, given: str) -> Request:
     asked = Request(*denied.name(kind, value))
     if lake.read(TAKEDOWNS, {"request_id": asked.request_id}).num_rows:
         return asked
+    _require_whole(lake)
     closure = Closure(lake)
     if not closure.matching(asked.alone).num_rows and not _unusable(lake, asked):
         near = ", ".join(map(repr, _nearest(lake, kind, given))) or "none: it has no documents"
@@ -234,6 +236,24 @@ def _unusable(lake: Lake, asked: Request, ours: Collection[tuple[str, str]] = ()
             (r["source"], r["row_id"]) in ours
             or asked.alone.request({**r, "document_id": r["row_id"], "license": ""}))
     ]  # fmt: skip
+
+
+def _require_whole(lake: Lake) -> None:
+    """UserError where a repair has dropped documents: what stems from them could not be found."""
+    let_go = {"table_name": DOCUMENTS.full_name, "reason": "damaged"}
+    if not lake.read(RELEASED, let_go, ["version"]).num_rows:
+        return
+    kept = lake.counts(DOCUMENTS)
+    lacking = sorted(
+        str(day) for day, last in history(lake, _INGEST).newest.items()
+        if last["status"] == "done" and kept.get(str(day), 0) < last["rows_kept"]
+    )  # fmt: skip
+    if lacking:
+        raise UserError(
+            f"{DOCUMENTS.full_name} lacks documents of {', '.join(lacking)} since it was repaired, "
+            "and what was made from them would stay: read them in again first, "
+            f"`lake run --from {lacking[0]} --to {lacking[-1]} --stages ingest`, then forget"
+        )
 
 
 def _whole_id(lake: Lake, given: str) -> str:

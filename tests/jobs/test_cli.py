@@ -64,6 +64,14 @@ def test_tables_lists_all_of_them_with_rows(filled: Lake) -> None:
     assert listed["silver.snippets"]["rows"] is None
 
 
+def test_a_lake_that_is_not_there_is_said(tmp_path: Path) -> None:
+    asked = Lake(str(tmp_path / "mistyped"))
+    code, out, said = lake_command(asked, "sql", "SELECT count(*) FROM gold.instruction_pairs")
+    assert (code, out.split()[-1]) == (0, "0")
+    assert said.startswith(f"lake: there is no lake at {asked.root} yet")
+    assert not Path(asked.root).exists()
+
+
 def test_sql_answers_in_three_formats(filled: Lake) -> None:
     query = "SELECT pair_id, score FROM gold.instruction_pairs ORDER BY score DESC LIMIT 2"
     code, out, _ = lake_command(filled, "sql", query, "--format", "json")

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from jobs import certificates, deduplicate, denied, forget, gate_corpus
+from jobs import certificates, deduplicate, denied, forget, gate_corpus, repair
 from jobs.cli import main
 from jobs.denied import Denied
 from jobs.doctor import lake as doctor
@@ -162,6 +162,17 @@ def test_a_set_that_lost_examples_is_not_trained_on(forgotten: Lake, tmp_path: P
     with pytest.raises(UserError, match="has lost examples to a takedown"):
         training_sets.of_partition(lake, DAY)
     assert training_sets.of_partition(lake, LATER) == "second"
+
+
+def test_what_a_repair_has_dropped_is_read_in_again_first(lake: Lake) -> None:
+    held = lake.read(DOCUMENTS).select(DOCUMENTS.content).to_pylist()
+    for file in Path(lake.uri(DOCUMENTS)).glob(f"ds={DAY}/*.parquet"):
+        file.unlink()
+    repair.repair(lake, DOCUMENTS, "repair")
+    with pytest.raises(UserError, match=rf"lacks documents of {DAY} since it was repaired"):
+        forget.request(lake, "repository", "acme/tool")
+    lake.append_missing(DOCUMENTS, held, "ingest")
+    assert forget.request(lake, "repository", "acme/tool").value == "acme/tool"
 
 
 @pytest.mark.parametrize("module", [bulk, forget], ids=["early", "late"])

@@ -48,6 +48,8 @@ def read(query: str) -> tuple[str, set[Mention]]:
         ('FROM "Gold" . "INSTRUCTION_PAIRS"', {"gold.instruction_pairs"}),
         ("SELECT 'FROM gold.a', $$gold.b$$ FROM ops.c -- gold.d\n/* gold.e */", {"ops.c"}),
         ("SELECT 'it''s gold.a' FROM silver.x, my_gold.b", {"silver.x"}),
+        (r"SELECT E'it\'s gold.a VERSION AS OF 9', e'\\' FROM silver.x", {"silver.x"}),
+        (r"SELECT 'name' '\' FROM silver.x -- 'gold.a'", {"silver.x"}),
         ("SELECT 1", set()),
     ],
 )  # fmt: skip

@@ -93,9 +93,8 @@ def test_out_is_a_file_and_nothing_else(filled: Lake, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("out", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "link"])
 def test_out_is_no_open_file(filled: Lake, tmp_path: Path, out: str) -> None:
-    kept, link = tmp_path / "kept", tmp_path / "link"
-    kept.write_text("keep\n")
-    link.symlink_to("/dev/stdout")
+    (kept := tmp_path / "kept").write_text("keep\n")
+    (tmp_path / "link").symlink_to("/dev/stdout")
     for words in (["sql", "SELECT 1 AS n"], ["report"], ["study", "tiny_world"]):
         with kept.open("a") as held:
             done = subprocess.run(
@@ -109,11 +108,10 @@ def test_out_is_no_open_file(filled: Lake, tmp_path: Path, out: str) -> None:
 
 
 def test_a_table_is_described_as_csv(filled: Lake, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["--format", "csv", "--set", f"lake.root={filled.root}"]
-    for table in (PAIRS.full_name, "gold.current_pairs"):
-        assert answer(["describe", table, *words]) == 0
-        described = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
-        assert [row["column"] for row in described] == [c.name for c in PAIRS.columns]
+    where = ["--set", f"lake.root={filled.root}"]
+    assert answer(["describe", PAIRS.full_name, "--format", "csv", *where]) == 0
+    described = csv.DictReader(io.StringIO(capsys.readouterr().out))
+    assert [row["column"] for row in described] == [c.name for c in PAIRS.columns]
 
 
 def test_output_may_be_closed_or_of_few_characters(filled: Lake) -> None:

@@ -100,6 +100,8 @@ def request(lake: Lake, kind: denied.Kind, given: str) -> Request:
         near = ", ".join(map(repr, _nearest(lake, kind, given))) or "none: it has no documents"
         part = kind == "document" and len(given) < _ID
         whole = ". One that is gone is known by its whole id alone" if part else ""
+        if part and len(given) < _SHORTEST:
+            whole = f": give at least {_SHORTEST} characters of an id"
         raise UserError(f"nothing in {lake.root} comes from {kind} {given!r}, now or in a version "
                         f"that a run has read{whole}. Near it: {near}")  # fmt: skip
     return asked

@@ -26,11 +26,12 @@ def aligned(
 ) -> list[str]:
     """The lines of a table: a header, then one line a row, numbers to the right.
 
-    With a bound the widest columns are cut until a line fits it, the first, which mostly names the
-    row, only if it is wider than a third; if they had to be cut to almost nothing, every row is
-    told as a block of `name  value` lines.
+    With a bound floats have six digits, and the widest columns are cut until a line fits it, the
+    first, which mostly names the row, only if it is wider than a third; if they had to be cut to
+    almost nothing, every row is told as a block of `name  value` lines.
     """
-    cells = [[cell(v) for v in row] for row in rows]
+    names = [cell(n) for n in names]  # PIVOT makes names of a row's values
+    cells = [[cell(v, exact=bound is None) for v in row] for row in rows]
     widths = [max(map(_length, column)) for column in zip(names, *cells, strict=True)]
     if bound is not None and widths:
         room = bound - len(GAP) * (len(widths) - 1)
@@ -42,24 +43,27 @@ def aligned(
     right = [all(_is_number(row[k]) for row in rows) and bool(rows) for k in range(len(names))]
     return [
         GAP.join(_fitted(v, w, r) for v, w, r in zip(line, widths, right, strict=True)).rstrip()
-        for line in ([str(n) for n in names], *cells)
+        for line in (names, *cells)
     ]
 
 
-def cell(value: Any) -> str:
+def cell(value: Any, exact: bool = False) -> str:
     """A value on one line, with nothing in it that a terminal would obey."""
-    text = plain(value)
+    text = plain(value, exact)
     if text.isprintable():
         return text
     text = text.replace("\n", " ⏎ ").replace("\t", " ")
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
-def plain(value: Any) -> str:
-    """A value as people read it, in as many lines as it has."""
+def plain(value: Any, exact: bool = False) -> str:
+    """A value as people read it, in as many lines as it has; a float has six digits, or all."""
     if value is None:
         return ""
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    short = f"{value:.6g}"
+    return repr(value) if exact and float(short) != value else short
 
 
 def _blocks(names: Sequence[str], cells: Sequence[Sequence[str]], bound: int) -> list[str]:

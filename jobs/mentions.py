@@ -17,7 +17,8 @@ from lakehouse.tables import TABLES, VIEWS
 
 _NAMES = "|".join(sorted({name.partition(".")[0] for name in (*TABLES, *VIEWS)}))
 _TOKEN = re.compile(
-    rf"""'(?:[^']|'')*' | \$(?P<tag>\w*)\$.*?\$(?P=tag)\$ | --[^\n]* | /\*.*?\*/ |
+    rf"""\be'(?:[^'\\]|''|\\.)*' | '(?:[^']|'')*' |
+    \$(?P<tag>\w*)\$.*?\$(?P=tag)\$ | --[^\n]* | /\*.*?\*/ |
     (?P<q1>"?)\b(?P<layer>{_NAMES})\b(?P=q1) \s*\.\s* (?P<q2>"?)(?P<name>\w+)(?P=q2)
     (?P<column> \s*\.\s* (?=["\w*]) )?
     (?P<as_of> \s+ (?:FOR\s+)? (?P<by>VERSION|TIMESTAMP) \s+ AS \s+ OF \s+

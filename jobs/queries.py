@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from threading import Thread
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from jobs import mentions, past
 from jobs.mentions import Mention
@@ -18,6 +20,7 @@ from lakehouse.tables import TABLES, VIEWS, Table
 if TYPE_CHECKING:
     import duckdb
 
+T = TypeVar("T")
 LEARNT = "json_keys({}.config, '$.steps')"
 """SQL: the phases of its training set that a row of ops.training_runs learnt from; null where the
 row does not say: all."""
@@ -64,7 +67,8 @@ def told() -> Iterator[None]:
 def into_parquet(lake: Lake, query: str, place: Path) -> int:
     """Write the answer into a Parquet file, however large it is; how many rows."""
     connection, text = prepare(lake, query)
-    with told():
+
+    def write() -> int:
         answer = connection.sql(text)
         if answer is None:
             raise EMPTY
@@ -72,7 +76,10 @@ def into_parquet(lake: Lake, query: str, place: Path) -> int:
         (n,) = connection.execute(
             "SELECT count(*) FROM read_parquet(?)", [str(place)]
         ).fetchone() or (0,)  # fmt: skip
-    return int(n)
+        return int(n)
+
+    with told():
+        return _interruptible(connection, write)
 
 
 def rows(
@@ -83,17 +90,44 @@ def rows(
     UserError with DuckDB's message if it is wrong.
     """
     connection, text = prepare(lake, query)
-    with told():
+
+    def fetch() -> tuple[list[str], list[tuple[Any, ...]]]:
         answer = connection.execute(text, list(values))
         if answer is None:
             raise EMPTY
         return [d[0] for d in answer.description or []], answer.fetchall()
+
+    with told():
+        return _interruptible(connection, fetch)
 
 
 def dicts(lake: Lake, query: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
     """The rows as dicts."""
     names, found = rows(lake, query, values)
     return [dict(zip(names, row, strict=True)) for row in found]
+
+
+def _interruptible(connection: duckdb.DuckDBPyConnection, work: Callable[[], T]) -> T:
+    """What DuckDB answers; Ctrl-C ends it at once.
+
+    It works in a thread of its own: within a call of DuckDB the main thread sees no signal, or
+    DuckDB makes a RuntimeError of it.
+    """
+    answer: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            answer.set_result(work())
+        except BaseException as error:
+            answer.set_exception(error)
+
+    Thread(target=run, daemon=True).start()
+    try:
+        return answer.result()
+    except KeyboardInterrupt:
+        connection.interrupt()
+        wait([answer], timeout=1)  # rows that are being fetched are not waited for
+        raise
 
 
 def _empty() -> duckdb.DuckDBPyConnection:

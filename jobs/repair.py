@@ -89,15 +89,20 @@ def let_go(lake: Lake, table: Table, gone: set[str], run_id: str) -> None:
 
 
 def remedy(table: Table, gone: list[Lost]) -> str:
-    """What makes these rows anew."""
-    makers = [stage for stage in STAGES if table in stage.writes]
-    if not makers:
+    """What makes these rows anew, in words."""
+    made = "; ".join(commands(table, gone))
+    if not made:
         return "no stage makes these rows anew"
+    return f"make them anew, with the settings of always: {made}"
+
+
+def commands(table: Table, gone: list[Lost]) -> list[str]:
+    """What makes these rows anew."""
     days = sorted({f.partition for f in gone}) if table.partition == "ds" else ["DAY"]
-    return "make them anew, with the settings of always: " + "; ".join(
+    return [
         " ".join(("python -m", stage.module, "--partition", day, *stage.args, "--force"))
-        for day in days for stage in makers
-    )  # fmt: skip
+        for day in days for stage in STAGES if table in stage.writes
+    ]  # fmt: skip
 
 
 def _unreadable(rows: ds.Dataset) -> Iterator[tuple[str, str]]:

@@ -19,7 +19,8 @@ Every verb takes `--profile NAME` (or a TOML file of your own; else `LAKE_PROFIL
 `--set section.key=value …`, and `--help`, which shows its examples. The lake is `LAKE_ROOT`, or the
 profile's, or `.lake`: of the checkout, or, of an installed package, of the current folder.
 
-On a terminal a table is cut to its width, or to `LAKE_WIDTH`; piped or in a file it is not cut.
+On a terminal a table is cut to its width, or to `LAKE_WIDTH`, and its numbers to six digits; piped
+or in a file it is not cut.
 `--json` prints JSON instead. Exit codes: 0; 1 a defect of ours, or of `lake doctor` a failed check;
 2 a mistake of the command line, the settings or the query; 3 a gate or a budget; 4 a service that
 did not answer, to be tried again; 130 interrupted.

@@ -9,7 +9,7 @@ import argparse
 import datetime as dt
 import math
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
@@ -181,7 +181,21 @@ def a_file(text: str) -> Path:
     place = Path(text)
     if place.is_dir():
         raise argparse.ArgumentTypeError(f"{text!r} is no file's name but a folder")
+    for link in _links(place):
+        # the open file would be replaced, and what it holds lost
+        if os.path.realpath(link.parent).startswith(("/proc/", "/dev/fd")):
+            raise argparse.ArgumentTypeError(f"{text!r} is an open file; name another, or leave "
+                                             "--out away and redirect the output")  # fmt: skip
     return place
+
+
+def _links(place: Path) -> Iterator[Path]:
+    """The path, and those that it leads to if it is a link; so many as a system follows."""
+    for _ in range(40):
+        yield place
+        if not place.is_symlink():
+            return
+        place = place.parent / place.readlink()
 
 
 def positive(text: str) -> int:

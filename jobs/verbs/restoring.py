@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import uuid
-from dataclasses import astuple
+from dataclasses import asdict, astuple
 from typing import TYPE_CHECKING
 
 from jobs.verbs import printing
@@ -63,14 +63,22 @@ def repair(args: argparse.Namespace, settings: Settings) -> None:
         version, gone = lake.version(table), work.lost(lake, table)
     else:
         version, gone = work.repair(lake, table, uuid.uuid4().hex[:16])
-    rows = [astuple(file) for file in gone]
-    if gone or args.format != "table":
-        printing.table(("file", "partition", "rows", "why"), rows, args.format)
-    if args.format == "table":
-        done = "has lost" if args.dry_run else f"is without these as of version {version}:"
-        lost = f"{done} {sum(f.rows for f in gone)} rows; {work.remedy(table, gone)}"
-        told = lost if gone else "has lost no file, and none is damaged"
-        sys.stdout.write(f"{args.table} {told}\n")
+    rows = sum(f.rows for f in gone)
+    if args.format == "json":
+        sys.stdout.write(printing.dumped({
+            "table": args.table, "dry_run": args.dry_run, "version": version, "rows": rows,
+            "files": [asdict(f) for f in gone],
+            "commands": work.commands(table, gone) if gone else [],
+        }) + "\n")  # fmt: skip
+        return
+    if gone or args.format == "csv":
+        names = ("file", "partition", "rows", "why")
+        printing.table(names, [astuple(f) for f in gone], args.format)
+    done = "has lost" if args.dry_run else f"is without these as of version {version}:"
+    lost = f"{done} {rows} rows; {work.remedy(table, gone)}"
+    told = lost if gone else "has lost no file, and none is damaged"
+    to = sys.stderr if args.format == "csv" else sys.stdout  # a sentence is no row
+    to.write(f"{args.table} {told}\n")
 
 
 def _table(name: str) -> Table:

@@ -21,7 +21,8 @@ def add(verbs: Verbs) -> None:
               printed=True, examples=("", "--json"))  # fmt: skip
     described = verbs.add(
         "describe", describe, "say what a table is: columns, key, days, versions and their writers",
-        printed=True, examples=("gold.instruction_pairs", "gold.current_pairs --json"),
+        printed=True, about="As CSV: its columns alone.",
+        examples=("gold.instruction_pairs", "gold.current_pairs --json"),
     )  # fmt: skip
     completed(described.add_argument("table", metavar="TABLE", help="layer.name"), relations)
     described.add_argument("--limit", type=positive, default=10, help="days and versions (10)")
@@ -60,7 +61,12 @@ def describe(args: argparse.Namespace, settings: Settings) -> None:
     from lakehouse.delta import Lake
 
     limit = None if args.all else args.limit
-    printing.sections(describing.describe(Lake(settings.lake.root), args.table, limit), args.format)
+    found = describing.describe(Lake(settings.lake.root), args.table, limit)
+    if args.format == "csv":  # one table of them, as a diff's rows are
+        columns = next(section for section in found if section.title == "Columns")
+        printing.table(columns.names, columns.rows, args.format)
+        return
+    printing.sections(found, args.format)
 
 
 def diff(args: argparse.Namespace, settings: Settings) -> None:

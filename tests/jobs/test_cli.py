@@ -100,6 +100,29 @@ def test_out_is_a_file_and_nothing_else(filled: Lake, tmp_path: Path) -> None:
     assert {p.name for p in tmp_path.iterdir()} == {"pipe", "link.csv", "file.csv", "lake"}
 
 
+@pytest.mark.parametrize("out", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "link"])
+def test_out_is_no_open_file(filled: Lake, tmp_path: Path, out: str) -> None:
+    (kept := tmp_path / "kept").write_text("keep\n")
+    (tmp_path / "link").symlink_to("/dev/stdout")
+    for words in (["sql", "SELECT 1 AS n"], ["report"], ["study", "tiny_world"]):
+        with kept.open("a") as held:
+            done = subprocess.run(
+                [sys.executable, "-m", "jobs.cli", *words, "--set", f"lake.root={filled.root}",
+                 "--out", str(tmp_path / out)],
+                stdout=held, stderr=subprocess.PIPE, text=True, check=False,
+            )  # fmt: skip
+        assert done.returncode == 2
+        assert "redirect the output" in done.stderr
+    assert kept.read_text() == "keep\n"
+
+
+def test_a_table_is_described_as_csv(filled: Lake, capsys: pytest.CaptureFixture[str]) -> None:
+    where = ["--set", f"lake.root={filled.root}"]
+    assert answer(["describe", PAIRS.full_name, "--format", "csv", *where]) == 0
+    described = csv.DictReader(io.StringIO(capsys.readouterr().out))
+    assert [row["column"] for row in described] == [c.name for c in PAIRS.columns]
+
+
 def test_output_may_be_closed_or_of_few_characters(filled: Lake) -> None:
     for redirected, env in ((">&-", {}), ("", {"PYTHONIOENCODING": "ascii"})):
         done = subprocess.run(
@@ -187,6 +210,7 @@ def test_set_takes_several_values_and_leaves_the_query_alone(filled: Lake) -> No
         (("report", "--out", "/no/such/page.html"), "No such file or directory; name a file"),
         (("sql", "SELECT 1", "--out", "/no/such/a.parquet"), "No such file or directory; name a"),
         (("sql", "SELECT 1", "--format", "parquet"), "--out FILE.parquet"),
+        (("forget", "--document", "abc", "--dry-run"), "give at least 6 characters of an id"),
         (("study", "tiny_world", "--out", ""), "'' is no file's name but a folder"),
         (("sql", "SELECT * FROM gold.instruction_pairs VERSION AS OF 9"), "has versions 0 ("),
         (("describe", "pairs"), "did you mean gold.current_pairs or gold.instruction_pairs or"),
@@ -214,6 +238,7 @@ def test_set_takes_several_values_and_leaves_the_query_alone(filled: Lake) -> No
         "out",
         "file",
         "no file",
+        "short id",
         "no name",
         "version",
         "nearest table",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -93,12 +94,23 @@ def test_a_table_is_repaired_without_the_file_and_its_rows_can_be_made_anew(
     place = Path(filled.uri(PAIRS))
     (file,) = place.glob(f"ds={DAYS[1]}/*.parquet")
     damage(file)
+    anew = f"python -m jobs.publish --partition {DAYS[1]} --force"
     before = filled.version(PAIRS)
     assert answer(["repair", PAIRS.full_name, "--dry-run"]) == 0
     assert filled.version(PAIRS) == before
+    dry = capsys.readouterr().out
+    assert answer(["repair", PAIRS.full_name, "--dry-run", "--json"]) == 0
+    as_json = json.loads(capsys.readouterr().out)
+    lost = as_json.pop("files")
+    assert as_json == {"table": PAIRS.full_name, "dry_run": True, "version": before, "rows": 1,
+                       "commands": [anew]}  # fmt: skip
+    assert answer(["repair", PAIRS.full_name, "--dry-run", "--format", "csv"]) == 0
+    as_csv = capsys.readouterr()
+    assert as_csv.out.splitlines() == [",".join(lost[0]), ",".join(map(str, lost[0].values()))]
+    assert f"has lost 1 rows; make them anew, with the settings of always: {anew}" in as_csv.err
     assert answer(["repair", PAIRS.full_name]) == 0
-    told = capsys.readouterr().out
-    assert told.count(f"python -m jobs.publish --partition {DAYS[1]} --force") == 2
+    told = dry + capsys.readouterr().out
+    assert told.count(anew) == 2
     assert [r["pair_id"] for r in filled.read(PAIRS).to_pylist()] == ["p0"]
     aside = [f.name for f in (place / DAMAGED).rglob("*.parquet")]
     assert aside == ([] if damage is Path.unlink else [file.name])

@@ -30,7 +30,20 @@ def test_without_a_terminal_nothing_is_cut(rows: list[list[Any]]) -> None:
     lines = aligned(["a", "b"], rows)
     assert len(lines) == len(rows) + 1
     for line, row in zip(lines[1:], rows, strict=True):
-        assert all(cell(v).strip() in line for v in row)
+        assert all(cell(v, exact=True).strip() in line for v in row)
+
+
+@few
+@given(st.floats(allow_nan=False))
+def test_without_a_terminal_a_float_is_exact(value: float) -> None:
+    assert float(aligned(["x"], [[value]])[1]) == value
+    assert len(aligned(["x"], [[value]], 80)[1].lstrip("-").replace(".", "")) <= 12
+
+
+def test_a_columns_name_is_one_line_that_a_terminal_does_not_obey() -> None:
+    for bound in (None, 80, 5):
+        lines = aligned(["\x1b[31mred\nname", "b"], [["some", "value"]], bound)
+        assert all("\n" not in line and "\x1b" not in line for line in lines)
 
 
 def test_the_widest_column_gives_way_first() -> None:

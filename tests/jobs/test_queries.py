@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
+import signal
+import time
 from dataclasses import replace
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -44,6 +48,8 @@ def read(query: str) -> tuple[str, set[Mention]]:
         ('FROM "Gold" . "INSTRUCTION_PAIRS"', {"gold.instruction_pairs"}),
         ("SELECT 'FROM gold.a', $$gold.b$$ FROM ops.c -- gold.d\n/* gold.e */", {"ops.c"}),
         ("SELECT 'it''s gold.a' FROM silver.x, my_gold.b", {"silver.x"}),
+        (r"SELECT E'it\'s gold.a VERSION AS OF 9', e'\\' FROM silver.x", {"silver.x"}),
+        (r"SELECT 'name' '\' FROM silver.x -- 'gold.a'", {"silver.x"}),
         ("SELECT 1", set()),
     ],
 )  # fmt: skip
@@ -179,3 +185,21 @@ def test_an_answer_goes_into_parquet_with_its_types(lake: Lake, tmp_path: Path) 
     found = pq.read_table(place)
     assert found["score"].to_pylist() == [0.1, 0.2]
     assert found.schema.field("ds").type == "date32[day]"
+
+
+def test_ctrl_c_ends_a_query_at_once(lake: Lake, tmp_path: Path) -> None:
+    slow = "SELECT sum(hash(a.range, b.range)) FROM range(100000) a, range(1000000) b"
+    queries.rows(lake, "SELECT 1")  # DuckDB is imported before the clock runs
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        for ask in (
+            lambda: queries.rows(lake, slow),
+            lambda: queries.into_parquet(lake, slow, tmp_path / "a.parquet"),
+        ):
+            started = time.monotonic()
+            Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+            with pytest.raises(KeyboardInterrupt):
+                ask()
+            assert time.monotonic() - started < 5
+    finally:
+        signal.signal(signal.SIGINT, before)

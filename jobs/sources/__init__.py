@@ -108,7 +108,8 @@ class Source(_Data):
     @field_validator("languages")
     @classmethod
     def _lowered(cls, value: dict[str, str]) -> dict[str, str]:
-        if no_endings := [ending for ending in value if not ending.startswith(".")]:
+        """Endings in lower case; the empty one is of files without any."""
+        if no_endings := [ending for ending in value if ending and not ending.startswith(".")]:
             raise ValueError(f"an ending begins with a dot: write {'.' + no_endings[0]!r}")
         return {ending.lower(): language for ending, language in value.items()}
 

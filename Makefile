@@ -5,7 +5,7 @@ DAYS ?= 3
 STUDY ?= tiny_world
 SEEDS ?= 5
 PY := .venv/bin/python
-# a third of what is installed: what is needed of it is compiled when it is imported
+# large parts of which little or nothing is imported: that is compiled then
 NOT_IMPORTED := /tests?/|/transformers/models/|/vllm/(model_executor/)?models/|/(anthropic|fontTools|mypyc?|onnxruntime|playwright)/
 export PYTHONDONTWRITEBYTECODE :=   # hundreds of short processes would compile our modules, each anew
 # Where memory is slow to be mapped, as in nested virtual machines, a third of what imports and mypy

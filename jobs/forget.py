@@ -90,12 +90,12 @@ class Found:
 
 def request(lake: Lake, kind: denied.Kind, given: str) -> Request:
     """The request that a person's word means; UserError where no document goes by it."""
-    value = _whole_id(lake, given) if kind == "document" else given
+    closure = Closure(lake)
+    value = _whole_id(closure, given) if kind == "document" else given
     asked = Request(*denied.name(kind, value))
     if lake.read(TAKEDOWNS, {"request_id": asked.request_id}).num_rows:
         return asked
     _require_whole(lake)
-    closure = Closure(lake)
     if not closure.matching(asked.alone).num_rows and not _unusable(lake, asked):
         near = ", ".join(map(repr, _nearest(lake, kind, given))) or "none: it has no documents"
         part = kind == "document" and len(given) < _ID
@@ -258,11 +258,11 @@ def _require_whole(lake: Lake) -> None:
         )
 
 
-def _whole_id(lake: Lake, given: str) -> str:
+def _whole_id(closure: Closure, given: str) -> str:
     """The document's id that begins so, now or then; the word itself where there is none."""
     if not _SHORTEST <= len(given) < _ID:
         return given
-    ids = Closure(lake).ids(given)
+    ids = closure.ids(given)
     if len(ids) > 1:
         raise UserError(f"{given!r} is the beginning of {len(ids)} documents' ids: "
                         f"{', '.join(sorted(ids)[:5])}; give more of it")  # fmt: skip

@@ -25,7 +25,7 @@ from lakehouse.stages import FAILURE, OF_SHARES, STAGES
 from lakehouse.tables import JOB_RUNS
 
 POLL = 3.0
-"""Seconds between two looks; each costs Airflow's API server a tenth of a second of a core."""
+"""Seconds between two looks, each of which is several calls of Airflow's API."""
 QUIET = 15.0
 """Seconds without news after which the running tasks are named."""
 PATIENCE = 3600.0

@@ -14,6 +14,7 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 from lakehouse.delta import Lake
+from lakehouse.imports import uncollected
 from lakehouse.settings import Settings, load
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -34,18 +35,14 @@ def kind(file: str) -> str:
 
 
 WAITING = ("tests/e2e/", "tests/lakehouse/test_spark.py", "tests/lakehouse/test_run.py")
-"""These wait for processes more than they compute: at the end a core would be idle for a minute."""
+"""These wait for processes more than they compute: left to the end, a core is idle meanwhile."""
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Iterator[None]:
-    """Collect without a search for garbage, which was a third of it (lakehouse/imports.py)."""
-    gc.disable()
-    try:
+    """Tests are imported without a search for garbage, which was a third of it."""
+    with uncollected():
         return (yield)
-    finally:
-        gc.freeze()
-        gc.enable()
 
 
 def pytest_sessionfinish() -> None:

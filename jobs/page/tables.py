@@ -113,7 +113,8 @@ def some(lake: Lake, name: str, partition: str = "", version: int | None = None)
     if found is None:
         raise UserError(f"{name} has no version {at} any more: it was removed by a vacuum; "
                         f"the newest is {newest}")  # fmt: skip
-    past.require_kept(lake, table, at)
+    if version is not None:
+        past.require_kept(lake, table, version)
     if partition and not _is_known(lake, table, partition, version):
         return None
     total = sum(found.get_add_actions()["num_records"].to_pylist())

@@ -1,4 +1,4 @@
-"""Large libraries, imported without a search for garbage.
+"""Large libraries, imported without a search for garbage, and left out of it for good.
 
 What vLLM, transformers, DeepSpeed and Great Expectations make as they are imported (vLLM alone a
 million objects) stays. Python's collector goes through it again and again meanwhile, a fifth to a
@@ -10,7 +10,11 @@ from __future__ import annotations
 import gc
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from importlib import import_module
+
+_FREEZE, _UNFREEZE = gc.freeze, gc.unfreeze
 
 
 @contextmanager
@@ -20,8 +24,22 @@ def uncollected() -> Iterator[None]:
     try:
         yield
     finally:
-        gc.freeze()
+        _FREEZE()
         gc.enable()
+
+
+@contextmanager
+def still_frozen() -> Iterator[None]:
+    """Within, nobody else freezes or thaws: what `uncollected` froze stays so, and is all that is.
+
+    vLLM freezes an engine as it starts, so that no collection ends it, and thaws everything when
+    one ends: the objects of its import are then gone through five times until the next has started.
+    """
+    vars(gc).update(freeze=_nothing, unfreeze=_nothing)
+    try:
+        yield
+    finally:
+        vars(gc).update(freeze=_FREEZE, unfreeze=_UNFREEZE)
 
 
 def importing(library: str) -> AbstractContextManager[None]:
@@ -31,3 +49,17 @@ def importing(library: str) -> AbstractContextManager[None]:
     """
     known = library in sys.modules or not gc.isenabled()
     return nullcontext() if known else uncollected()
+
+
+def load(module: str) -> None:
+    """Import a module on a stack of its own, uncollected.
+
+    Libraries keep the errors of imports that failed, and an error keeps all the frames beneath it,
+    and these what is in them: an engine whose maker imported vLLM would never end.
+    """
+    with importing(module), ThreadPoolExecutor(1) as thread:
+        thread.submit(import_module, module).result()
+
+
+def _nothing() -> None:
+    """In the place of what is not to be done."""

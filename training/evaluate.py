@@ -13,6 +13,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -63,14 +65,18 @@ def main(run: Run) -> Counts:
 
 
 def examined(run: Run, contenders: Sequence[Row]) -> Iterator[Examined]:
-    """Every model after its test on one of the profile's benchmarks, benchmark by benchmark."""
+    """Every model after its test on one of the profile's benchmarks, model by model: each is
+    loaded once."""
     chosen = run.settings.evaluation
-    for benchmark in map(benchmarks.testable, chosen.benchmarks):
-        tasks = benchmark.tasks[: chosen.tasks or None]
+    with ExitStack() as started:
         # where there is no isolation nothing is generated: the answers could not be tested
-        with Checker(max(chosen.timeout, benchmark.timeout)) as checker:
-            for model in contenders:
-                yield model, benchmark, tasks, sampled(run, checker, model, benchmark, tasks)
+        suites = [
+            (b, b.tasks[: chosen.tasks or None],
+             started.enter_context(Checker(max(chosen.timeout, b.timeout))))
+            for b in map(benchmarks.testable, chosen.benchmarks)
+        ]  # fmt: skip
+        for model, (benchmark, tasks, checker) in product(contenders, suites):
+            yield model, benchmark, tasks, sampled(run, checker, model, benchmark, tasks)
 
 
 def held(run: Run, model: Row, benchmark: Benchmark) -> dict[tuple[str, int], Row]:

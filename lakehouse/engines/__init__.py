@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Protocol
 
 from lakehouse.errors import UserError
+from lakehouse.imports import still_frozen
 from lakehouse.sections import Engine as Settings
 
 UNSENT = "none"
@@ -112,9 +113,10 @@ def shared(place: str, settings: Settings) -> Engine:
     one before it is gone when it starts: vLLM's end takes down groups that a successor would share.
     """
     if (place, settings) not in _RUNNING:
-        _RUNNING.clear()
-        gc.collect()  # engines are in cycles
-        _RUNNING[place, settings] = _start(place, settings)
+        with still_frozen():
+            _RUNNING.clear()
+            gc.collect()  # engines are in cycles
+            _RUNNING[place, settings] = _start(place, settings)
     return _RUNNING[place, settings]
 
 

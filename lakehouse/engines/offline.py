@@ -16,7 +16,7 @@ from lakehouse.engines import Continuation, Next, Output, Sampling, together
 from lakehouse.engines.tokens import Tokenized
 from lakehouse.errors import UserError
 from lakehouse.extras import lacking_library
-from lakehouse.imports import importing
+from lakehouse.imports import load
 from lakehouse.sections import Engine as Settings
 
 
@@ -31,8 +31,8 @@ class Offline(Tokenized):
         os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
         os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
-        with importing("vllm"):
-            from vllm import LLM
+        load("vllm.entrypoints.llm")
+        from vllm import LLM
 
         dtype = chosen_dtype(settings.dtype)
         self._llm = LLM(

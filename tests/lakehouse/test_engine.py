@@ -32,7 +32,7 @@ DAY = dt.date(2026, 11, 1)
 KINDS = ("transformers", "vllm", "server")
 TASKS = tiny_world.labelled(3, 8)
 SCRIPT = """
-import datetime as dt, json, os, sys
+import datetime as dt, json, os, sys, weakref
 from dataclasses import asdict
 from types import SimpleNamespace
 from jobs import judge, summarize
@@ -92,6 +92,11 @@ if kind == "server":
 for stage in (summarize.STAGE, judge.STAGE):
     execute(stage, dt.date(2026, 11, 1), settings)
 found["rows"] = [rows(CANDIDATES), rows(JUDGEMENTS)]
+if kind == "vllm":
+    first = weakref.ref(model._llm)
+    del model
+    engines.shared(folder, settings.engine.model_copy(update={"max_model_len": 128}))
+    found["ended"] = first() is None
 os.write(1, json.dumps(found).encode() + b"\\n")
 os._exit(0)
 """
@@ -307,6 +312,10 @@ def test_the_same_rows_come_out(found: dict[str, Any], all_found: Any) -> None:
 
 def test_an_over_long_prompt_is_known_before_it_is_sent(found: dict[str, Any]) -> None:
     assert found["fits"] == [True, False]
+
+
+def test_an_engine_of_vllm_has_left_the_memory_when_the_next_has_started(all_found: Any) -> None:
+    assert all_found("vllm")["ended"]
 
 
 def test_what_the_server_refuses_does_not_fail_the_others(all_found: Any) -> None:

@@ -1,19 +1,22 @@
-"""No garbage is looked for while a large library is imported."""
+"""No garbage is looked for while a large library is imported, and nothing of ours stays with it."""
 
 from __future__ import annotations
 
 import gc
 import subprocess
 import sys
+import weakref
+from pathlib import Path
 
 import pytest
 
-from lakehouse.imports import importing
+from lakehouse import imports
+from lakehouse.imports import importing, still_frozen
 
 
 def test_nothing_is_collected_meanwhile_and_then_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
     frozen: list[bool] = []
-    monkeypatch.setattr(gc, "freeze", lambda: frozen.append(gc.isenabled()))
+    monkeypatch.setattr(imports, "_FREEZE", lambda: frozen.append(gc.isenabled()))
     with pytest.raises(ImportError), importing("no_such_library"):
         assert not gc.isenabled()
         raise ImportError
@@ -35,3 +38,43 @@ with importing("pyarrow.dataset"):
 assert gc.get_freeze_count() > 10_000 > len(gc.get_objects()), gc.get_freeze_count()
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_who_freezes_or_thaws_for_others_is_not_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    frozen: list[str] = []
+    before = gc.freeze, gc.unfreeze
+    monkeypatch.setattr(imports, "_FREEZE", lambda: frozen.append("ours"))
+    with pytest.raises(ImportError), still_frozen():
+        gc.freeze()
+        gc.unfreeze()
+        assert frozen == []
+        with importing("no_such_library"):
+            raise ImportError
+    assert frozen == ["ours"]
+    monkeypatch.undo()
+    with still_frozen():
+        pass
+    assert (gc.freeze, gc.unfreeze) == before
+
+
+def test_an_error_that_a_library_keeps_keeps_nothing_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "keeps_its_error.py").write_text("""
+try:
+    import no_such_library
+except ImportError as error:
+    kept = error
+""")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    class Engine:
+        """What the importing frame has."""
+
+    def start() -> weakref.ref[Engine]:
+        engine = Engine()
+        imports.load("keeps_its_error")
+        return weakref.ref(engine)
+
+    assert start()() is None
+    assert sys.modules.pop("keeps_its_error").kept.__traceback__ is not None

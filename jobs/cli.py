@@ -16,6 +16,7 @@ from typing import Any
 
 from jobs import verbs
 from lakehouse.errors import LakeError, UserError, masked, translated
+from lakehouse.imports import seldom
 
 INTERRUPTED = 130
 """Exit code of a command that was ended by Ctrl-C."""
@@ -24,6 +25,7 @@ _SETTING = re.compile(r"\w+\.\w+=")
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command line: exit codes as of the jobs."""
+    seldom()
     if "_ARGCOMPLETE" in os.environ:
         import argcomplete
 

@@ -69,6 +69,9 @@ def _by_service(kills: Sequence[Row]) -> Iterator[str]:
         yield (f"| {sort} | {len(of_it)} | {min(down):.0f} to {max(down):.0f} "
                f"| {min(up):.0f} to {max(up):.0f} |")  # fmt: skip
     yield f"| **all** | {len(kills)} | | |"
+    met = Counter(module for k in kills for module in k["working"] or ("no stage",))
+    yield "\n| at work meanwhile | kills |\n|---|---|"
+    yield from (f"| {module} | {met[module]} |" for module in sorted(met))
 
 
 def _at_once(rows: Sequence[Row]) -> Iterator[str]:

@@ -21,6 +21,7 @@ from faulty.setting import PROFILE, Setting, environment, in_own_process
 from lakehouse import services
 from lakehouse.errors import ServiceError
 from lakehouse.settings import load
+from lakehouse.stages import STAGES
 
 ON_SPARK = "spark.deduplicates_from=0"
 """So that every stage of the corpus is at work on the server."""
@@ -28,8 +29,11 @@ PARTS = ("airflow scheduler", "airflow api-server", "airflow triggerer", "airflo
 LEADER, SPARK, JOB, TASK = "airflow's parent", "Spark Connect server", "a job", "airflow task"
 SORTS = (*PARTS, LEADER, SPARK, JOB, TASK)
 FLOWS = ("corpus", "instructions", "training")
+MODULES = {s.module for s in STAGES if s.flow in FLOWS}
 SOONEST, LATEST = 3.0, 18.0
 """Seconds between the moment when all runs and the next kill."""
+FOR_A_STAGE = 60.0
+"""Seconds that a kill waits for a stage to be at work that fewer kills have met than others."""
 POLL_SECONDS, PATIENCE_SECONDS = 1.0, 1500.0
 QUICKER = {
     "LAKE_AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "10",
@@ -87,6 +91,7 @@ class Killed:
         held = [r for r in setting.rows("services") if r["kind"] == "kill"]
         self.hit = Counter({sort: 0 for sort in SORTS})
         self.hit.update(r["sort"] for r in held)
+        self.met = Counter(role for r in held for role in r["working"])
         self.dice = random.Random(f"services-{setting.seed}-{len(held)}")
         self.cleared = 0
 
@@ -120,25 +125,33 @@ class Killed:
             with suppress(ServiceError):  # the API server may be slow: it was just started
                 if self._through():
                     return
-            if self.hit.total() < kills and time.monotonic() >= due and self._kill():
+            now = time.monotonic()
+            if self.hit.total() < kills and now >= due and self._kill(late=now > due + FOR_A_STAGE):
                 due, deadline = self._due(), time.monotonic() + PATIENCE_SECONDS
         raise SystemExit(f"services, lake {self.number}: not through; see {services.NOTES}")
 
     def _due(self) -> float:
         return time.monotonic() + self.dice.uniform(SOONEST, LATEST)
 
-    def _kill(self) -> bool:
-        """Kill one of the sort that was hit least, of those that there are; then `make up`."""
+    def _kill(self, *, late: bool) -> bool:
+        """Kill one of the sort that was hit least, of those that there are; then `make up`.
+
+        Unless it is late, only while a stage is at work that fewer kills have met than others.
+        """
         found = processes.members(self.root)
+        working = sorted({m.role for m in found if m.role in MODULES})
+        seldom = min(self.met[module] for module in MODULES)
+        if not late and not any(self.met[module] == seldom for module in working):
+            return False
         by_sort = {sort: [m for m in found if is_a(sort, m)] for sort in SORTS}
         there = [sort for sort in SORTS if by_sort[sort]]
         if not there:
             return False
         sort = min(there, key=lambda s: (self.hit[s], self.dice.random()))
         chosen = self.dice.choice(by_sort[sort])
-        working = sorted({m.role for m in found if is_a(JOB, m)})
         processes.kill([chosen])
         self.hit[sort] += 1
+        self.met.update(working)
         down = self._settled(sort)
         took = self.up() if sort not in (JOB, TASK) else 0.0
         self.setting.keep({

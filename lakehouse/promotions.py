@@ -29,6 +29,12 @@ def of_model(lake: Lake, model_id: str) -> list[Decision]:
     return _sorted(lake, {"model_id": model_id})
 
 
+def suite(lake: Lake, model_id: str) -> str:
+    """The suite on which the rule decided about a model last; empty: it has not."""
+    names = [d["benchmark"] for d in of_model(lake, model_id) if d["kind"] == RULE]
+    return names[-1] if names else ""
+
+
 def outranking(held: list[Decision]) -> Decision | None:
     """Of a model's decisions the person's that holds, if there is one."""
     last = [d for d in held if d["kind"] in (PERSON, WITHDRAWAL)][-1:]

@@ -341,7 +341,7 @@ class Promotion(Section):
 
     benchmark: str = ""
     """The suite on which it must rise over its control, one of evaluation.benchmarks; empty: the
-    first of them. It may drop on none."""
+    one that it was decided on before, or the first of them. It may drop on none."""
 
 
 class Maintenance(Section):

@@ -56,15 +56,26 @@ def decided(run: Run, gains: list[Gain]) -> Verdict | None:
     """The rule's verdict; None where the candidate was not compared with its control on the suite
     that it must rise on."""
     mine = [g for g in gains if g.contest.treatment["arm"] == CANDIDATE and g.seeds == 1]
-    suite = benchmarks.load(
-        run.settings.promotion.benchmark or run.settings.evaluation.benchmarks[0]
-    ).name
     over_control = {g.benchmark.name: g for g in mine if g.contest.named == CONTROL}
+    if not over_control:
+        return None
+    suite = deciding(run, next(iter(over_control.values())).contest.treatment["model_id"])
     if suite not in over_control:
+        run.log.warning("promotion stays as it is: the suite that decides was not compared on",
+                        benchmark=suite)  # fmt: skip
         return None
     named = over_control[suite]
     dropped_before = dropped(run, named.contest.treatment["model_id"])
     return verdict(named, [g for g in mine if g is not named], dropped_before)
+
+
+def deciding(run: Run, model_id: str) -> str:
+    """The suite that a model must rise on: the one that is named, or that it was decided on before,
+    so that a trial on other suites takes no decision back, or else the first."""
+    if named := run.settings.promotion.benchmark:
+        return benchmarks.load(named).name
+    held = promotions.suite(run.lake, model_id)
+    return held or benchmarks.load(run.settings.evaluation.benchmarks[0]).name
 
 
 def dropped(run: Run, model_id: str) -> list[str]:

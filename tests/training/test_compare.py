@@ -131,6 +131,23 @@ def test_a_drop_is_not_forgotten_with_its_suite(run: Run, settings: Settings) ->
     assert "second, which evaluation.benchmarks does not name any more" in note
 
 
+def test_a_trial_on_other_suites_takes_no_decision_back(run: Run, settings: Settings) -> None:
+    for suite, inverse in (("tiny_world", 24), ("second", 10)):
+        samples(run.lake, "inverse", ahead(inverse), suite)
+        samples(run.lake, "control", ahead(10), suite)
+    assert "is promoted" in compare.main(started(run.lake, settings, "tiny_world")).note
+    decided = run.lake.version(PROMOTIONS)
+    assert compare.main(started(run.lake, settings, "second")).note == ""
+    assert run.lake.version(PROMOTIONS) == decided
+    assert "is promoted" in compare.main(started(run.lake, settings, "second", "tiny_world")).note
+    assert {r["benchmark"] for r in run.lake.read(PROMOTIONS).to_pylist()} == {"tiny_world"}
+    assert "second" in run.lake.read(SCORES)["benchmark"].to_pylist()
+    asked = started(run.lake, settings, "second")
+    named = settings.promotion.model_copy(update={"benchmark": "second"})
+    asked.settings = asked.settings.model_copy(update={"promotion": named})
+    assert "is not promoted: no rise on second" in compare.main(asked).note
+
+
 def test_several_suites_are_corrected_and_a_drop_on_one_ends_it(
     run: Run, settings: Settings
 ) -> None:

@@ -14,7 +14,7 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -23,6 +23,7 @@ from typing import IO, TYPE_CHECKING, Any
 import pyarrow as pa
 
 from jobs import tars, zips
+from jobs.places import ignored
 from jobs.records import Unusable, printable
 from jobs.signals import licence, pointers
 from jobs.signals.pointers import Said
@@ -134,11 +135,12 @@ def named(place: str) -> str:
 
 
 def members(
-    name: str, raw: IO[bytes], size: int, covered: bool = True
+    name: str, raw: IO[bytes], size: int, covered: bool = True, ignore: Sequence[str] = ()
 ) -> Iterator[Member | tuple[str, Unusable]]:
     """The file itself, or every file in it, each to be read before the next is asked for.
 
     `covered`: a file of a LICENSE's name is one, and left out; else it is read like any other.
+    `ignore`: names of files and folders in it that are no part of the source.
     """
     suffix = PurePosixPath(name.lower()).suffix
     if suffix == ".zip":
@@ -152,6 +154,9 @@ def members(
     is_empty = True
     for inner, found in inside:
         place = f"{name}!{_apart(inner, places)}"
+        if ignored(inner, ignore):
+            is_empty = False
+            continue
         is_license = covered and licence.is_file(inner)
         if is_license and not isinstance(found, Unusable):
             script = _is_program(found)

@@ -38,7 +38,7 @@ def of_answer(answer: str, language: str = "") -> Unit | None:
     for token in MarkdownIt("commonmark").parse(answer):
         if token.type != "fence" or not token.content.strip():
             continue
-        tag = re.split(r"[\s{]", token.info.strip().lower(), maxsplit=1)[0]
+        tag = re.split(r"[\s{,]", token.info.strip().lower(), maxsplit=1)[0]
         if not _is_code(tag, token.content, language):
             continue
         block = units.whole(token.content, normalised(tag) if tag else language)

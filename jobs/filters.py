@@ -123,7 +123,7 @@ def licensed(expression: str, allowed: tuple[str, ...]) -> bool:
     """
     alternatives = expression.replace("(", "").replace(")", "").split(" OR ")
     return expression in allowed or any(
-        all(name.split(" WITH ")[0] in allowed for name in one.split(" AND "))
+        all({name, name.split(" WITH ")[0]} & {*allowed} for name in one.split(" AND "))
         for one in alternatives
     )
 

@@ -14,7 +14,6 @@ from collections import deque
 from collections.abc import Iterator
 from functools import partial
 from itertools import islice
-from pathlib import Path
 from typing import IO, Any
 
 from jobs import archives, jsons, parquet, records
@@ -59,6 +58,9 @@ def is_known(name: str, source: Source) -> bool:
     return archives.is_archive(name) or form(name, source) is not None
 
 
+_QUOTES = "mend the row, quotes are doubled"
+
+
 def has_source_files(name: str, source: Source) -> bool:
     """Whether a file of that name is a source file, or may hold some."""
     return (
@@ -85,7 +87,7 @@ def read(
     place. Raises nothing but a ServiceError, where the source itself fails.
     """
     try:
-        for member in archives.members(name, raw, size, source.holds_code):
+        for member in archives.members(name, raw, size, source.holds_code, source.ignore):
             if isinstance(member, Member):
                 yield from _whole(member, source, part)
             else:
@@ -113,7 +115,7 @@ def _records(member: Member, source: Source, part: Part | None) -> Iterator[Foun
         chosen = "source"
     if chosen is None:
         remedy = "name its language or the format in the source's TOML, or ignore it there"
-        seen = f"{Path(name).suffix or 'no ending'}; known: {endings(source)}"
+        seen = f"{archives.ending(name) or 'no ending'}; known: {endings(source)}"
         yield member.name, Unusable("unknown ending", remedy, seen)
     elif chosen == "source":
         yield from _source(member, source.encoding)
@@ -271,11 +273,19 @@ def _table(member: Member, encoding: str, delimiter: str) -> Iterator[Found]:
 
 
 def _csv_rows(text: io.TextIOWrapper, delimiter: str) -> Iterator[tuple[int, list[str] | Unusable]]:
-    """(line, row). A line whose quotes do not work out is a bad row by itself: the next is read."""
+    """(line, row). A line whose quotes do not work out is a bad row by itself: the next is read.
+
+    After one it is a guess what a quote opens: lines that make no row together are read one by one.
+    """
     fresh, held = _lines(text, ("\n", "\r")), deque[str]()
-    number = 1
+    number, cells, lost = 1, 0, False
     while taken := _csv_record(fresh, held):
         row, used = _csv_first(taken, text.encoding, delimiter)
+        fits = isinstance(row, list) and len(row) == (cells or len(row))
+        if lost and used > 1 and not fits:
+            row, used = Unusable("invalid CSV", _QUOTES, taken[0]), 1
+        lost = (lost and not fits) or isinstance(row, Unusable)
+        cells = cells or (len(row) if isinstance(row, list) else 0)
         held.extendleft(reversed(taken[used:]))
         if used == len(taken) > 1 and _is_open(taken):  # it is too long, and goes on
             used += _rest_of_cell(fresh, held)
@@ -303,7 +313,7 @@ def _csv_first(
         if _LONG_CELL in str(error):
             remedy = f"cut it below {records.MAX_RECORD} characters"
             return Unusable("too long", remedy, lines[0][:80]), len(lines)
-        return Unusable("invalid CSV", f"mend the row, quotes are doubled: {error}", lines[0]), 1
+        return Unusable("invalid CSV", f"{_QUOTES}: {error}", lines[0]), 1
 
 
 def _csv_row(lines: list[str], delimiter: str) -> tuple[list[str], int]:

@@ -82,7 +82,7 @@ def _listed(where: str, ignore: Sequence[str], covered: bool) -> Iterator[File]:
             inside = (*Path(folder).glob("*"), *Path(folder, licence.FOLDER).rglob("*"))
             beside = [p for p in inside if licence.is_file(str(p.relative_to(folder)))]
             paths += [str(p) for p in beside
-                      if not _ignored(p.name, ignore) and not _is_folder(str(p))]  # fmt: skip
+                      if not ignored(p.name, ignore) and not _is_folder(str(p))]  # fmt: skip
     for path in dict.fromkeys(paths):
         yield _file(path, _shown(os.path.relpath(path, base)))
 
@@ -105,11 +105,11 @@ def _below(root: str, ignore: Sequence[str], pattern: Sequence[str] = ("**",)) -
     for folder, folders, names in os.walk(root, onerror=unread.append):
         above = [] if folder == root else os.path.relpath(folder, root).split("/")
         folders[:] = [
-            n for n in folders if not _ignored(n, ignore) and _on_the_way([*above, n], pattern)
+            n for n in folders if not ignored(n, ignore) and _on_the_way([*above, n], pattern)
         ]
         links = [n for n in folders if os.path.islink(f"{folder}/{n}")]  # noqa: PTH114
         fitting = [n for n in names
-                   if not _ignored(n, ignore) and _fits([*above, n], [*pattern, "**"])]  # fmt: skip
+                   if not ignored(n, ignore) and _fits([*above, n], [*pattern, "**"])]  # fmt: skip
         yield from (str(Path(folder) / n) for n in (*fitting, *links))
     yield from (error.filename for error in unread)
 
@@ -137,8 +137,9 @@ def _is_folder(path: str) -> bool:
     return os.path.isdir(path)  # noqa: PTH112 - pathlib's raises where rights are missing
 
 
-def _ignored(name: str, ignore: Sequence[str]) -> bool:
-    return any(fnmatch(name, pattern) for pattern in ignore)
+def ignored(path: str, ignore: Sequence[str]) -> bool:
+    """Whether a file's name, or that of a folder that it is in, is one of those."""
+    return any(fnmatch(name, pattern) for name in path.split("/") for pattern in ignore)
 
 
 def _shown(name: str) -> str:
@@ -195,7 +196,7 @@ def _listed_remote(where: str, ignore: Sequence[str], covered: bool) -> Iterator
                 inside = store.get_file_info(fs.FileSelector(info.path, recursive=True))
             for each in inside:
                 name = each.path.removeprefix(base).strip("/")
-                if each.is_file and not any(_ignored(n, ignore) for n in name.split("/")):
+                if each.is_file and not ignored(name, ignore):
                     yield File(
                         f"{scheme}://{each.path}", _shown(name), each.size, str(each.mtime_ns)
                     )

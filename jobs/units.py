@@ -176,18 +176,26 @@ class _Reading:
         return unit, (start, end)
 
     def _leading(self, node: Node) -> list[tuple[str, Node]]:
-        """Attributes and doc comments right above a node, no blank line between, in their order."""
-        raw, at = self._raw, node.start_byte
+        """Attributes and doc comments right above a node, no blank line between, in their order.
+
+        A remark in between, such as a linter's, does not part them.
+        """
+        raw, at, first = self._raw, node.start_byte, node
         found: list[tuple[str, Node]] = []
         while True:
             end = at
             while end and raw[end - 1] in _BLANK:
                 end -= 1
-            above = self._found.leading.get(end)
-            if above is None or raw.count(b"\n", end, at) > 1:
+            above, remark = self._found.leading.get(end), first.prev_sibling
+            if raw.count(b"\n", end, at) > 1:
+                return found
+            if above is None and remark is not None and remark.is_extra:
+                first, at = remark, remark.start_byte
+                continue
+            if above is None:
                 return found
             label, leader = above
-            at = leader.start_byte
+            first, at = leader, leader.start_byte
             before = raw[at - leader.start_point.column : at]
             if label != "attribute" and before.strip():  # it is about what stands before it
                 return found

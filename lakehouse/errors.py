@@ -47,6 +47,21 @@ NO_SPACE = ("No space left on device", "Disk quota exceeded")
 """How Python, delta-rs and Spark alike say that a disk is full."""
 NO_MEMORY = "java.lang.OutOfMemoryError"
 """How Spark says that its heap is full, whether in the driver or in a task."""
+GPU_MEMORY = {
+    "OutOfMemoryError: CUDA":
+        "the GPU's memory is full: for training lower the recipe's micro_tokens, or take its "
+        "gradient_checkpointing, deepspeed = \"zero3\" or more GPUs; for an engine lower "
+        "engine.max_sequences or engine.max_model_len",
+    "No available memory for the cache blocks":
+        "the model leaves no room in the GPU's memory for a prompt: lower engine.max_model_len, or "
+        "take a larger GPU",
+    "larger than the available KV cache":
+        "a prompt of engine.max_model_len does not fit beside the model: lower it, or take a "
+        "larger GPU or, on a CPU, a larger engine.memory_gb",
+}  # fmt: skip
+"""How PyTorch and vLLM say that a GPU is too small for what it is asked to do, and what helps."""
+GPU_TAKEN = "Free memory on device"
+"""How vLLM says that something else is on the GPU that it was to have."""
 CONFLICT = "[DELTA_CONCURRENT_"
 """How Delta on Spark says that somebody else wrote at the same time; Connect names no class."""
 STORE = re.compile(r"Generic \w+ error|AWS Error")
@@ -78,11 +93,14 @@ def translated() -> Iterator[None]:
         raise
     except Exception as error:
         said = masked(str(error))
+        named = f"{type(error).__name__}: {said}"
         if NO_MEMORY in said:
             raise UserError(
                 "Spark's memory is full: raise spark.memory (a server has it from its start, by "
                 f"`make up`) and run again, nothing is lost ({said})"[:2000]
             ) from error
+        if remedy := next((r for sign, r in GPU_MEMORY.items() if sign in named), ""):
+            raise UserError(f"{remedy} ({said})"[:2000]) from error
         if damage := of_data(said):
             raise damage from error
         if reason := _service(error):
@@ -96,6 +114,9 @@ def _service(error: Exception) -> str:
 
     if any(sign in str(error) for sign in NO_SPACE):
         return "the disk is full: free some space, or set LAKE_ROOT to a larger one, and run again"
+    if GPU_TAKEN in str(error):
+        return ("something else uses the GPU: let one engine or training at a time have it (the "
+                "pool `gpu`, CUDA_VISIBLE_DEVICES), and run again")  # fmt: skip
     if CONFLICT in str(error):
         return "somebody else wrote the table at the same time: run it again, nothing is lost"
     if isinstance(error, DeltaError) and not isinstance(

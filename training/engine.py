@@ -6,6 +6,7 @@ without, each process holds them all. DeepSpeed's own checkpoints are pickles: n
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 SMALL = 5_000_000
 """Parameters under which a model's steps are shared among threads only if a recipe says so."""
 BETAS = (0.9, 0.98)
+PATIENCE = dt.timedelta(hours=2)
+"""How long processes wait for each other: the first reads whole checkpoints, at 7e9 84 GB."""
 
 
 class Engine:
@@ -196,11 +199,14 @@ def _join() -> None:
     file that a killed run leaves behind and every later one waits for without end.
     """
     import torch
-    from deepspeed import ops
+    from deepspeed import init_distributed, ops
     from deepspeed.accelerator import get_accelerator
 
     ops.__compatible_ops__["deepspeed_shm_comm"] = False
-    if torch.distributed.is_initialized() or "RANK" in os.environ:
+    if torch.distributed.is_initialized():
+        return
+    if "MASTER_ADDR" in os.environ:  # of the variables that launchers set the one that we do not
+        init_distributed(timeout=PATIENCE, verbose=False)
         return
     os.environ.update(RANK="0", LOCAL_RANK="0", WORLD_SIZE="1")
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")

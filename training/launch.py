@@ -13,6 +13,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,8 @@ from pydantic import BaseModel, ConfigDict
 from lakehouse import prompts
 from lakehouse.command import configure_logging
 from lakehouse.delta import Lake
-from lakehouse.errors import LakeError, ServiceError, UserError
-from lakehouse.processes import end_with
+from lakehouse.errors import LakeError, ServiceError, UserError, of_exit_code, translated
+from lakehouse.processes import end_after, end_with, name
 from lakehouse.settings import Settings
 from lakehouse.tables import TRAINING_EXAMPLES, TRAINING_STEPS
 from training import models
@@ -32,6 +33,9 @@ from training.dataset import Example, encode
 from training.engine import whole
 from training.loop import Phase, Row, train
 from training.recipes import Finetune, half_precision
+
+STAGE = "LAKE_STAGE"
+"""In the environment of a launcher and its processes: the stage's process, with which they end."""
 
 
 class Plan(BaseModel):
@@ -73,20 +77,28 @@ def carry_out(plan: Plan, *, apart: bool = False) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
     place.write_text(plan.model_dump_json())
     argv = [*launcher, "training.launch", str(place)]
+    fault(place).unlink(missing_ok=True)
     try:
         # else a killed stage's rest would write the checkpoints of the next try, too
-        done = subprocess.run(argv, check=False, preexec_fn=partial(end_with, os.getpid()))
+        done = subprocess.run(argv, check=False, preexec_fn=partial(end_with, os.getpid()),
+                              env={**os.environ, STAGE: name()})  # fmt: skip
     except OSError as error:
         raise UserError(
             f"training.launcher: {argv[0]!r} cannot be run ({error}); give a command that runs a "
             "module, such as torchrun,--nproc-per-node,8,-m"
         ) from None
-    if done.returncode == UserError.exit_code:
-        raise UserError(f"{' '.join(argv)} has refused what it was given: its log is above")
+    if done.returncode and fault(place).is_file():  # launchers have exit codes of their own
+        told = json.loads(fault(place).read_text())
+        raise of_exit_code(told["exit_code"])(told["error"])
     if done.returncode:
         raise ServiceError(f"{' '.join(argv)} ended with exit code {done.returncode}; its log is "
                            "above. Run it again: it goes on from its last checkpoint")  # fmt: skip
     place.unlink()
+
+
+def fault(plan: Path) -> Path:
+    """Where the first of a plan's processes that fails says why, for the stage."""
+    return plan.with_suffix(".fault")
 
 
 def follow(plan: Plan) -> None:
@@ -126,11 +138,17 @@ def follow(plan: Plan) -> None:
 def main() -> None:
     """One of the launcher's processes; DeepSpeed's adds an argument of its own."""
     end_with(os.getppid())
+    if stage := os.environ.get(STAGE):
+        end_after(stage)  # DeepSpeed's launcher has a process between, which outlives it
     configure_logging()
+    place = Path(sys.argv[-1])
     try:
-        follow(Plan.model_validate_json(Path(sys.argv[-1]).read_text(encoding="utf-8")))
-    except LakeError as error:  # a launcher has an exit code of its own: what is wrong is here
+        with translated():
+            follow(Plan.model_validate_json(place.read_text(encoding="utf-8")))
+    except LakeError as error:
         structlog.get_logger().error(str(error))
+        with suppress(FileExistsError), fault(place).open("x") as told:
+            json.dump({"exit_code": error.exit_code, "error": str(error)}, told)
         sys.exit(error.exit_code)
 
 

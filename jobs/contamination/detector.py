@@ -23,6 +23,7 @@ from typing import Literal
 import ahocorasick_rs
 
 from jobs.contamination import fingerprint
+from jobs.signals.language import normalised
 from lakehouse.benchmarks import Benchmark, Method, Task
 from lakehouse.sections import Decontaminate
 
@@ -69,7 +70,7 @@ class Detector:
     def _in_text(self, field: str, text: str, language: str) -> Iterator[Match]:
         for index in self._indexes:
             yield from index.matches(field, text)
-        if language in {"", "python"}:
+        if normalised(language) in {"", "python"}:  # a name that we do not know may be Python's
             yield from self._shapes.matches(field, text)
 
 

@@ -26,7 +26,10 @@ _NAMES: dict[str, str] = {
     alias: name for name, others in _DATA["names"].items() for alias in (name, *others)
 }
 _ORDER = {name: place for place, name in enumerate(_DATA["names"])}
-_FENCE = re.compile(r"^ {0,3}(?:`{3,}|~{3,})[ \t]*([^\s`{]+)", re.MULTILINE)
+_FENCE = re.compile(r"^ {0,3}(?:`{3,}|~{3,})[ \t]*([^\s`{,]+)", re.MULTILINE)
+_VERSION = re.compile(r"[\s_-]*v?\d+(?:\.\d+)*$")
+_TONGUE = re.compile(r"[a-z]{2}(?:[-_][a-z]{2})?")
+"""What people speak, by its code (`en`, `pt-br`)."""
 _AMBIGUOUS = {
     f".{extension}": (
         rules["otherwise"],
@@ -38,8 +41,8 @@ _AMBIGUOUS = {
 
 def detect(path: str, text: str, declared: str = "", fence_tag: str = "") -> tuple[str, str]:
     """(language, method); method is declared, extension, shebang, fence, content or unknown."""
-    if declared:
-        return normalised(declared) or declared.strip().lower(), "declared"
+    if language := _said(declared):
+        return language, "declared"
     extension = PurePosixPath(path).suffix.lower()
     if extension in _AMBIGUOUS:
         return _told_apart(extension, text)
@@ -57,6 +60,13 @@ def detect(path: str, text: str, declared: str = "", fence_tag: str = "") -> tup
 def normalised(name: str) -> str:
     """Our name of a language that others call so (`py`, `C++`); empty if it is none of ours."""
     return _NAMES.get(name.strip().lower(), "")
+
+
+def _said(declared: str) -> str:
+    """The language that a record's word names; empty where it names none (`unknown`, `en`)."""
+    word = declared.strip().lower()
+    unnamed = word in _DATA["data"]["unnamed"] or _TONGUE.fullmatch(word)
+    return normalised(word) or normalised(_VERSION.sub("", word)) or ("" if unnamed else word)
 
 
 def first_fence(answer: str) -> str:

@@ -110,6 +110,7 @@ def task(spec: Spec, record: Record, where: str) -> Iterator[Task]:
     try:
         if any(not first <= record[k] <= last for k, (first, last) in spec.keep.items()):
             return
+        record = {k: "" if v is None else v for k, v in record.items()}
         values = {k: _Lines(v) if isinstance(v, list) else v for k, v in record.items()}
         bare = {k: v.strip() if isinstance(v, str) else v for k, v in values.items()}
         said = {k: t.format_map(bare if k in SHOWN else values)

@@ -32,21 +32,24 @@ class Offline(Tokenized):
         os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
         load("vllm.entrypoints.llm")
-        from vllm import LLM
+        from vllm import LLM, envs
+        from vllm.platforms import current_platform
 
-        dtype = chosen_dtype(settings.dtype)
+        # PyTorch may see a GPU that this build of vLLM does not use
+        device = "cpu" if current_platform.is_cpu() else "gpu"
         self._llm = LLM(
-            model=path, dtype=dtype,
+            model=path, dtype=chosen_dtype(settings.dtype, device),
             max_model_len=settings.max_model_len,
             max_num_seqs=settings.max_sequences, block_size=settings.block_size,
-            max_num_batched_tokens=max(settings.max_model_len, 65536),
-            enable_chunked_prefill=False, enable_prefix_caching=settings.prefix_caching,
-            enforce_eager=True, disable_log_stats=True, use_tqdm_on_load=False, seed=0,
+            enable_prefix_caching=settings.prefix_caching,
+            disable_log_stats=True, use_tqdm_on_load=False, seed=0,
+            **(_on_a_cpu(settings) if device == "cpu" else {}),
         )  # fmt: skip
         super().__init__(self._llm.get_tokenizer(), settings.max_model_len)
-        self.name = f"vllm {_version()} {_device()} {dtype}"
+        dtype = str(self._llm.llm_engine.model_config.dtype).removeprefix("torch.")
+        self.name = f"vllm {_version()} {device} {dtype}"
         # A GPU's kernels add up in an order that depends on the batch, unless told not to.
-        self.repeatable = _device() == "cpu" or os.environ.get("VLLM_BATCH_INVARIANT") == "1"
+        self.repeatable = device == "cpu" or bool(envs.VLLM_BATCH_INVARIANT)
 
     def generate(self, prompts: Sequence[str], sampling: Sequence[Sampling]) -> list[Output]:
         """One answer a prompt, in the order given."""
@@ -111,14 +114,18 @@ class Offline(Tokenized):
         return [{"prompt_token_ids": self._ids(p)} for p in prompts]
 
 
-def chosen_dtype(wanted: str) -> str:
-    """float32 on a CPU without bf16 instructions: there bfloat16 is emulated, many times slower."""
-    if wanted != "auto":
-        return wanted
-    import torch
+def _on_a_cpu(settings: Settings) -> dict[str, Any]:
+    """What suits a CPU alone: compiling takes longer than it saves, prefills must be whole."""
+    return {
+        "enforce_eager": True, "enable_chunked_prefill": False,
+        "max_num_batched_tokens": max(settings.max_model_len, 65536),
+    }  # fmt: skip
 
-    if torch.cuda.is_available():
-        return "auto"
+
+def chosen_dtype(wanted: str, device: str) -> str:
+    """float32 on a CPU without bf16 instructions: there bfloat16 is emulated, many times slower."""
+    if wanted != "auto" or device != "cpu":
+        return wanted
     info = Path("/proc/cpuinfo")
     flags = info.read_text() if info.is_file() else ""
     return "bfloat16" if "avx512_bf16" in flags or "amx_bf16" in flags else "float32"
@@ -131,9 +138,3 @@ def _version() -> str:
         except PackageNotFoundError:
             continue
     return "unknown"
-
-
-def _device() -> str:
-    import torch
-
-    return "gpu" if torch.cuda.is_available() else "cpu"

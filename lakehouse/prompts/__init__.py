@@ -35,7 +35,8 @@ def _weighted(value: Any) -> Any:
     return Counter(value) if is_list else value
 
 
-_Weights = Annotated[dict[str, Annotated[float, Field(gt=0)]], Field(min_length=1)]
+_Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+_Weights = Annotated[dict[str, _Weight], Field(min_length=1)]
 
 
 class Profile(BaseModel):
@@ -51,7 +52,7 @@ class Profile(BaseModel):
     """The words that an answer is started with, and how often one is drawn beside the others."""
     opening: str = ""
     """What every instruction begins with from when it is stored; the judge does not see it."""
-    stop: tuple[str, ...]
+    stop: tuple[Annotated[str, Field(min_length=1)], ...]
     control: tuple[slots.Mark, ...]
     fenced: bool
     """Whether code is shown in a Markdown fence that names its language."""

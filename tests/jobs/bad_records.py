@@ -163,6 +163,11 @@ CASES: list[Case] = [
      ["f.csv:2", "f.csv:4"]),
     ("two open quotes", {"f.csv": CSV + b'"b,y\nc = 3,z\n"d,z\ne = 5,z\n'},
      {"f.csv:3": "invalid CSV", "f.csv:5": "invalid CSV"}, ["f.csv:2", "f.csv:4", "f.csv:6"]),
+    ("quotes that are not doubled before good rows",
+     {"f.csv": b'code,n\n"print("hi")\n",y\nb = 2,y\nc = 3,y\n'
+               b'"\ndef g():\n    return 1\n",y\nd = 4,y\n'},
+     {"f.csv:2": "invalid CSV", "f.csv:3": "invalid CSV"},
+     ["f.csv:4", "f.csv:5", "f.csv:6", "f.csv:10"]),
     ("text after a quote", {"f.csv": CSV + b'"b"b,y\nc = 3,z\n'}, {"f.csv:3": "invalid CSV"},
      ["f.csv:2", "f.csv:4"]),
     ("bad byte in a cell of several lines", {"f.csv": CSV + b'"b\n\xff\nc",y\nd = 4,z\n'},

@@ -57,6 +57,22 @@ def test_a_zip_before_one_that_is_empty_has_a_row(tmp_path: Path) -> None:
     assert seen(tmp_path, "f.zip", data) == {"f.zip!(before its start)": BEFORE}
 
 
+@pytest.mark.parametrize("name", ["f.zip", "f.tar"])
+def test_what_a_source_ignores_is_left_out_of_archives_too(tmp_path: Path, name: str) -> None:
+    inside = {
+        "a.jsonl": A,
+        "node_modules/x/b.jsonl": B,
+        "c.log": b"x",
+        ".git/hooks/run": b"#!/bin/sh\n",
+    }
+    (tmp_path / name).write_bytes(zipped(inside) if name == "f.zip" else tarred(inside))
+    source = tmp_path / "mine.toml"
+    source.write_text(
+        f'owner = "me"\nwhere = "{name}"\nignore = [".git", "node_modules", "*.log"]\n'
+    )
+    assert [record.origin.rpartition("/")[2] for record in read(source)] == [f"{name}!a.jsonl:1"]
+
+
 def test_a_gap_without_a_file_has_no_row(tmp_path: Path) -> None:
     """Sums behind members that were written to a pipe, and bytes that align the next one."""
 

@@ -20,6 +20,7 @@ from jobs.records import Unusable
         ("x = 1\nprint(x)", "python", "x = 1\nprint(x)"),
         ("- so:\n\n  ```go\n  x := 1\n    y()\n  ```", "go", "x := 1\n  y()"),
         ("> ```rust\n> f();\n> ```", "rust", "f();"),
+        ("```rust,no_run\nf();\n```", "rust", "f();"),
     ],
 )
 def test_the_first_usable_block(answer: str, language: str, text: str) -> None:

@@ -115,3 +115,11 @@ def test_a_snippet_with_its_own_secret_or_personal_data_is_not_taken() -> None:
     assert filters.fault(f"{secret}\n{personal}", Filters())[0] == "holds a secret"
     assert filters.fault(secret, Filters(allow_secrets=True)) == ("", "")
     assert filters.fault(personal, Filters(allow_personal_data=True)) == ("", "")
+
+
+def test_a_licence_with_an_exception_is_allowed_by_its_whole_name() -> None:
+    allowed = ("GPL-2.0-only WITH Classpath-exception-2.0", "MIT")
+    for name in ("EPL-2.0 OR GPL-2.0-only WITH Classpath-exception-2.0",
+                 "GPL-2.0-only WITH Classpath-exception-2.0 AND MIT"):  # fmt: skip
+        assert filters.licensed(name, allowed)
+    assert not filters.licensed("EPL-2.0 OR GPL-2.0-only", allowed)

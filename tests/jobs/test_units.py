@@ -220,3 +220,26 @@ def test_indentation_of_any_depth_is_taken_off(depth: int, blank: str) -> None:
     )
     [unit] = units.of_file(text, "python")
     assert (unit.text, unit.start_line, unit.end_line) == (code, depth + 1, depth + 4)
+
+
+@pytest.mark.parametrize(
+    ("language", "code", "docstring"),
+    [
+        ("rust", '/// Doc.\n#[cfg(feature = "x")] // only with x\npub fn f() {}', "Doc."),
+        ("rust", "#[test]\n// a slow path\nfn f() {}", ""),
+        ("typescript", "/** Doc. */\n// eslint-disable-next-line\nexport function f() {}", "Doc."),
+        ("swift", "/// Doc.\n// swiftlint:disable:next x\nfunc f() {}", "Doc."),
+        ("php", "/** Doc. */\n// phpcs:ignore\n#[Attr]\nfunction f() {}", "Doc."),
+    ],
+)
+def test_a_remark_does_not_part_a_function_from_what_belongs_to_it(
+    language: str, code: str, docstring: str
+) -> None:
+    head = "<?php\n" if language == "php" else ""
+    [unit] = units.of_file(f"{head}// of something else\n\n{code}\n", language)
+    assert (unit.text, unit.docstring) == (code, docstring)
+
+
+def test_a_remark_behind_another_statement_belongs_to_that() -> None:
+    [unit] = units.of_file("/// Doc.\nint x; // about x\nint f() { return 1; }\n", "cpp")
+    assert (unit.text, unit.docstring) == ("int f() { return 1; }", "")

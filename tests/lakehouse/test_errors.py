@@ -57,6 +57,30 @@ def test_a_full_heap_names_its_setting_and_is_not_tried_again() -> None:
         raise RuntimeError(said)
 
 
+class OutOfMemoryError(RuntimeError):
+    """As PyTorch's, by its name."""
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "says"),
+    [
+        (OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"), UserError,
+         "micro_tokens.*max_sequences"),
+        (ValueError("No available memory for the cache blocks. Try"), UserError, "a larger GPU"),
+        (ValueError("8.0 GiB KV cache is needed, which is larger than the available KV cache "
+                    "memory (4.0 GiB)"), UserError, "max_model_len does not fit"),
+        (ValueError("Free memory on device cuda:0 (1/79 GiB) on startup is less than desired"),
+         ServiceError, "something else uses the GPU"),
+    ],
+    ids=["training", "model", "prompt", "taken"],
+)  # fmt: skip
+def test_a_gpu_that_is_too_small_or_taken_is_no_defect(
+    error: Exception, kind: type[LakeError], says: str
+) -> None:
+    with pytest.raises(kind, match=says), translated():
+        raise error
+
+
 def test_a_killed_runs_work_that_comes_in_between_is_tried_again() -> None:
     with pytest.raises(ServiceError, match="at the same time: run it again"), translated():
         raise RuntimeError("[DELTA_CONCURRENT_APPEND.WITH_PARTITION_HINT] conflict detected")

@@ -153,6 +153,7 @@ def test_a_changed_word_is_another_version(tmp_path: Path) -> None:
         (("stop = []", "stops = []"), "stops: Extra inputs"),
         (('prefixes = [""]', "prefixes = []"), "prefixes"),
         (('prefixes = [""]', 'prefixes = {"Write" = 0}'), "prefixes.Write: .*greater than 0"),
+        (('prefixes = [""]', 'prefixes = {"Write" = inf}'), "prefixes.Write: .*finite"),
         (('prefixes = [""]', "prefixes = [1]"), "prefixes: "),
         (("summarize :{code}", "summarize :"), "summarize must hold {code} and {prefix}; it"),
         (("answer :{code}", "answer :{code}{prefix}"), "questions.correct must hold {code} and {i"),
@@ -160,8 +161,8 @@ def test_a_changed_word_is_another_version(tmp_path: Path) -> None:
         (('"<eos>"', '"<"'), r"control.2: .*at least 2"),
         (('"<eos>"', '"<\u200d>"'), r"control.2: .*joiner"),
     ],
-    ids=["syntax", "lacking", "unknown", "empty", "weight", "kind", "slot", "other slot",
-         "question", "short mark", "unbreakable mark"],
+    ids=["syntax", "lacking", "unknown", "empty", "weight", "endless weight", "kind", "slot",
+         "other slot", "question", "short mark", "unbreakable mark"],
 )  # fmt: skip
 def test_a_malformed_profile_says_where(change: tuple[str, str], said: str, tmp_path: Path) -> None:
     text = (prompts.FOLDER / "tiny.toml").read_text()

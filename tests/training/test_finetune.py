@@ -292,6 +292,24 @@ def await_(path: Path) -> None:
         time.sleep(0.002)
 
 
+ALONE = ("unshare", "--user", "--map-root-user", "--net", "sh", "-c")
+"""Runs a command in a network of its own: torchrun's rendezvous listens on all addresses."""
+TORCHRUN = """#!/bin/sh
+exec {alone} 'ip link set lo up && exec "$@"' - {torchrun} --nproc-per-node 2 -m "$@"
+"""
+
+
+def launcher(place: Path) -> str:
+    """torchrun with two processes; where it would listen to others, a stand-in that does not."""
+    if subprocess.run([*ALONE, "ip link set lo up"], check=False, capture_output=True).returncode:
+        return f"{sys.executable},{Path(__file__).parent / 'processes.py'}"
+    script = place / "torchrun.sh"
+    torchrun = Path(sys.executable).with_name("torchrun")
+    script.write_text(TORCHRUN.format(alone=" ".join(ALONE), torchrun=torchrun))
+    script.chmod(0o755)
+    return str(script)
+
+
 def test_a_launchers_processes_make_the_model_and_the_first_alone_writes(
     place: Path, stage: Stages
 ) -> None:
@@ -300,10 +318,9 @@ def test_a_launchers_processes_make_the_model_and_the_first_alone_writes(
     [control] = rows(place, MODELS, arm="control")
     shutil.rmtree(place / "two" / "models" / control["model_id"])
     lake.sync(TRAINING_STEPS, [], {"training_run_id": control["model_id"]}, "forget")
-    script = Path(__file__).parent / "processes.py"
     code, _, log = stage(
         "training.finetune", "--arm", "control", "--force", "--set",
-        f"training.launcher={sys.executable},{script}", lake="two",
+        f"training.launcher={launcher(place)}", lake="two",
     )  # fmt: skip
     assert code == 0, log
     one, two = (
@@ -346,7 +363,7 @@ def test_a_run_that_diverges_ends_without_a_model_and_keeps_its_steps(
     assert code == 2, log
     found = re.search(r"step (\d+) of 12, phase self_generated: .*diverged.*learning_rate", log)
     assert found, log
-    assert "its log is above" in result["error"] if launcher else found[0] in result["error"]
+    assert found[0] in result["error"]
     assert not list((place / "lake" / "models").glob(f"{recipe.stem}-*"))
     ours = f"{recipe.stem}-inverse-"
     assert not [r for r in rows(place, TRAINING_RUNS) if r["training_run_id"].startswith(ours)]

@@ -24,7 +24,7 @@ import pyarrow as pa
 
 from jobs import tars, zips
 from jobs.places import ignored
-from jobs.records import Unusable, printable
+from jobs.records import Unusable, on_one_line
 from jobs.signals import licence, pointers
 from jobs.signals.pointers import Said
 
@@ -210,7 +210,7 @@ def _zipped(raw: IO[bytes], size: int) -> _Inside:
     whole = Budget(size, MAX_MEMBERS)
     with zipfile.ZipFile(raw) as archive:
         for info in archive.infolist():
-            name = printable(info.filename)
+            name = on_one_line(info.filename)
             if name.endswith("/") and not info.file_size:
                 continue
             if stat.S_ISLNK(info.external_attr >> 16):
@@ -241,7 +241,7 @@ def _zipped(raw: IO[bytes], size: int) -> _Inside:
 
 def _tarred(stream: IO[bytes]) -> _Inside:
     for entry in tars.entries(stream):
-        name = printable(entry.name)
+        name = on_one_line(entry.name)
         if entry.kind == "folder":
             continue
         if entry.kind == "sparse":  # it may say that it is of any size

@@ -17,7 +17,7 @@ from fnmatch import fnmatch, fnmatchcase
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from jobs.records import Unusable
+from jobs.records import Unusable, on_one_line
 from jobs.signals import licence
 from lakehouse import stores
 from lakehouse.errors import ServiceError, UserError, masked
@@ -144,8 +144,7 @@ def ignored(path: str, ignore: Sequence[str]) -> bool:
 
 def _shown(name: str) -> str:
     """A name on one line, whatever bytes it is made of."""
-    shown = os.fsencode(name).decode("utf-8", "backslashreplace")
-    return shown.replace("\n", "\\n").replace("\r", "\\r")
+    return on_one_line(os.fsencode(name).decode("utf-8", "backslashreplace"))
 
 
 def _file(path: str, name: str) -> File:

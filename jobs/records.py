@@ -94,3 +94,8 @@ def rejected(origin: str, fault: Unusable) -> Record:
 def printable(text: str) -> str:
     """Text that any table and terminal holds: what cannot be encoded, and NUL, are escaped."""
     return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
+
+
+def on_one_line(name: str) -> str:
+    """A name, printable, whatever it is made of."""
+    return printable(name).replace("\n", "\\n").replace("\r", "\\r")

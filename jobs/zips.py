@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import IO
 from zipfile import ZipFile
 
-from jobs.records import Unusable, printable
+from jobs.records import Unusable, on_one_line
 
 ZIP64 = 0xFFFF
 """The count of files in an archive that may have more, and says how many elsewhere."""
@@ -40,7 +40,7 @@ def unlisted(raw: IO[bytes], archive: ZipFile) -> Iterator[tuple[str, Unusable]]
         at = max(at, info.header_offset + _FILE_HEADER + of_names + info.compress_size)
         if _bears(raw, at, following, b"PK\x03\x04"):
             reason, remedy = "a file that the archive does not list", "pack the archive anew"
-            yield f"(behind {printable(info.filename)})", Unusable(reason, remedy, f"byte {at}")
+            yield f"(behind {on_one_line(info.filename)})", Unusable(reason, remedy, f"byte {at}")
 
 
 def _bears(raw: IO[bytes], start: int, end: int, mark: bytes) -> bool:

@@ -21,13 +21,13 @@ def end_with(parent: int) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def name() -> str:
+def own_name() -> str:
     """This process, as another one of the same machine or of a different one can know it."""
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
 def end_after(process: str) -> None:
-    """Kill this process as soon as the named one (`name`) has ended, whoever our parent is.
+    """Kill this process as soon as the named one (`own_name`) has ended, whoever our parent is.
 
     Nothing is done on another machine than its own.
     """

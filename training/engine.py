@@ -205,7 +205,7 @@ def _join() -> None:
     ops.__compatible_ops__["deepspeed_shm_comm"] = False
     if torch.distributed.is_initialized():
         return
-    if "MASTER_ADDR" in os.environ:  # of the variables that launchers set the one that we do not
+    if {"RANK", "MASTER_ADDR"} <= os.environ.keys():  # the latter by launchers alone, not by us
         init_distributed(timeout=PATIENCE, verbose=False)
         return
     os.environ.update(RANK="0", LOCAL_RANK="0", WORLD_SIZE="1")

@@ -25,7 +25,7 @@ from lakehouse import prompts
 from lakehouse.command import configure_logging
 from lakehouse.delta import Lake
 from lakehouse.errors import LakeError, ServiceError, UserError, of_exit_code, translated
-from lakehouse.processes import end_after, end_with, name
+from lakehouse.processes import end_after, end_with, own_name
 from lakehouse.settings import Settings
 from lakehouse.tables import TRAINING_EXAMPLES, TRAINING_STEPS
 from training import models
@@ -78,10 +78,13 @@ def carry_out(plan: Plan, *, apart: bool = False) -> None:
     place.write_text(plan.model_dump_json())
     argv = [*launcher, "training.launch", str(place)]
     fault(place).unlink(missing_ok=True)
+    ours, path = Path(sys.executable).parent, os.environ.get("PATH", os.defpath)
     try:
         # else a killed stage's rest would write the checkpoints of the next try, too
-        done = subprocess.run(argv, check=False, preexec_fn=partial(end_with, os.getpid()),
-                              env={**os.environ, STAGE: name()})  # fmt: skip
+        done = subprocess.run(
+            argv, check=False, preexec_fn=partial(end_with, os.getpid()),
+            env={**os.environ, STAGE: own_name(), "PATH": f"{ours}:{path}"},
+        )  # fmt: skip
     except OSError as error:
         raise UserError(
             f"training.launcher: {argv[0]!r} cannot be run ({error}); give a command that runs a "

@@ -28,8 +28,6 @@ _NAMES: dict[str, str] = {
 _ORDER = {name: place for place, name in enumerate(_DATA["names"])}
 _FENCE = re.compile(r"^ {0,3}(?:`{3,}|~{3,})[ \t]*([^\s`{,]+)", re.MULTILINE)
 _VERSION = re.compile(r"[\s_-]*v?\d+(?:\.\d+)*$")
-_TONGUE = re.compile(r"[a-z]{2}(?:[-_][a-z]{2})?")
-"""What people speak, by its code (`en`, `pt-br`)."""
 _AMBIGUOUS = {
     f".{extension}": (
         rules["otherwise"],
@@ -65,8 +63,8 @@ def normalised(name: str) -> str:
 def _said(declared: str) -> str:
     """The language that a record's word names; empty where it names none (`unknown`, `en`)."""
     word = declared.strip().lower()
-    unnamed = word in _DATA["data"]["unnamed"] or _TONGUE.fullmatch(word)
-    return normalised(word) or normalised(_VERSION.sub("", word)) or ("" if unnamed else word)
+    known = normalised(word) or normalised(_VERSION.sub("", word))
+    return known or ("" if word in _DATA["data"]["unnamed"] else word)
 
 
 def first_fence(answer: str) -> str:

@@ -58,9 +58,9 @@ class Columns(_Data):
 class Source(_Data):
     """Where documents come from and how their fields are named."""
 
-    name: str
+    name: str = Field(min_length=1)
     """The TOML's name without its ending; the column `source` of every row."""
-    owner: str
+    owner: str = Field(min_length=1)
     """Who answers for it."""
     reader: Literal["files", "stdlib", "docstrings", "tiny_world"] = "files"
     """Who reads it (jobs/readers.py); `files` is the one for all that lies in files."""

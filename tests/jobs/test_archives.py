@@ -73,6 +73,13 @@ def test_what_a_source_ignores_is_left_out_of_archives_too(tmp_path: Path, name:
     assert [record.origin.rpartition("/")[2] for record in read(source)] == [f"{name}!a.jsonl:1"]
 
 
+@pytest.mark.parametrize("name", ["f.zip", "f.tar"])
+def test_a_members_origin_is_on_one_line(tmp_path: Path, name: str) -> None:
+    inside = {"a\nb.jsonl": A}
+    data = zipped(inside) if name == "f.zip" else tarred(inside)
+    assert seen(tmp_path, name, data) == {f"{name}!a\\nb.jsonl:1": ""}
+
+
 def test_a_gap_without_a_file_has_no_row(tmp_path: Path) -> None:
     """Sums behind members that were written to a pipe, and bytes that align the next one."""
 

@@ -54,10 +54,14 @@ def test_a_wrong_source_says_what_is_allowed(tmp_path: Path, text: str, message:
     assert "\n" not in str(error.value)
 
 
-def test_a_source_without_an_owner(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("", "owner is missing"), ('owner = ""', "owner = '': .*at least 1 character")],
+)
+def test_a_source_without_an_owner(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "mine.toml"
-    path.write_text("")
-    with pytest.raises(UserError, match="owner is missing"):
+    path.write_text(text)
+    with pytest.raises(UserError, match=message):
         loaded(path)
 
 

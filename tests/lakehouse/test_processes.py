@@ -28,7 +28,7 @@ def watching(name: str, then: str) -> subprocess.Popen[str]:
 
 
 def test_it_ends_when_the_other_ends(stage: subprocess.Popen[bytes]) -> None:
-    host = processes.name().rpartition(":")[0]
+    host = processes.own_name().rpartition(":")[0]
     with watching(f"{host}:{stage.pid}", "print('up', flush=True); time.sleep(60)") as ours:
         assert ours.stdout is not None and ours.stdout.readline() == "up\n"
         assert ours.poll() is None
@@ -39,7 +39,7 @@ def test_it_ends_when_the_other_ends(stage: subprocess.Popen[bytes]) -> None:
 def test_it_ends_at_once_where_the_other_has_ended(stage: subprocess.Popen[bytes]) -> None:
     stage.kill()
     stage.wait()
-    host = processes.name().rpartition(":")[0]
+    host = processes.own_name().rpartition(":")[0]
     with watching(f"{host}:{stage.pid}", "time.sleep(60)") as ours:
         assert ours.wait(10) == -signal.SIGKILL
 

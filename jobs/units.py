@@ -189,11 +189,11 @@ class _Reading:
             above, remark = self._found.leading.get(end), first.prev_sibling
             if raw.count(b"\n", end, at) > 1:
                 return found
-            if above is None and remark is not None and remark.is_extra:
+            if above is None:
+                if remark is None or not remark.is_extra:
+                    return found
                 first, at = remark, remark.start_byte
                 continue
-            if above is None:
-                return found
             label, leader = above
             first, at = leader, leader.start_byte
             before = raw[at - leader.start_point.column : at]

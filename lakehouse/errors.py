@@ -45,9 +45,10 @@ class ServiceError(LakeError):
 
 NO_SPACE = ("No space left on device", "Disk quota exceeded")
 """How Python, delta-rs and Spark alike say that a disk is full."""
-NO_MEMORY = "java.lang.OutOfMemoryError"
-"""How Spark says that its heap is full, whether in the driver or in a task."""
-GPU_MEMORY = {
+NO_MEMORY = {
+    "java.lang.OutOfMemoryError":  # in Spark's driver or in a task
+        "Spark's memory is full: raise spark.memory (a server has it from its start, by `make up`) "
+        "and run again, nothing is lost",
     "OutOfMemoryError: CUDA":
         "the GPU's memory is full: for training lower the recipe's micro_tokens, or take its "
         "gradient_checkpointing, deepspeed = \"zero3\" or more GPUs; for an engine lower "
@@ -59,7 +60,7 @@ GPU_MEMORY = {
         "a prompt of engine.max_model_len does not fit beside the model: lower it, or take a "
         "larger GPU or, on a CPU, a larger engine.memory_gb",
 }  # fmt: skip
-"""How PyTorch and vLLM say that a GPU is too small for what it is asked to do, and what helps."""
+"""How Spark, PyTorch and vLLM say that what is asked does not fit the memory, and what helps."""
 GPU_TAKEN = "Free memory on device"
 """How vLLM says that something else is on the GPU that it was to have."""
 CONFLICT = "[DELTA_CONCURRENT_"
@@ -94,12 +95,7 @@ def translated() -> Iterator[None]:
     except Exception as error:
         said = masked(str(error))
         named = f"{type(error).__name__}: {said}"
-        if NO_MEMORY in said:
-            raise UserError(
-                "Spark's memory is full: raise spark.memory (a server has it from its start, by "
-                f"`make up`) and run again, nothing is lost ({said})"[:2000]
-            ) from error
-        if remedy := next((r for sign, r in GPU_MEMORY.items() if sign in named), ""):
+        if remedy := next((r for sign, r in NO_MEMORY.items() if sign in named), ""):
             raise UserError(f"{remedy} ({said})"[:2000]) from error
         if damage := of_data(said):
             raise damage from error

@@ -45,7 +45,7 @@ def still_frozen() -> Iterator[None]:
 def seldom() -> None:
     """For a process that is one command: garbage is looked for a seventieth as often.
 
-    What it imports and reads stays until its end; looking through that again took a tenth of it.
+    What it imports and reads stays until its end; to look through that again took up to a tenth.
     """
     gc.set_threshold(50_000, 20, 100)
 

@@ -35,6 +35,7 @@ from lakehouse.tables import (
     TRAINING_STEPS,
 )  # fmt: skip
 from tests import rows as blank
+from tests.training.launching import launcher
 from training import finetune, models, recipes
 
 DAY = dt.date(2026, 11, 3)
@@ -290,24 +291,6 @@ def await_(path: Path) -> None:
     while not path.exists():
         assert time.monotonic() < deadline, path
         time.sleep(0.002)
-
-
-ALONE = ("unshare", "--user", "--map-root-user", "--net", "sh", "-c")
-"""Runs a command in a network of its own: torchrun's rendezvous listens on all addresses."""
-TORCHRUN = """#!/bin/sh
-exec {alone} 'ip link set lo up && exec "$@"' - {torchrun} --nproc-per-node 2 -m "$@"
-"""
-
-
-def launcher(place: Path) -> str:
-    """torchrun with two processes; where it would listen to others, a stand-in that does not."""
-    if subprocess.run([*ALONE, "ip link set lo up"], check=False, capture_output=True).returncode:
-        return f"{sys.executable},{Path(__file__).parent / 'processes.py'}"
-    script = place / "torchrun.sh"
-    torchrun = Path(sys.executable).with_name("torchrun")
-    script.write_text(TORCHRUN.format(alone=" ".join(ALONE), torchrun=torchrun))
-    script.chmod(0o755)
-    return str(script)
 
 
 def test_a_launchers_processes_make_the_model_and_the_first_alone_writes(

@@ -11,7 +11,7 @@ import codecs
 import csv
 import io
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import islice
 from typing import IO, Any
@@ -42,6 +42,9 @@ _LONG_CELL = "field larger than field limit"
 _NO_BYTE = "\udcff"
 """What stands in the text where bytes mean nothing in its encoding: no text holds it."""
 _NO_ENCODING = "not in its encoding"
+_QUOTES = "mend the row, quotes are doubled, or write quotes = false in the source's TOML"
+Row = tuple[int, list[str] | Unusable]
+"""Of a table: the line that it begins on, and its cells or why there are none."""
 codecs.register_error("mark", lambda e: (_NO_BYTE, e.end))  # type: ignore[attr-defined]
 
 
@@ -56,9 +59,6 @@ def form(name: str, source: Source) -> Format | None:
 def is_known(name: str, source: Source) -> bool:
     """Whether a file of that name can be read."""
     return archives.is_archive(name) or form(name, source) is not None
-
-
-_QUOTES = "mend the row, quotes are doubled"
 
 
 def has_source_files(name: str, source: Source) -> bool:
@@ -123,7 +123,7 @@ def _records(member: Member, source: Source, part: Part | None) -> Iterator[Foun
         yield from parquet.read(member, source.columns.all, part)
     elif chosen in ("csv", "tsv"):
         between = source.delimiter or ("," if chosen == "csv" else "\t")
-        yield from _table(member, source.encoding, between)
+        yield from _table(member, source.encoding, between, _csv_rows if source.quotes else _rows)
     else:
         yield from _json(member, source.encoding, chosen, part)
 
@@ -252,11 +252,14 @@ def _json(member: Member, encoding: str, chosen: Format, part: Part | None) -> I
 # -- tables ------------------------------------------------------------------------------------
 
 
-def _table(member: Member, encoding: str, delimiter: str) -> Iterator[Found]:
-    """CSV with a header: a row has as many cells as it, and is named by its line."""
+def _table(
+    member: Member, encoding: str, delimiter: str,
+    rows: Callable[[io.TextIOWrapper, str], Iterator[Row]],
+) -> Iterator[Found]:  # fmt: skip
+    """A table with a header: a row has as many cells as it, and is named by its line."""
     text = _decoded(member.stream, encoding, newline="")
     header: list[str] | None = None
-    for number, row in _csv_rows(text, delimiter):
+    for number, row in rows(text, delimiter):
         place = f"{member.name}:{number}"
         if header is None:
             if isinstance(row, Unusable):
@@ -272,7 +275,16 @@ def _table(member: Member, encoding: str, delimiter: str) -> Iterator[Found]:
             yield place, Unusable("cells do not match the header", "mend the row", evidence)
 
 
-def _csv_rows(text: io.TextIOWrapper, delimiter: str) -> Iterator[tuple[int, list[str] | Unusable]]:
+def _rows(text: io.TextIOWrapper, delimiter: str) -> Iterator[Row]:
+    """(line, row): a line is a row, and a quote a character like any other."""
+    for number, line in enumerate(_lines(text, ("\n", "\r")), 1):
+        if cells := line.rstrip("\r\n"):
+            check = partial(_checked, line, text.encoding)
+            fault = or_fault(check)
+            yield number, fault if isinstance(fault, Unusable) else cells.split(delimiter)
+
+
+def _csv_rows(text: io.TextIOWrapper, delimiter: str) -> Iterator[Row]:
     """(line, row). A line whose quotes do not work out is a bad row by itself: the next is read.
 
     After one it is a guess what a quote opens: lines that make no row together are read one by one.

@@ -196,6 +196,8 @@ class Engine(Section):
     """auto: float32 on a CPU without bf16 instructions, else bfloat16."""
     max_model_len: Positive = 2048
     """Tokens of prompt and answer together."""
+    gpus: Positive = 1
+    """GPUs that vLLM spreads a model over which one does not hold."""
     memory_gb: Annotated[float, Field(gt=0)] = 1.0
     """Key-value cache on a CPU, GiB."""
     max_sequences: Positive = 128

@@ -230,7 +230,7 @@ def _require_named(settings: Settings) -> None:
         raise UserError(f"engine.tokenizer = {words!r} is no folder with a tokenizer.json; give "
                         f"one, {PACKED}, or leave it empty")  # fmt: skip
     if (verdicts := settings.decontaminate.adjudications) and not Path(verdicts).is_file():
-        raise UserError(f"decontaminate.adjudications = {verdicts!r} does not exist; give a TOML "
+        raise UserError(f"decontaminate.adjudications = {verdicts!r} is no file; give the TOML "
                         "file of verdicts, or leave it empty")  # fmt: skip
     for benchmark in (*settings.decontaminate.benchmarks, *settings.evaluation.benchmarks):
         data_file(BENCHMARKS, "benchmark", benchmark.partition(":")[0])

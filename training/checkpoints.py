@@ -20,6 +20,9 @@ from lakehouse import manifests
 from training import models
 from training.engine import Engine
 
+State = dict[str, Any]
+"""Tensors by name."""
+PROGRESS = "progress.json"
 KEPT = 2
 LAST = 20
 """Steps whose mean loss is a run's final loss."""
@@ -59,7 +62,7 @@ def save(folder: Path, engine: Engine, progress: Progress) -> None:
         save_file(whole, scratch / _file(engine), {"numbers": json.dumps(numbers)})
     if engine.rank == 0:
         told = {**asdict(progress), "processes": engine.processes, "stage": engine.stage}
-        (scratch / "progress.json").write_text(json.dumps(told))
+        (scratch / PROGRESS).write_text(json.dumps(told))
     engine.wait()
     if engine.rank == 0:
         models.reveal(place)
@@ -69,39 +72,45 @@ def save(folder: Path, engine: Engine, progress: Progress) -> None:
 
 
 def resume(folder: Path, engine: Engine) -> Progress:
-    """Load the newest checkpoint that its manifest vouches for; where the run goes on."""
+    """Load the newest checkpoint that every process can take; where the run goes on."""
     log = structlog.get_logger()
     for place in _newest_first(folder):
+        found, reason = None, "another process refuses it"
         try:
-            progress = _load(place, engine)
+            found = _verified(place, engine)
         except ValueError as error:
+            reason = str(error)
+        if not engine.agreed(found is not None) or found is None:
             log.warning("checkpoint refused, the one before it is tried", checkpoint=place.name,
-                        reason=str(error))  # fmt: skip
+                        reason=reason)  # fmt: skip
             continue
+        progress, tensors, numbers = found
+        engine.load(tensors, numbers)
         log.info("resumed", checkpoint=place.name, step=progress.step)
         return progress
     return Progress()
 
 
-def _load(place: Path, engine: Engine) -> Progress:
-    """ValueError where it is damaged, or the state of other processes: the engine is as it was."""
+def _verified(place: Path, engine: Engine) -> tuple[Progress, State, dict[str, float]]:
+    """What this process takes of it; ValueError where that is damaged, or another run's state."""
     from safetensors import SafetensorError
 
-    if manifests.verified(place) is None:
+    if manifests.verified(place, {PROGRESS, _file(engine)}) is None:
         raise ValueError("its files are not those of its manifest")
     try:
         progress, tensors, numbers = _read(place, engine)
     except (OSError, KeyError, TypeError, SafetensorError) as error:
         raise ValueError(f"it cannot be read: {type(error).__name__}: {error}") from error
-    engine.load(tensors, numbers)
-    return progress
+    if not engine.takes(tensors):
+        raise ValueError("it holds other weights")
+    return progress, tensors, numbers
 
 
-def _read(place: Path, engine: Engine) -> tuple[Progress, dict[str, Any], dict[str, float]]:
+def _read(place: Path, engine: Engine) -> tuple[Progress, State, dict[str, float]]:
     """A checkpoint's progress, and what this process's engine takes back."""
     from safetensors import safe_open
 
-    told: dict[str, Any] = json.loads((place / "progress.json").read_text())
+    told: dict[str, Any] = json.loads((place / PROGRESS).read_text())
     made, ours = (told.pop("stage"), told.pop("processes")), (engine.stage, engine.processes)
     if made[0] != ours[0] or (engine.stage and made != ours):
         raise ValueError(f"it is of ZeRO stage {made[0]} on {made[1]} processes, "

@@ -109,11 +109,13 @@ class Engine:
                     numbers[f"{name}|{key}"] = value
         return tensors, numbers
 
-    def load(self, tensors: dict[str, torch.Tensor], numbers: dict[str, float]) -> None:
-        """Put back what `state` gave; ValueError where it is that of another model."""
+    def takes(self, tensors: dict[str, torch.Tensor]) -> bool:
+        """Whether these are, by name and shape, the weights that this process holds."""
         weights = {name: t.shape for name, t in tensors.items() if "|" not in name}
-        if weights != {name: t.shape for name, t in self.held.items()}:
-            raise ValueError("it holds other weights")
+        return weights == {name: t.shape for name, t in self.held.items()}
+
+    def load(self, tensors: dict[str, torch.Tensor], numbers: dict[str, float]) -> None:
+        """Put back what `state` gave, of a model that `takes` it."""
         states: dict[str, dict[str, Any]] = {}
         for place, value in [*tensors.items(), *numbers.items()]:
             name, _, key = place.partition("|")
@@ -141,6 +143,15 @@ class Engine:
                 zero._reassign_or_swap_out_partitioned_parameters(place)
             if zero.persistent_parameters:
                 zero.persistent_parameters[0].all_gather(zero.persistent_parameters)
+
+    def agreed(self, ours: bool) -> bool:
+        """Whether it is so in every process."""
+        import torch
+
+        said = torch.tensor(int(ours), device=self._engine.device)
+        if self.processes > 1:
+            torch.distributed.all_reduce(said, torch.distributed.ReduceOp.MIN)
+        return bool(said)
 
     def wait(self) -> None:
         """Until every process is here."""

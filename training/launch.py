@@ -21,7 +21,7 @@ from typing import Any
 import structlog
 from pydantic import BaseModel, ConfigDict
 
-from lakehouse import prompts
+from lakehouse import gpus, prompts
 from lakehouse.command import configure_logging
 from lakehouse.delta import Lake
 from lakehouse.errors import LakeError, ServiceError, UserError, of_exit_code, translated
@@ -73,6 +73,8 @@ def carry_out(plan: Plan, *, apart: bool = False) -> None:
     launcher = plan.settings.training.launcher or ((sys.executable, "-m") if apart else ())
     if not launcher:
         return follow(plan)
+    if plan.settings.training.launcher:
+        gpus.take(gpus.ALL)
     place = models.checkpoints(plan.lake, plan.model_id).with_suffix(".json")
     place.parent.mkdir(parents=True, exist_ok=True)
     place.write_text(plan.model_dump_json())
@@ -107,6 +109,8 @@ def fault(plan: Path) -> Path:
 def follow(plan: Plan) -> None:
     """One process's part of a plan."""
     lake, recipe = plan.lake, plan.recipe
+    if "LOCAL_RANK" not in os.environ:  # a launcher's processes take one each by that number
+        gpus.take()
     model, words = models.load(Path(plan.base), half=half_precision(recipe))
     asked = prompts.of(plan.settings)
     rows = lake.read(TRAINING_EXAMPLES, {"training_set_id": plan.training_set_id},

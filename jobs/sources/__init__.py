@@ -72,6 +72,8 @@ class Source(_Data):
     """Of text; a byte-order mark in a file wins."""
     delimiter: str = Field(default="", max_length=1)
     """Between two cells of CSV; a comma, of TSV a tab."""
+    quotes: bool = True
+    """Whether in CSV and TSV quotes enclose a cell; else they are characters, and a line a row."""
     columns: Columns = Field(default="usual", validate_default=True)
     """A preset's name, or a table."""
     language: str = ""

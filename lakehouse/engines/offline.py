@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from lakehouse import gpus
 from lakehouse.engines import Continuation, Next, Output, Sampling, together
 from lakehouse.engines.tokens import Tokenized
 from lakehouse.errors import UserError
@@ -31,10 +32,15 @@ class Offline(Tokenized):
         os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
         os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
+        gpus.take(settings.gpus)
         load("vllm.entrypoints.llm")
         from vllm import LLM, envs
         from vllm.platforms import current_platform
 
+        if not current_platform.device_type:
+            raise UserError("this build of vLLM is for a GPU, and it sees none here: mend the "
+                            "driver (`nvidia-smi`) or CUDA_VISIBLE_DEVICES, or install the extra "
+                            "models in the place of gpu")  # fmt: skip
         # PyTorch may see a GPU that this build of vLLM does not use
         device = "cpu" if current_platform.is_cpu() else "gpu"
         self._llm = LLM(
@@ -42,6 +48,7 @@ class Offline(Tokenized):
             max_model_len=settings.max_model_len,
             max_num_seqs=settings.max_sequences, block_size=settings.block_size,
             enable_prefix_caching=settings.prefix_caching,
+            tensor_parallel_size=settings.gpus,
             disable_log_stats=True, use_tqdm_on_load=False, seed=0,
             **(_on_a_cpu(settings) if device == "cpu" else {}),
         )  # fmt: skip

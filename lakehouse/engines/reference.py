@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from lakehouse import gpus
 from lakehouse.engines import Continuation, Next, Output, Sampling, together
 from lakehouse.engines.tokens import Tokenized
 from lakehouse.imports import importing
@@ -24,6 +25,7 @@ class Reference(Tokenized):
 
     def __init__(self, path: str, settings: Settings) -> None:
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
+        gpus.take()
         with importing("transformers"):
             import torch
             from transformers import AutoModelForCausalLM, AutoTokenizer, __version__

@@ -78,6 +78,8 @@ class Profile(BaseModel):
             found = set(slots.SLOT.findall(text))
             if found != names:
                 raise ValueError(f"{where} must hold {_braced(names)}; it holds {_braced(found)}")
+        if not (self.chat or self.summarize.endswith("{prefix}")):
+            raise ValueError("summarize must end with {prefix}: the teacher goes on from there")
         return self
 
 

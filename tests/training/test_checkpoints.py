@@ -22,8 +22,9 @@ class StandIn:
 
     rank, stage, processes = 0, 0, 1
 
-    def __init__(self, step: int = 0) -> None:
-        self.step = step
+    def __init__(self, step: int = 0, refused_elsewhere: int = 0) -> None:
+        """`refused_elsewhere`: which of those that it asks about another process cannot take."""
+        self.step, self.asked, self.refused_elsewhere = step, 0, refused_elsewhere
 
     def state(self) -> tuple[dict[str, Any], dict[str, float]]:
         import torch
@@ -33,6 +34,13 @@ class StandIn:
     def load(self, tensors: dict[str, Any], numbers: dict[str, float]) -> None:
         self.step = int(tensors["w"][0])
         assert numbers == {"w|step": self.step}
+
+    def takes(self, tensors: dict[str, Any]) -> bool:
+        return tensors["w"].shape == (1,)
+
+    def agreed(self, ours: bool) -> bool:
+        self.asked += 1
+        return ours and self.asked != self.refused_elsewhere
 
     def wait(self) -> None:
         pass
@@ -61,10 +69,10 @@ def manifest(text: str) -> Callable[[Path], object]:
         (manifest("null"), "not those of its manifest"),
         (manifest('{"sha256": []}'), "not those of its manifest"),
         (manifest('{"sha256": {}}'), "not those of its manifest"),
-        (sealed("progress.json", None), "FileNotFoundError"),
+        (sealed("progress.json", None), "not those of its manifest"),
         (sealed("progress.json", "[]"), "TypeError"),
         (sealed("progress.json", "{}"), "KeyError: 'stage'"),
-        (sealed("state-0.safetensors", None), "FileNotFoundError"),
+        (sealed("state-0.safetensors", None), "not those of its manifest"),
         (sealed("state-0.safetensors", "no tensors"), "SafetensorError"),
     ],
 )
@@ -83,3 +91,18 @@ def test_a_damaged_one_is_refused_and_the_one_before_is_taken(
     [refused] = [line for line in log if "refused" in line["event"]]
     assert refused["checkpoint"] == "step-00000004"
     assert says in refused["reason"]
+
+
+def test_what_another_process_cannot_take_is_not_taken_here(tmp_path: Path) -> None:
+    for step in (2, 4):
+        made = Progress(step, 10 * step, 1.0, (0.5,) * step)
+        checkpoints.save(tmp_path, cast("Engine", StandIn(step)), made)
+    engine = StandIn(refused_elsewhere=1)
+    with capture_logs() as log:
+        assert checkpoints.resume(tmp_path, cast("Engine", engine)).step == 2
+    assert engine.step == 2
+    assert log[0]["reason"] == "another process refuses it"
+    none = StandIn(refused_elsewhere=1)
+    (tmp_path / "step-00000002").rename(tmp_path / "other")
+    assert checkpoints.resume(tmp_path, cast("Engine", none)) == Progress()
+    assert none.step == 0  # nothing of it was loaded

@@ -57,6 +57,13 @@ def test_a_killed_run_goes_on_to_the_same_weights(cases: Path, name: str) -> Non
     assert len(told(cases, killed)["rows"]) < len(curve(cases, name))  # it did not start again
 
 
+def test_processes_go_on_from_a_checkpoint_that_each_of_them_can_take(cases: Path) -> None:
+    """The newest had the second process's part damaged, which the first does not read."""
+    log = (cases / "log").read_text()
+    assert log.count("another process refuses it") == 2  # with both stages of ZeRO
+    assert log.count("its files are not those of its manifest") == 2
+
+
 @pytest.mark.parametrize("name", ["two", "zero2_two", "zero3_two"])
 def test_two_processes_are_one_but_for_rounding(cases: Path, name: str) -> None:
     one, two = told(cases, "one"), told(cases, name)

@@ -70,6 +70,7 @@ def conf(settings: Settings) -> dict[str, str]:
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.shuffle.partitions": str(settings.spark.shuffle_partitions),
         "spark.sql.execution.arrow.pyspark.enabled": "true",
+        "spark.python.daemon.module": "lakehouse.python_workers",
         "spark.databricks.delta.snapshotPartitions": "1",
         # Files of so many days are written side by side; only of more is a write sorted by day.
         "spark.sql.maxConcurrentOutputFileWriters": "16",

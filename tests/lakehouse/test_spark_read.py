@@ -84,3 +84,29 @@ def test_a_file_that_is_lost_or_damaged_is_told_as_such(
 
 def test_a_table_that_is_not_there_is_delta_s_to_refuse(lake: Lake) -> None:
     assert ours._listed(lake, JOB_RUNS, None) is None
+
+
+def test_python_workers_are_forked_with_what_they_share(spark: Any) -> None:
+    """And none of that is looked through after each task."""
+
+    def told(batches: Any) -> Any:
+        import gc
+        import os
+        import sys
+
+        import pyarrow as pa
+
+        for _ in batches:
+            pass
+        parent = Path(f"/proc/{os.getppid()}/cmdline").read_text().split("\0")
+        frozen, threads = gc.get_freeze_count(), len([*Path("/proc/self/task").iterdir()])
+        shared = "lakehouse.sections" in sys.modules
+        yield pa.RecordBatch.from_pylist(
+            [{"parent": parent[2], "frozen": frozen, "threads": threads, "shared": shared}]
+        )
+
+    schema = "parent STRING, frozen BIGINT, threads BIGINT, shared BOOLEAN"
+    [row] = spark.range(1).repartition(1).mapInArrow(told, schema).collect()
+    assert row["parent"] == "lakehouse.python_workers"
+    assert row["shared"] and row["threads"] == 1
+    assert row["frozen"] > 10_000

@@ -58,6 +58,7 @@ def test_setup_fetches_jars_that_were_lost_or_damaged(clone: Path) -> None:
         done = make(clone, "setup", LAKE_MAVEN=maven)
         assert done.returncode == 0, done.stderr
         assert jar.read_bytes() == JAR
+    assert not (clone / "uv.log").exists()  # packages were there: nothing was installed
     assert make(clone, "setup", LAKE_MAVEN="file:///nowhere").returncode == 0  # all is there
     assert not (clone / "uv.log").exists()
 

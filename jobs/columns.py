@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
 from jobs.records import Record, Unusable
-from jobs.sources import Source
+from jobs.sources import Columns, Source
 
+_DELIMITERS = ";\t|,"
+"""What may stand between cells where a header was read as one."""
 _ASKS, _ANSWERS = ("user", "human"), ("assistant", "gpt")
 
 
@@ -27,12 +30,19 @@ def document(origin: str, value: Any, source: Source) -> Record:
         return Record(origin, "instruction", language, instruction, response, *known)
     if code := _text(value, columns.code):
         return Record(origin, "code", language, "", code, *known)
-    raise Unusable(
-        "columns missing or empty",
-        "give an instruction and a response, or code; a source of your own can name its columns "
-        "otherwise (docs/sources.md)",
-        sorted(value),
-    )
+    raise Unusable("columns missing or empty", _remedy(sorted(value), columns), sorted(value))
+
+
+def _remedy(names: Sequence[str], columns: Columns) -> str:
+    """What to do about a record with these names and nothing to learn from."""
+    if len(names) == 1 and (between := next((c for c in _DELIMITERS if c in names[0]), "")):
+        return f"write delimiter = {json.dumps(between)} in the source's TOML"
+    known = {name.casefold() for name in columns.all}
+    alike = [n for n in names if n not in columns.all and n.casefold() in known]
+    if alike:
+        return f"name {', '.join(alike)} in [columns] of the source's TOML: capitals count"
+    return ("give an instruction and a response, or code; a source of your own can name its "
+            "columns otherwise (docs/sources.md)")  # fmt: skip
 
 
 def distinct(names: Sequence[str]) -> None:

@@ -42,7 +42,8 @@ _LONG_CELL = "field larger than field limit"
 _NO_BYTE = "\udcff"
 """What stands in the text where bytes mean nothing in its encoding: no text holds it."""
 _NO_ENCODING = "not in its encoding"
-_QUOTES = "mend the row, quotes are doubled, or write quotes = false in the source's TOML"
+_QUOTES = ("mend the row, quotes are doubled; or write in the source's TOML what stands between "
+           "cells (delimiter), or quotes = false")  # fmt: skip
 Row = tuple[int, list[str] | Unusable]
 """Of a table: the line that it begins on, and its cells or why there are none."""
 codecs.register_error("mark", lambda e: (_NO_BYTE, e.end))  # type: ignore[attr-defined]

@@ -4,6 +4,7 @@ lake trace 25308e46                               # of a document, snippet, cand
 lake trace tiny-inverse-f3c6d9ca6f74/tiny_world   # all scores there; /pass@1: that one
 lake trace stdlib:json/                           # all documents whose origin begins so
 lake trace stdlib:json/decoder.py:120             # the snippets that hold this line
+lake trace mine:pairs.jsonl:2                     # what became of a record, or why nothing did
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ _NAMED = 8
 """Ids that an error names."""
 RUN = "job_runs"
 """The level of a run of a stage, which is no row of the chain."""
+REJECTED = "rejected_rows"
+"""The level of what was dropped before it was a row of the chain."""
 
 _NAMES = {
     "models": ("model_id", "ops.models"),
@@ -62,7 +65,7 @@ def start(connection: duckdb.DuckDBPyConnection, lake: Lake, what: str) -> Start
     found = (
         _id(_of_now(connection, what), what) or _score(connection, what)
         or _place(connection, what, now) or _id(_of_past(connection, lake, what), what)
-        or _place(connection, what, then)
+        or _place(connection, what, then) or _rejected(connection, what)
     )  # fmt: skip
     if found:
         return found
@@ -166,11 +169,29 @@ def _place(
     lines = connection.execute(
         f"SELECT start_line, end_line FROM silver.snippets WHERE {within} ORDER BY ALL"
     ).fetchall()
+    if not lines and _any(connection, f"SELECT 1 FROM ops.rejected_rows WHERE row_id IN "
+                                      f"{listed(held)}"):  # fmt: skip
+        return Start("documents", within)
     if not any(first <= line <= last for first, last in lines):
         said = ", ".join(f"{first}-{last}" for first, last in lines[:_NAMED])
         raise UserError(f"no snippet of {source}:{at['file']} holds line {line}; "
                         + (f"its snippets lie at {said}" if said else "it has none"))  # fmt: skip
     return Start("snippets", f"{within} AND {line} BETWEEN start_line AND end_line")
+
+
+def _rejected(connection: duckdb.DuckDBPyConnection, what: str) -> Start | None:
+    """What was dropped at SOURCE:ORIGIN, or under an id that no table has any more."""
+    source, _, origin = what.partition(":")
+    asked = [f"{_equals('source', source)} AND origin IN {listed(_origins(source, origin))}"]
+    if len(what) >= SHORTEST and _HEX.fullmatch(what):
+        asked.append(_begins("row_id", what))
+    where = " OR ".join(f"({part})" for part in asked)
+    found = _any(connection, f"SELECT 1 FROM ops.rejected_rows WHERE {where}")
+    return Start(REJECTED, where) if found else None
+
+
+def _any(connection: duckdb.DuckDBPyConnection, query: str) -> bool:
+    return connection.execute(f"{query} LIMIT 1").fetchone() is not None
 
 
 def _origins(source: str, origin: str) -> tuple[str, str]:

@@ -25,6 +25,7 @@ from lakehouse.tables import (
     LINEAGE,
     MODELS,
     PAIRS,
+    REJECTED,
     RELEASED,
     SCORES,
     SNIPPETS,
@@ -364,7 +365,7 @@ class Walk:
 
 def connect(lake: Lake) -> duckdb.DuckDBPyConnection:
     """A connection with the tables that a trace goes through."""
-    tables = [*(k.table for k in KINDS.values()), JOB_RUNS, LINEAGE]
+    tables = [*(k.table for k in KINDS.values()), JOB_RUNS, LINEAGE, REJECTED]
     return queries.connect(lake, tables)
 
 

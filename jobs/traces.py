@@ -37,6 +37,13 @@ _BOOKS = """
     CREATE TABLE edges AS SELECT run_id, output_table, max(output_version) AS version, string_agg(
         DISTINCT nullif(input_table || '@' || input_version, ''), ', ') AS made_from
     FROM ops.lineage_edges GROUP BY ALL"""
+_REJECTED = """
+    CREATE TABLE rejected_rows AS SELECT row_id AS id, source || ':' || origin AS parent, ds, stage,
+        reason, remedy, evidence, run_id
+    FROM ops.rejected_rows WHERE {where}"""
+_OF_THESE = """
+    row_id IN ({ids}) OR stage <> 'deduplicate' AND split_part(origin, '#', 1) IN ({ids})"""
+"""Rejected rows of these, or of their parts; a duplicate's origin is the document it repeats."""
 _RUNS = """
     SELECT run_id, stage, ds, count(*) AS rows, version, made_from
     FROM (SELECT run_id FROM {level} WHERE run_id IS NOT NULL) LEFT JOIN main.books USING (run_id)
@@ -73,6 +80,9 @@ class Level:
     """The first of them: `id`, `parent` (the row it was reached from: the first of `parents`)."""
 
 
+_NOTHING = Level(trace_start.REJECTED, 0, [], [], [])
+
+
 @dataclass(frozen=True, slots=True)
 class Trace:
     """What was asked about, what it was made from and what it went into, nearest level first."""
@@ -80,6 +90,8 @@ class Trace:
     asked: Level
     made_from: tuple[Level, ...]
     went_into: tuple[Level, ...]
+    rejected: Level
+    """What of it was dropped: the asked itself, or what it went into; by which stage, and why."""
     missing: Mapping[str, int]
     """By level how many ids others name that no version has which a run has read."""
 
@@ -91,6 +103,8 @@ def trace(lake: Lake, what: str, limit: int | None = None) -> Trace:
     start = trace_start.start(sql, lake, what)
     if start.level == trace_start.RUN:
         return _of_run(sql, start, limit)
+    if start.level == trace_start.REJECTED:
+        return Trace(_rejected(sql, start.where, limit), (), (), _NOTHING, {})
     names = list(KINDS)
     place = names.index(start.level)
     up = Walk(sql, lake, start, "made_from")
@@ -99,17 +113,28 @@ def trace(lake: Lake, what: str, limit: int | None = None) -> Trace:
     made_from = _reached(sql, [*reversed(names[: place + 1]), LINES], limit)
     down = Walk(sql, lake, start, "went_into")
     down.went_into()
+    ids = " UNION ".join(f"SELECT id FROM {name}" for name in names[place:])
     return Trace(
         _level(sql, start.level, limit, "parent = ''"), made_from,
-        _reached(sql, names[place:], limit), {name: n for name, n in up.missing.items() if n},
+        _reached(sql, names[place:], limit),
+        _rejected(sql, _OF_THESE.format(ids=ids), limit),
+        {name: n for name, n in up.missing.items() if n},
     )  # fmt: skip
+
+
+def _rejected(sql: duckdb.DuckDBPyConnection, where: str, limit: int | None) -> Level:
+    sql.execute(_REJECTED.format(where=where))
+    return _level(sql, trace_start.REJECTED, limit)
 
 
 def lines(lake: Lake, what: str) -> int:
     """How many source lines a trace reaches; it costs the way there alone."""
     sql = connect(lake)
     sql.execute(_BOOKS)
-    Walk(sql, lake, trace_start.start(sql, lake, what), "made_from").made_from()
+    start = trace_start.start(sql, lake, what)
+    if start.level == trace_start.REJECTED:
+        return 0
+    Walk(sql, lake, start, "made_from").made_from()
     sql.execute(_LINES)
     return _level(sql, LINES, 1).rows
 
@@ -126,7 +151,8 @@ def _of_run(sql: duckdb.DuckDBPyConnection, start: Start, limit: int | None) -> 
         sql.execute(_EDGES.format(level=level, near=near, far=far, start=start.where))
         found.append(_level(sql, level, limit))
     made_from, went_into = (((level,) if level.rows else ()) for level in found)
-    return Trace(_level(sql, "job_runs", limit, "parent = ''"), made_from, went_into, {})
+    asked = _level(sql, "job_runs", limit, "parent = ''")
+    return Trace(asked, made_from, went_into, _NOTHING, {})
 
 
 FLAT = ("level", "id", "parent", "detail")
@@ -137,7 +163,8 @@ def flat(found: Trace) -> list[tuple[Any, ...]]:
     return [
         (level.name, row["id"], row["parent"], json.dumps(
             {n: v for n, v in row.items() if n not in FLAT}, default=str))
-        for level in (found.asked, *found.made_from, *found.went_into) for row in level.shown
+        for level in (found.asked, *found.made_from, *found.went_into, found.rejected)
+        for row in level.shown
     ]  # fmt: skip
 
 
@@ -147,13 +174,15 @@ def nested(found: Trace) -> dict[str, Any]:
     return {
         "asked": asdict(found.asked),
         **{way: {level.name: asdict(level) for level in levels} for way, levels in ways.items()},
+        "rejected": asdict(found.rejected),
         "missing": dict(found.missing),
     }
 
 
 def sections(found: Trace) -> Iterator[Section]:
     """The trace for a terminal: of each level its rows, and how many by day, and who wrote them."""
-    ways = {"Asked": (found.asked,), "Made from": found.made_from, "Went into": found.went_into}
+    ways = {"Asked": (found.asked,), "Made from": found.made_from, "Went into": found.went_into,
+            "Dropped": (found.rejected,) if found.rejected.rows else ()}  # fmt: skip
     for way, levels in ways.items():
         for level in levels:
             name, lost = level.name.replace("_", " "), found.missing.get(level.name, 0)

@@ -275,9 +275,12 @@ def _require_model(key: str, spec: str) -> None:
 def data_file(folder: Path, kind: str, name: str) -> Path:
     """The TOML file of that name in a folder of ours, or the one at that path; else UserError."""
     path = Path(name) if name.endswith(".toml") else folder / f"{name}.toml"
-    if not path.is_file():
-        raise unknown(kind, name, (p.stem for p in folder.glob("*.toml")))
-    return path
+    if path.is_file():
+        return path
+    missing = unknown(kind, name, (p.stem for p in folder.glob("*.toml")))
+    if "/" in name or name.endswith(".toml"):
+        raise UserError(f"{missing}; or the path of a TOML file, and {path.absolute()} is none")
+    raise UserError(f"{missing}; or the path of a TOML file")
 
 
 def read_toml(path: Path, kind: str) -> dict[str, Any]:

@@ -118,6 +118,25 @@ def test_a_declared_delimiter(tmp_path: Path, delimiter: str) -> None:
     assert [*kept(source).values()] == CODES * 2
 
 
+@pytest.mark.parametrize(
+    ("header", "remedy"),
+    [
+        ("code;n", 'write delimiter = ";" in the source\'s TOML'),
+        ("code\tn", 'write delimiter = "\\t" in the source\'s TOML'),
+        ("Code,Response", "name Code, Response in [columns] of the source's TOML: capitals count"),
+        ("snippet,n", "give an instruction and a response, or code; a source of your own can"),
+    ],
+)
+def test_a_header_that_tells_nothing_says_what_to_write(
+    tmp_path: Path, header: str, remedy: str
+) -> None:
+    between = next(c for c in ";\t," if c in header)
+    (tmp_path / "f.csv").write_text(f"{header}\nx = 1{between}2\n")
+    [row] = read(toml(tmp_path, "where = 'f.csv'"))
+    assert row.reason == "columns missing or empty"
+    assert row.remedy.startswith(remedy)
+
+
 @pytest.mark.parametrize(("name", "delimiter"), [("f.tsv", "\t"), ("f.csv", ",")])
 def test_quotes_that_mean_nothing(tmp_path: Path, name: str, delimiter: str) -> None:
     """A lone one opens no cell: each line is a row of its own, kept or rejected."""

@@ -27,6 +27,7 @@ from lakehouse.tables import (
     LINEAGE,
     MODELS,
     PAIRS,
+    REJECTED,
     SCORES,
     SNIPPETS,
     TRAINING_EXAMPLES,
@@ -262,6 +263,41 @@ def test_what_was_drawn_by_chance_has_its_source_and_its_scores(lake: Lake) -> N
                            (sha("best"), {"inverse"}), (sha("other"), {"random"})):  # fmt: skip
         models = ids(traces.trace(lake, start).went_into)["models"]
         assert models == {f"tiny-{arm}-a-set" for arm in reached}, start
+
+
+def dropped(stage: str, row_id: str, origin: str, reason: str) -> dict[str, Any]:
+    return row(REJECTED, ds=DAY, stage=stage, row_id=sha(row_id), source="lib", origin=origin,
+               reason=reason, remedy="mend it")  # fmt: skip
+
+
+def test_what_was_dropped_is_told_with_what_it_would_have_been_part_of(lake: Lake) -> None:
+    lake.append_missing(DOCUMENTS, [source(n) for n in ("kept", "copy")], "ingest")
+    written(lake, "kept")
+    kept, copy = sha("document kept"), sha("document copy")
+    lake.append_missing(REJECTED, [
+        dropped("ingest", "bad", "pairs.jsonl:2", "invalid JSON"),
+        dropped("deduplicate", "document copy", kept, "near duplicate"),
+        dropped("extract", "snippet short", f"{kept}#7", "too short"),
+        dropped("judge", "candidate kept", sha("snippet kept"), "no score"),
+    ], "r")  # fmt: skip
+
+    def told(what: str) -> tuple[str, set[str]]:
+        found = traces.trace(lake, what)
+        return found.asked.name, {r["reason"] for r in found.rejected.shown}
+
+    assert told(kept) == ("documents", {"too short", "no score"})
+    assert told("lib:kept.py:3") == ("snippets", {"no score"})
+    assert told(copy) == ("documents", {"near duplicate"})
+    assert told("lib:copy.py:9") == ("documents", {"near duplicate"})  # it has no snippet
+    record = traces.trace(lake, "lib:pairs.jsonl:2").asked
+    assert [(r["id"], r["stage"], r["reason"], r["remedy"]) for r in record.shown] == [
+        (sha("bad"), "ingest", "invalid JSON", "mend it")]  # fmt: skip
+    assert traces.trace(lake, sha("snippet short")[:9]).asked.shown[0]["reason"] == "too short"
+    assert traces.lines(lake, "lib:pairs.jsonl:2") == 0
+    with pytest.raises(UserError, match=r"no snippet of lib:kept\.py holds line 99"):
+        traces.trace(lake, "lib:kept.py:99")
+    shown = "\n".join(s.title for s in traces.sections(traces.trace(lake, copy)))
+    assert shown.endswith("Dropped: rejected rows (1)")
 
 
 def test_an_empty_lake_has_nothing_to_trace(lake: Lake) -> None:

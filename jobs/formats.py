@@ -279,7 +279,7 @@ def _table(
 def _rows(text: io.TextIOWrapper, delimiter: str) -> Iterator[Row]:
     """(line, row): a line is a row, and a quote a character like any other."""
     for number, line in enumerate(_lines(text, ("\n", "\r")), 1):
-        if cells := line.rstrip("\r\n"):
+        if cells := line.rstrip("\r\n").removeprefix(_MARK):
             check = partial(_checked, line, text.encoding)
             fault = or_fault(check)
             yield number, fault if isinstance(fault, Unusable) else cells.split(delimiter)
@@ -293,6 +293,7 @@ def _csv_rows(text: io.TextIOWrapper, delimiter: str) -> Iterator[Row]:
     fresh, held = _lines(text, ("\n", "\r")), deque[str]()
     number, cells, lost = 1, 0, False
     while taken := _csv_record(fresh, held):
+        taken[0] = taken[0].removeprefix(_MARK)
         row, used = _csv_first(taken, text.encoding, delimiter)
         fits = isinstance(row, list) and len(row) == (cells or len(row))
         if lost and used > 1 and not fits:

@@ -29,6 +29,7 @@ from jobs.records import FAILED, Record
 from jobs.signals import Signals, observe
 from jobs.signals.language import first_fence
 from lakehouse import tiny_world
+from lakehouse.books import rejected_by
 from lakehouse.command import entry
 from lakehouse.errors import LakeError, ServiceError
 from lakehouse.run import Counts, Run, Stage
@@ -115,8 +116,21 @@ def main(run: Run) -> Counts:
     run.reject_all(rejected, [day])
     if Denied.of(run.lake) != known:
         raise ServiceError("a takedown came in while the day was read: run it again")
+    _tell_of_lost(run)
     kept, dropped = documents.count(), rejected.count()
     return Counts(kept + dropped, kept, dropped)
+
+
+def _tell_of_lost(run: Run) -> None:
+    """Warn of every source of which nothing was kept: often its TOML is wrong, not its data."""
+    held = run.lake.read(DOCUMENTS, {"ds": [run.partition]}, ["source"])["source"].unique()
+    of_day = {"stage": [run.label], "ds": [run.partition]}
+    lost = rejected_by(run.lake, "source", of_day)
+    for source in lost.keys() - {*held.to_pylist()}:
+        reasons = rejected_by(run.lake, "reason", {**of_day, "source": [source]})
+        most = max(reasons, key=lambda reason: reasons[reason])
+        run.log.warning("nothing of a source was kept: see ops.rejected_rows", source=source,
+                        rejected=lost[source], most_often=most)  # fmt: skip
 
 
 def _read(

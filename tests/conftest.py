@@ -61,6 +61,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
 def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("LAKE_ROOT", str(tmp_path / "lake"))
     monkeypatch.delenv("SPARK_REMOTE", raising=False)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # what is tested on a CPU takes no GPU
 
 
 @pytest.fixture

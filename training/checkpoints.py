@@ -66,7 +66,8 @@ def save(folder: Path, engine: Engine, progress: Progress) -> None:
     engine.wait()
     if engine.rank == 0:
         models.reveal(place)
-        for old in _newest_first(folder)[KEPT:]:
+        ours = [p for p in _newest_first(folder) if p <= place][:KEPT]
+        for old in {*_newest_first(folder)} - {*ours}:  # what is newer was refused
             shutil.rmtree(old)
     engine.wait()
 
@@ -74,7 +75,8 @@ def save(folder: Path, engine: Engine, progress: Progress) -> None:
 def resume(folder: Path, engine: Engine) -> Progress:
     """Load the newest checkpoint that every process can take; where the run goes on."""
     log = structlog.get_logger()
-    for place in _newest_first(folder):
+    for name in engine.of_the_first([p.name for p in _newest_first(folder)]):
+        place = folder / name
         found, reason = None, "another process refuses it"
         try:
             found = _verified(place, engine)
@@ -95,9 +97,9 @@ def _verified(place: Path, engine: Engine) -> tuple[Progress, State, dict[str, f
     """What this process takes of it; ValueError where that is damaged, or another run's state."""
     from safetensors import SafetensorError
 
-    if manifests.verified(place, {PROGRESS, _file(engine)}) is None:
-        raise ValueError("its files are not those of its manifest")
     try:
+        if manifests.verified(place, {PROGRESS, _file(engine)}) is None:
+            raise ValueError("its files are not those of its manifest")
         progress, tensors, numbers = _read(place, engine)
     except (OSError, KeyError, TypeError, SafetensorError) as error:
         raise ValueError(f"it cannot be read: {type(error).__name__}: {error}") from error

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from lakehouse import gpus
 from lakehouse.imports import importing
 from training.dataset import Packed
 from training.packing import response_loss
@@ -144,6 +145,15 @@ class Engine:
             if zero.persistent_parameters:
                 zero.persistent_parameters[0].all_gather(zero.persistent_parameters)
 
+    def of_the_first(self, names: list[str]) -> list[str]:
+        """What the first process gives, in every process."""
+        import torch
+
+        told = [names]
+        if self.processes > 1:
+            torch.distributed.broadcast_object_list(told)
+        return told[0]
+
     def agreed(self, ours: bool) -> bool:
         """Whether it is so in every process."""
         import torch
@@ -219,6 +229,7 @@ def _join() -> None:
     if {"RANK", "MASTER_ADDR"} <= os.environ.keys():  # the latter by launchers alone, not by us
         init_distributed(timeout=PATIENCE, verbose=False)
         return
+    gpus.take()  # a launcher's processes have one each, by their number
     os.environ.update(RANK="0", LOCAL_RANK="0", WORLD_SIZE="1")
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     store = torch.distributed.HashStore()  # type: ignore[attr-defined]  # public, not exported

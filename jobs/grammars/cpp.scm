@@ -9,7 +9,7 @@
 
 ; class API Shelf {…}: the parser takes the macro for the class, and the class for a function
 ((function_definition
-  type: [(class_specifier !body) (struct_specifier !body)]
+  type: [(class_specifier !body) (struct_specifier !body) (union_specifier !body)]
   declarator: [(identifier) (qualified_identifier)] @name
   body: (_) @body) @definition.class
   (#not-eq? @name "final"))

@@ -72,7 +72,8 @@ def load(name: str) -> Benchmark:
         raise UserError(f"benchmark {known}: no item in {file or spec.where or path}")
     if not any(task.texts for task in tasks):
         raise UserError(f"benchmark {path}: no item has a text that could be sought; name in "
-                        "[fields] where statement and code are (docs/evaluation.md)")  # fmt: skip
+                        "[fields] where statement and code are, or mend decontaminate's "
+                        "statement_in and exempt (docs/evaluation.md)")  # fmt: skip
     text = json.dumps([asdict(t) for t in tasks], sort_keys=True)
     if spec.reader == "standard_library":
         text += platform.python_version()

@@ -75,7 +75,7 @@ class Evalplus(_Strict):
 class Decontaminate(_Strict):
     """What of it is sought in training data."""
 
-    methods: tuple[Method, ...] = METHODS
+    methods: Annotated[tuple[Method, ...], Field(min_length=1)] = METHODS
     min_tokens: Annotated[int, Field(ge=0)] = 0
     statement_in: Literal["whole", "docstring", "comments"] = "whole"
     """Where in the statement's template the words lie."""

@@ -26,7 +26,7 @@ def texts(chosen: Decontaminate, said: Mapping[str, str], where: str) -> Iterato
     bare = re.sub(rf"\A(?:{chosen.opening})", "", prose, flags=re.IGNORECASE)
     yield from (Text("statement", t) for t in dict.fromkeys((statement, prose, bare)) if t.strip())
     exempt = {" ".join(text.split()) for text in chosen.exempt}
-    if said["code"] and " ".join(said["code"].split()) not in exempt:
+    if said["code"].strip() and " ".join(said["code"].split()) not in exempt:
         yield Text("code", said["code"])
 
 

@@ -16,7 +16,7 @@ from lakehouse import gpus
 from lakehouse.engines import Continuation, Next, Output, Sampling, together
 from lakehouse.engines.tokens import Tokenized
 from lakehouse.errors import UserError
-from lakehouse.extras import lacking_library
+from lakehouse.extras import is_for_a_cpu, lacking_library
 from lakehouse.imports import load
 from lakehouse.sections import Engine as Settings
 
@@ -32,7 +32,11 @@ class Offline(Tokenized):
         os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
         os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
-        gpus.take(settings.gpus)
+        if not is_for_a_cpu():
+            gpus.take(settings.gpus)
+        elif settings.gpus > 1:
+            raise UserError(f"engine.gpus = {settings.gpus}, and this build of vLLM is for a CPU: "
+                            "install the extra gpu (docs/engines.md), or leave it 1")  # fmt: skip
         load("vllm.entrypoints.llm")
         from vllm import LLM, envs
         from vllm.platforms import current_platform

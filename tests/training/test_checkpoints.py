@@ -38,6 +38,9 @@ class StandIn:
     def takes(self, tensors: dict[str, Any]) -> bool:
         return tensors["w"].shape == (1,)
 
+    def of_the_first(self, names: list[str]) -> list[str]:
+        return names
+
     def agreed(self, ours: bool) -> bool:
         self.asked += 1
         return ours and self.asked != self.refused_elsewhere
@@ -91,6 +94,16 @@ def test_a_damaged_one_is_refused_and_the_one_before_is_taken(
     [refused] = [line for line in log if "refused" in line["event"]]
     assert refused["checkpoint"] == "step-00000004"
     assert says in refused["reason"]
+
+
+def test_what_a_restarted_run_saves_outlives_the_newer_ones_that_it_refused(tmp_path: Path) -> None:
+    for step in (4, 6):
+        checkpoints.save(tmp_path, cast("Engine", StandIn(step)), Progress(step))
+        manifest("[]")(tmp_path / f"step-{step:08d}")
+    engine = StandIn(2)
+    assert checkpoints.resume(tmp_path, cast("Engine", engine)) == Progress()
+    checkpoints.save(tmp_path, cast("Engine", engine), Progress(2))
+    assert [p.name for p in tmp_path.glob("step-*")] == ["step-00000002"]
 
 
 def test_what_another_process_cannot_take_is_not_taken_here(tmp_path: Path) -> None:

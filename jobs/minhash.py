@@ -11,14 +11,14 @@ Everything works on Arrow's buffers in compiled loops: no Python object a docume
 
 from __future__ import annotations
 
-import string
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from jobs import minhash_kernels as kernels
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,19 +26,6 @@ if TYPE_CHECKING:
 Longs = NDArray[np.int64]
 Unsigned = NDArray[np.uint64]
 Words = NDArray[np.uint32]
-
-WIDTH = 5
-"""Tokens a shingle."""
-_SYMBOL, _WORD, _SPACE = 0, 1, 2
-_KINDS = np.full(256, _SYMBOL, np.uint8)
-_KINDS[[*(string.ascii_letters + string.digits + "_").encode(), *range(128, 256)]] = _WORD
-_KINDS[[*b" \t\n\r\f\v"]] = _SPACE
-# Odd 64-bit constants with well-spread bits (golden ratio; splitmix64, Steele et al. 2014).
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-_MIX_A = np.uint64(0xBF58476D1CE4E5B9)
-_MIX_B = np.uint64(0x94D049BB133111EB)
-
-_compiled = numba.njit(cache=True, nogil=True, boundscheck=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +53,8 @@ def sketch(texts: pa.Array, permutations: int, bands: int) -> Sketches:
         np.zeros(n + 1, np.int64),
         np.empty((n, bands), np.int64),
     )
-    _sketch(data, offsets, _KINDS, scale, shift, found.contents, found.shingles, found.offsets,
-            found.bands)  # fmt: skip
+    kernels.sketch(data, offsets, kernels.KINDS, scale, shift, found.contents, found.shingles,
+                   found.offsets, found.bands)  # fmt: skip
     return found
 
 
@@ -79,7 +66,7 @@ def jaccard(shingles: Words, offsets: Longs, left: Longs, right: Longs) -> NDArr
     """
     found = np.empty(len(left))
     order = np.argsort(left, kind="stable")  # a table is filled once for all that it is asked
-    _jaccard(shingles, offsets, left, right, order, found)
+    kernels.jaccard(shingles, offsets, left, right, order, found)
     return found
 
 
@@ -107,9 +94,9 @@ def meetings(
     fresh[1:] = (bands[1:] != bands[:-1]) | (contents[1:] != contents[:-1])
     bands, contents, changed = bands[fresh], contents[fresh], changed[fresh]
     nothing = np.empty(0, np.int64)
-    n = _meet(bands, contents, changed, pivots, nothing, nothing)
+    n = kernels.meet(bands, contents, changed, pivots, nothing, nothing)
     low, high = np.empty(n, np.int64), np.empty(n, np.int64)
-    _meet(bands, contents, changed, pivots, low, high)
+    kernels.meet(bands, contents, changed, pivots, low, high)
     return low, high
 
 
@@ -130,157 +117,3 @@ def _buffers(texts: pa.Array) -> tuple[NDArray[np.uint8], Longs]:
     places: NDArray[Any] = np.frombuffer(offsets, np.int64 if wide else np.int32)
     places = places[texts.offset : texts.offset + len(texts) + 1]
     return np.frombuffer(data or b"\0", np.uint8), places.astype(np.int64)
-
-
-@_compiled
-def _mix(value):  # type: ignore[no-untyped-def]
-    """The finaliser of splitmix64: every bit of the argument moves every bit of the result."""
-    value = (value ^ (value >> np.uint64(30))) * _MIX_A
-    value = (value ^ (value >> np.uint64(27))) * _MIX_B
-    return value ^ (value >> np.uint64(31))
-
-
-@_compiled
-def _tokenise(data, start, end, kinds, tokens):  # type: ignore[no-untyped-def]
-    """(number of tokens, content hash); the tokens' hashes are left in `tokens`."""
-    n = 0
-    token, content = np.uint64(0), _GOLDEN
-    inside, gap, begun = False, False, False
-    for i in range(start, end):
-        byte = np.uint64(data[i])
-        kind = kinds[data[i]]
-        if kind == _WORD:
-            token = (token ^ byte) * _GOLDEN
-            token ^= token >> np.uint64(31)
-            inside = True
-            continue
-        if inside:
-            tokens[n] = token
-            n += 1
-            content = (content ^ (token + np.uint64(gap))) * _MIX_A
-            content ^= content >> np.uint64(29)
-            token, inside, gap, begun = np.uint64(0), False, False, True
-        if kind == _SPACE:
-            gap = begun
-        else:
-            content = (content ^ (byte + np.uint64(256) * np.uint64(gap))) * _MIX_B
-            content ^= content >> np.uint64(29)
-            gap, begun = False, True
-    if inside:
-        tokens[n] = token
-        n += 1
-        content = (content ^ (token + np.uint64(gap))) * _MIX_A
-        content ^= content >> np.uint64(29)
-    return n, _mix(content)
-
-
-@_compiled
-def _sketch(data, places, kinds, scale, shift, contents, shingles, offsets, bands):  # type: ignore[no-untyped-def]
-    longest = 0
-    for d in range(len(places) - 1):
-        longest = max(longest, places[d + 1] - places[d])
-    tokens = np.empty(longest // 2 + 1, np.uint64)
-    signature = np.empty(len(scale), np.uint32)
-    rows = len(scale) // bands.shape[1]
-    at = 0
-    for d in range(len(places) - 1):
-        n, content = _tokenise(data, places[d], places[d + 1], kinds, tokens)
-        contents[d] = np.int64(content)
-        signature[:] = np.uint32(0xFFFFFFFF)
-        width = min(n, WIDTH)
-        for first in range(n - width + 1 if n else 0):
-            value = np.uint64(width)
-            for t in range(first, first + width):
-                value = value * _GOLDEN + tokens[t]
-            hashed = np.uint32(_mix(value) >> np.uint64(32))
-            shingles[at] = hashed
-            at += 1
-            for k in range(len(scale)):
-                signature[k] = min(signature[k], np.uint32(scale[k] * hashed + shift[k]))
-        offsets[d + 1] = at
-        for b in range(bands.shape[1]):
-            value = np.uint64(b + 1) * _GOLDEN
-            for k in range(b * rows, (b + 1) * rows):
-                value = _mix(value ^ np.uint64(signature[k]))
-            bands[d, b] = np.int64(value)
-
-
-@_compiled
-def _jaccard(shingles, offsets, left, right, order, found):  # type: ignore[no-untyped-def]
-    n, longest = len(offsets) - 1, 0
-    for d in range(n):
-        longest = max(longest, offsets[d + 1] - offsets[d])
-    keys = np.empty(_places(longest), np.uint32)
-    turns = np.full(len(keys), -1)  # in which turn a place was filled: an older one is free
-    seen = np.full(len(keys), -1)  # the last pair whose second text had that shingle
-    sizes = np.empty(n, np.int64)
-    for d in range(n):
-        sizes[d] = _fill(shingles, offsets[d], offsets[d + 1], keys, turns, d)
-    turn, held = n, -1
-    for pair in order:
-        a, b = left[pair], right[pair]
-        if held != a:
-            turn, held = turn + 1, a
-            _fill(shingles, offsets[a], offsets[a + 1], keys, turns, turn)
-        mask = _places(offsets[a + 1] - offsets[a]) - 1
-        both = 0
-        for i in range(offsets[b], offsets[b + 1]):
-            place = np.int64(shingles[i]) & mask
-            while turns[place] == turn:
-                if keys[place] == shingles[i]:
-                    both += seen[place] != pair
-                    seen[place] = pair
-                    break
-                place = (place + 1) & mask
-        union = sizes[a] + sizes[b] - both
-        found[pair] = both / union if union else 1.0
-
-
-@_compiled
-def _places(n):  # type: ignore[no-untyped-def]
-    """Places of a hash table that is at most half full with n elements: a power of two."""
-    places = 2
-    while places < 2 * n:
-        places *= 2
-    return places
-
-
-@_compiled
-def _fill(shingles, start, end, keys, turns, turn):  # type: ignore[no-untyped-def]
-    """Put a text's shingles into the hash table; how many different ones there are."""
-    mask = _places(end - start) - 1
-    size = 0
-    for i in range(start, end):
-        place = np.int64(shingles[i]) & mask
-        while turns[place] == turn and keys[place] != shingles[i]:
-            place = (place + 1) & mask
-        size += turns[place] != turn
-        keys[place], turns[place] = shingles[i], turn
-    return size
-
-
-@_compiled
-def _meet(bands, contents, changed, pivots, low, high):  # type: ignore[no-untyped-def]
-    """The number of pairs; they are written only where `low` has room."""
-    written, start = 0, 0
-    while start < len(bands):
-        end = start + 1
-        while end < len(bands) and bands[end] == bands[start]:
-            end += 1
-        lowest = min(start + pivots, end)
-        if end - start > pivots and changed[start:lowest].any():
-            for i in range(start, end):
-                written += _note(not changed[i], contents[i], contents[i], written, low, high)
-        for i in range(start, lowest):
-            for j in range(i + 1, end):
-                either = changed[i] or changed[j]
-                written += _note(either, contents[i], contents[j], written, low, high)
-        start = end
-    return written
-
-
-@_compiled
-def _note(wanted, a, b, place, low, high):  # type: ignore[no-untyped-def]
-    if wanted and len(low):
-        low[place], high[place] = a, b
-    return int(wanted)

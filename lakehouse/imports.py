@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib import import_module
+from types import ModuleType
+from typing import cast
 
 _FREEZE, _UNFREEZE = gc.freeze, gc.unfreeze
 
@@ -59,14 +61,26 @@ def importing(library: str) -> AbstractContextManager[None]:
     return nullcontext() if known else uncollected()
 
 
-def load(module: str) -> None:
-    """Import a module on a stack of its own, uncollected.
+def load(module: str, without: str = "") -> None:
+    """Import a module on a stack of its own, uncollected; as if there were no library `without`.
 
     Libraries keep the errors of imports that failed, and an error keeps all the frames beneath it,
     and these what is in them: an engine whose maker imported vLLM would never end.
     """
-    with importing(module), ThreadPoolExecutor(1) as thread:
+    with importing(module), _lacking(without), ThreadPoolExecutor(1) as thread:
         thread.submit(import_module, module).result()
+
+
+@contextmanager
+def _lacking(library: str) -> Iterator[None]:
+    """Within, a library is not found, unless it has been imported before."""
+    if not library or sys.modules.setdefault(library, cast(ModuleType, None)) is not None:
+        yield
+        return
+    try:
+        yield
+    finally:
+        del sys.modules[library]
 
 
 def _nothing() -> None:

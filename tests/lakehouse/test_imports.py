@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import subprocess
 import sys
 import weakref
@@ -78,3 +79,27 @@ except ImportError as error:
 
     assert start()() is None
     assert sys.modules.pop("keeps_its_error").kept.__traceback__ is not None
+
+
+def test_a_library_is_done_without_only_while_another_is_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "optional_part.py").touch()
+    for name in ("before", "after"):
+        (tmp_path / f"does_without_{name}.py").write_text("""
+try:
+    import optional_part
+except ImportError:
+    optional_part = None
+""")
+    monkeypatch.syspath_prepend(tmp_path)
+    try:
+        imports.load("does_without_before", without="optional_part")
+        assert sys.modules["does_without_before"].optional_part is None
+        found = importlib.import_module("optional_part")
+        imports.load("does_without_after", without="optional_part")  # it is there: nothing is won
+        assert sys.modules["does_without_after"].optional_part is found
+        assert sys.modules["optional_part"] is found
+    finally:
+        for name in ("optional_part", "does_without_before", "does_without_after"):
+            sys.modules.pop(name, None)

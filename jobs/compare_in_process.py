@@ -12,14 +12,14 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, takewhile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from jobs import filters, minhash, packed
 from jobs.days import Change
-from jobs.repeats import DOCUMENT, rejections, repeats
+from jobs.repeats import DOCUMENT, RULES, rejections, repeats
 from lakehouse import bulk
 from lakehouse.run import Run
 from lakehouse.tables import DOCUMENTS, DUPLICATES, REJECTED, SIMILAR, SKETCHES, TAKEOVERS
@@ -68,17 +68,25 @@ def _groups(days: Iterable[dt.date], counts: Mapping[str, int]) -> Iterator[list
 
 def update(run: Run, change: Change) -> list[dt.date]:
     """Bring pairs and duplicates up to date; the days whose rows may differ."""
-    index = Index(run, change.sketches)
-    pairs = _pairs(run, index, change)
-    found = duplicates(index, pairs)
-    _log_takeovers(run, found, change.known)
-    written = {*bulk.sync(run.lake, DUPLICATES, found, {}, run.run_id), *change.days}
-    written.update(change.silent)
+    import pyarrow as pa
+
+    index, moved = Index(run, change.sketches), {*change.days, *change.silent}
+    pairs, touched = _pairs(run, index, change)
+    found, ids = duplicates(index, pairs, None if change.whole else touched)
+    _log_takeovers(run, found, change)
     if change.whole:
-        written.update(map(dt.date.fromisoformat, run.lake.counts(DOCUMENTS)))
-    _reject(run, found, written, {} if change.whole else {"ds": written})
+        days = {*moved, *map(dt.date.fromisoformat, run.lake.counts(DOCUMENTS))}
+        bulk.sync(run.lake, DUPLICATES, found, {}, run.run_id)
+        bulk.sync(run.lake, REJECTED, _rejections(run, found, days), {"stage": run.label},
+                  run.run_id)  # fmt: skip
+    else:
+        only = {"document_id": ids}
+        days = {*bulk.sync(run.lake, DUPLICATES, found, {}, run.run_id, only, change.days), *moved}
+        only = {"row_id": ids, "rule_version": pa.array([RULES])}
+        bulk.sync(run.lake, REJECTED, _rejections(run, found, moved), {"stage": run.label},
+                  run.run_id, only, moved)  # fmt: skip
     bulk.replace(run.lake, SIMILAR, pairs.to_batches(), run.run_id, note=change.note)
-    return sorted(written)
+    return sorted(days)
 
 
 @dataclass
@@ -109,9 +117,8 @@ class Index:
     def hashes(self) -> tuple[minhash.Unsigned, minhash.Longs]:
         """(the band hashes of one document after the other, where those of each document end)."""
         parts = [packed.unpacked(chunk) for chunk in self.rows["bands"].chunks]
-        hashes = np.frombuffer(b"".join(held for held, _ in parts), np.uint64)
-        lengths = np.concatenate([n for _, n in parts] or [np.empty(0, np.int64)])
-        return hashes, np.cumsum(lengths // 8)
+        lengths = np.concatenate([np.empty(0, np.int64), *(n for _, n in parts)])
+        return packed.joined((held for held, _ in parts), np.uint64), np.cumsum(lengths // 8)
 
     def bands(self) -> Bands:
         """The bands of all documents, all of them asked about."""
@@ -122,9 +129,10 @@ class Index:
     def bands_of(self, chosen: minhash.Longs) -> Bands:
         """The bands of these contents, which are asked about."""
         hashes, ends = self.hashes
-        ours = np.repeat(packed.among(self.contents, chosen), np.diff(ends, prepend=0))
-        document = np.searchsorted(ends, np.flatnonzero(ours), "right")
-        return hashes[ours], self.contents[document], np.ones(len(document), np.bool_)
+        ours = np.flatnonzero(packed.among(self.contents, chosen))
+        n = np.diff(ends, prepend=0)[ours]
+        places = np.arange(n.sum()) + np.repeat(ends[ours] - np.cumsum(n), n)
+        return hashes[places], np.repeat(self.contents[ours], n), np.ones(len(places), np.bool_)
 
     def bands_near(self, wanted: minhash.Unsigned, chosen: minhash.Longs) -> Bands:
         """The bands of all documents that have one of the wanted hashes, and some few others.
@@ -153,19 +161,26 @@ class Index:
 # -- pairs -----------------------------------------------------------------------------------------
 
 
-def _pairs(run: Run, index: Index, change: Change) -> pa.Table:
-    """All pairs of similar contents: (content_a, content_b, similarity)."""
+def _pairs(
+    run: Run, index: Index, change: Change
+) -> tuple[pa.Table, minhash.Longs | None]:  # fmt: skip
+    """(all pairs of similar contents: (content_a, content_b, similarity), the touched contents).
+
+    Touched are those whose clusters may differ, in no order; None: any of them.
+    """
     import pyarrow as pa
 
     pivots = run.settings.deduplicate.pivots
     if change.base < 0:
-        return _similar(index, *_meetings(index.bands(), pivots))
+        return _similar(index, *_meetings(index.bands(), pivots)), None
     held = run.lake.read(SIMILAR, columns=["content_a", "content_b", "similarity"])
     if not change.days:
-        return held
+        return held, np.empty(0, np.int64)
     then, now = Index(run, change.base, change.days), index.on(change.days)
+    moved = np.union1d(then.contents, index.contents[now])
     changed = np.setxor1d(then.contents, index.contents[now])
-    changed = np.setdiff1d(changed, changed[packed.among(changed, np.sort(index.contents[~now]))])
+    others = index.contents[~now]
+    changed = np.setdiff1d(changed, others[packed.among(others, changed)])
     went = changed[packed.among(changed, np.unique(then.contents))]
     gone = then.bands_of(went)
     low, high = _meetings(_near(index, changed, gone), pivots)
@@ -177,7 +192,10 @@ def _pairs(run: Run, index: Index, change: Change) -> pa.Table:
     sides = (held["content_a"].to_numpy(), held["content_b"].to_numpy())
     stay = ~packed.among(sides[0], changed) & ~packed.among(sides[1], changed)
     found = _similar(index, low[fresh], high[fresh])
-    return pa.concat_tables([held.filter(pa.array(stay)), found], promote_options="default")
+    ends = (found["content_a"].to_numpy(), found["content_b"].to_numpy())
+    touched = np.concatenate([moved, *ends, *(side[~stay] for side in sides)])
+    kept = held.filter(pa.array(stay))
+    return pa.concat_tables([kept, found], promote_options="default"), np.unique(touched)
 
 
 def _meetings(index: Bands, pivots: int) -> Pairs:
@@ -240,7 +258,7 @@ def _similar(index: Index, low: minhash.Longs, high: minhash.Longs) -> pa.Table:
     at[np.concatenate(held)] = np.arange(len(names))
     offsets = np.concatenate([[0], np.cumsum(np.concatenate(lengths))])
     left, right = (at[np.searchsorted(names, side)] for side in (low, high))
-    similarity = minhash.jaccard(np.frombuffer(b"".join(pieces), np.uint32), offsets, left, right)
+    similarity = minhash.jaccard(packed.joined(pieces, np.uint32), offsets, left, right)
     close = similarity >= run.settings.deduplicate.threshold
     return pa.table({"content_a": low[close], "content_b": high[close],
                      "similarity": similarity[close]})  # fmt: skip
@@ -249,45 +267,62 @@ def _similar(index: Index, low: minhash.Longs, high: minhash.Longs) -> pa.Table:
 # -- duplicates ------------------------------------------------------------------------------------
 
 
-def duplicates(index: Index, pairs: pa.Table) -> pa.Table:
-    """silver.duplicates of all documents."""
+def duplicates(
+    index: Index, pairs: pa.Table, touched: minhash.Longs | None
+) -> tuple[pa.Table, pa.Array]:
+    """(silver.duplicates, the ids of all documents that were asked about).
+
+    Asked about are the clusters of the touched contents; None: all.
+    """
     import pyarrow as pa
 
     names, labels = packed.connected(pairs["content_a"].to_numpy(), pairs["content_b"].to_numpy())
-    cluster = index.contents
-    if len(names):
-        place, paired = packed.places_of(cluster, names)
-        cluster = np.where(paired, labels[place], cluster)
+    contents, asked = index.contents, np.arange(len(index.contents))
+    if touched is not None:
+        place, paired = packed.places_of(touched, names)
+        clusters = np.unique(labels[place[paired]])
+        touched = np.union1d(touched, names[packed.among(labels, clusters)])
+        asked = np.flatnonzero(packed.among(contents, touched))
+        contents = contents[asked]
+        pairs = pairs.filter(pa.array(packed.among(pairs["content_a"].to_numpy(), touched)))
+    place, paired = packed.places_of(contents, names)
+    cluster = np.where(paired, labels[place], contents) if len(names) else contents
     ranked = np.sort(cluster)
     shared = np.unique(ranked[1:][ranked[1:] == ranked[:-1]])
     several = np.flatnonzero(packed.among(cluster, shared))
-    members = index.names.take(pa.array(several))
-    members = members.append_column("content_a", pa.array(index.contents[several]))
+    documents = index.names.take(pa.array(asked))
+    members = documents.take(pa.array(several))
+    members = members.append_column("content_a", pa.array(contents[several]))
     members = members.append_column("cluster", pa.array(cluster[several]))
-    return repeats(members, pairs)
+    return repeats(members, pairs), documents["document_id"].combine_chunks()
 
 
-def _log_takeovers(run: Run, found: pa.Table, known: int | None) -> None:
+def _log_takeovers(run: Run, found: pa.Table, change: Change) -> None:
     """Note the documents that were known and kept so far and repeat an older one now."""
-    if known is None:
+    import pyarrow as pa
+
+    if change.known is None:
         return
-    keys = [*DOCUMENT]
-    lost = found.join(run.lake.read(DUPLICATES, columns=keys), keys, join_type="left anti")
-    if lost.num_rows:
-        days = set(lost["ds"].to_pylist())
-        were = run.lake.read(SKETCHES, {"ds": days}, keys, known)
-        lost = lost.join(were, keys, join_type="left semi")
-    named = {"duplicate_of": "taken_over_by", "original_ds": "taken_over_ds"}
-    rows = lost.select([*keys, *named]).rename_columns([*keys, *named.values()])
+    ids = found["document_id"].unique().to_pylist()
+    held = {*_keys(run.lake.read(DUPLICATES, {"document_id": ids}, DOCUMENT))}
+    lost = {*_keys(found)} - held
+    # on days that have not moved everything was known
+    moved = {ds for ds, *_ in lost} & {*change.days}
+    known = {*_keys(run.lake.read(SKETCHES, {"ds": moved}, DOCUMENT, change.known))}
+    taken = {key for key in lost if key[0] not in moved or key in known}
+    rows = found.filter(pa.array([key in taken for key in _keys(found)], pa.bool_()))
+    rows = rows.select([*DOCUMENT, "duplicate_of", "original_ds"])
+    rows = rows.rename_columns([*DOCUMENT, "taken_over_by", "taken_over_ds"])
     run.lake.append_missing(TAKEOVERS, rows.to_pylist(), run.run_id)
 
 
-def _reject(
-    run: Run, found: pa.Table, days: Collection[dt.date], scope: Mapping[str, Collection[dt.date]]
-) -> None:
-    """Write the rejected rows of these days: duplicates, and what filters hold back."""
+def _keys(rows: pa.Table) -> Iterator[tuple[Any, ...]]:
+    return zip(*(rows[name].to_pylist() for name in DOCUMENT), strict=True)
+
+
+def _rejections(run: Run, found: pa.Table, days: Collection[dt.date]) -> pa.Table:
+    """Rejected rows: of these duplicates, and of what filters hold back on these days."""
     import pyarrow as pa
-    import pyarrow.compute as pc
 
     columns = (*DOCUMENT, *filters.SEEN)
     version = run.versions[DOCUMENTS.full_name]
@@ -295,11 +330,8 @@ def _reject(
         filters.rejections(batch, run.settings.filters)
         for batch in bulk.batches(run.lake, DOCUMENTS, columns, {"ds": set(days)}, version)
     ]
-    repeated = found.filter(pc.is_in(found["ds"], pa.array(days, pa.date32())))
-    rows = pa.concat_tables([rejections(repeated), *held_back])
-    stage = pa.array([run.label] * rows.num_rows, pa.string())
-    bulk.sync(run.lake, REJECTED, rows.append_column("stage", stage),
-              {"stage": run.label, **scope}, run.run_id)  # fmt: skip
+    rows = pa.concat_tables([rejections(found), *held_back])
+    return rows.append_column("stage", pa.array([run.label] * rows.num_rows, pa.string()))
 
 
 def _dated(

@@ -30,7 +30,7 @@ from lakehouse import stores
 from lakehouse.books import rejected_by
 from lakehouse.command import entry
 from lakehouse.run import Counts, Run, Stage
-from lakehouse.tables import DOCUMENTS, DUPLICATES, SIMILAR, SKETCHES, TAKEOVERS, Table
+from lakehouse.tables import DOCUMENTS, DUPLICATES, REJECTED, SIMILAR, SKETCHES, TAKEOVERS, Table
 
 _FROM_NOTHING = -1
 """The version of the sketches where no pairs have been made yet under these rules."""
@@ -66,9 +66,10 @@ def _change(run: Run, last: int | None, stale: Collection[dt.date]) -> Change:
     version = run.lake.version(SKETCHES) or 0
     base, days = _moved(run, version)
     sketched = {dt.date.fromisoformat(d) for d in run.lake.counts(SKETCHES, version)}
-    rejected = set(rejected_by(run.lake, "ds", {"stage": run.label}))
-    came = {dt.date.fromisoformat(d) for d in run.lake.counts(DOCUMENTS)}
-    silent = ({*stale, *(rejected - came)} - sketched) - {*days}
+    came, left = ({dt.date.fromisoformat(d) for d in run.lake.counts(table)}
+                  for table in (DOCUMENTS, REJECTED))  # fmt: skip
+    gone = rejected_by(run.lake, "ds", {"stage": run.label, "ds": left - came})
+    silent = ({*stale, *gone} - sketched) - {*days}
     return Change(
         sketches=version, base=base, days=tuple(days), silent=tuple(sorted(silent)),
         known=_known(run, last, base), whole=base < 0 or not run.settled,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Mask = NDArray[np.bool_]
+Number = TypeVar("Number", np.uint32, np.uint64)
 
 READ = (*DOCUMENT, *filters.SEEN, "instruction", "content")
 """The columns of bronze.documents that are read."""
@@ -87,12 +88,18 @@ def binaries(values: NDArray[np.generic], ends: minhash.Longs) -> pa.Array:
                                                           pa.py_buffer(bytes_)])  # fmt: skip
 
 
-def unpacked(column: pa.Array) -> tuple[bytes, minhash.Longs]:
-    """(the bytes of an Arrow binary array's elements in a row, the length of each)."""
+def unpacked(column: pa.Array) -> tuple[NDArray[np.uint8], minhash.Longs]:
+    """(the bytes of an Arrow binary array's elements in a row, not copied; the length of each)."""
     _, offsets, data = column.buffers()
     places = np.frombuffer(offsets, np.int32)[column.offset : column.offset + len(column) + 1]
-    held = data.slice(places[0], places[-1] - places[0]).to_pybytes() if data else b""
+    held = np.frombuffer(data or b"", np.uint8)[places[0] : places[-1]]
     return held, np.diff(places).astype(np.int64)
+
+
+def joined(pieces: Iterable[NDArray[np.uint8]], kind: type[Number]) -> NDArray[Number]:
+    """The numbers of several `unpacked` columns, one after the other."""
+    found: NDArray[Number] = np.concatenate([np.empty(0, np.uint8), *pieces]).view(kind)
+    return found
 
 
 def places(bands: int) -> int:

@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -192,7 +193,7 @@ def _verify(batches: Iterator[pa.RecordBatch], threshold: float) -> Iterator[pa.
     import pyarrow.compute as pc
 
     names: list[minhash.Longs] = []
-    pieces: list[bytes] = []
+    pieces: list[NDArray[np.uint8]] = []
     sizes: list[minhash.Longs] = []
     asked: list[pa.RecordBatch] = []
     for batch in batches:
@@ -207,7 +208,7 @@ def _verify(batches: Iterator[pa.RecordBatch], threshold: float) -> Iterator[pa.
     pairs = pa.Table.from_batches(asked)
     name, first = np.unique(np.concatenate(names), return_index=True)
     offsets = np.concatenate([[0], np.cumsum(np.concatenate(sizes))])
-    shingles = np.frombuffer(b"".join(pieces), np.uint32)
+    shingles = packed.joined(pieces, np.uint32)
     left = first[np.searchsorted(name, pairs["content_a"].to_numpy())]
     right = first[np.searchsorted(name, pairs["content_b"].to_numpy())]
     similarity = minhash.jaccard(shingles, offsets, left, right)

@@ -139,7 +139,7 @@ def moved(last: Mapping[str, Any] | None, counts: Counts) -> bool:
 
 def balance(lake: Lake, label: str, by_day: Mapping[dt.date, Counts]) -> None:
     """rows in = kept + rejected, and every rejected row is there."""
-    held = rejected_by(lake, "ds", {"stage": label})
+    held = rejected_by(lake, "ds", {"stage": label, "ds": set(by_day)})
     for day, c in by_day.items():
         if c.rows_in != c.rows_kept + c.rows_rejected or c.rows_rejected != held.get(day, 0):
             raise LakeError(

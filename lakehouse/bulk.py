@@ -7,9 +7,9 @@ under the same locks and with the same notes.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import partial, reduce
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.delta import Lake, Scope, among, predicate
@@ -73,22 +73,34 @@ def _rows_of(table: DeltaTable) -> int:
     return max(1, min(BATCH_ROWS, BATCH_BYTES // (4 * largest + 1)))
 
 
-def sync(lake: Lake, table: Table, rows: pa.Table, scope: Scope, run_id: str) -> list[Any]:
+def sync(
+    lake: Lake, table: Table, rows: pa.Table, scope: Scope, run_id: str,
+    only: Mapping[str, pa.Array] | None = None, parts: Collection[Any] = (),
+) -> list[Any]:  # fmt: skip
     """Make the rows within `scope` exactly these; the partitions that differed.
 
     Only those are written, in one commit; where none differ there is none. The rows bear the
-    columns of `table.content`, their key is unique.
+    columns of `table.content`, their key is unique. With `only`, rows stay as they are that lie in
+    none of `parts` and have, in some column of `only`, none of its values.
     """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     lake.create(table)
     part = table.partition
     assert part is not None
     with lake.lock(table):
-        held = _ordered(lake.read(table, scope, table.content), table)
-        content = _ordered(rows, table)
-        differ = _differing(held, content, part)
+        held, content = lake.read(table, scope, table.content), _ordered(rows, table)
+        others = held.slice(0, 0)
+        if only is not None:
+            ours = reduce(pc.and_, (pc.is_in(held[name], only[name]) for name in only))
+            ours = pc.or_(ours, _is_in(held, part, parts))
+            held, others = held.filter(ours), held.filter(pc.invert(ours))
+        differ = _differing(_ordered(held, table), content, part)
         if differ:
-            stay = content.filter(_is_in(content, part, differ)).combine_chunks()
-            stamped = (_stamped(table, batch, run_id) for batch in stay.to_batches())
+            stay = [rows.filter(_is_in(rows, part, differ)) for rows in (content, others)]
+            whole = _ordered(pa.concat_tables(stay), table).combine_chunks()
+            stamped = (_stamped(table, batch, run_id) for batch in whole.to_batches())
             _overwrite(lake, table, stamped, predicate({**scope, part: differ}), run_id, run_id)
     return differ
 
@@ -174,11 +186,11 @@ def _parts(rows: pa.Table, part: str) -> dict[Any, pa.Table]:
     return found
 
 
-def _is_in(rows: pa.Table, column: str, values: Sequence[Any]) -> pa.ChunkedArray:
+def _is_in(rows: pa.Table, column: str, values: Collection[Any]) -> pa.ChunkedArray:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    return pc.is_in(rows[column], pa.array(values, rows.schema.field(column).type))
+    return pc.is_in(rows[column], pa.array([*values], rows.schema.field(column).type))
 
 
 def _ordered(rows: pa.Table, table: Table) -> pa.Table:

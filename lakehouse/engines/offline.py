@@ -37,8 +37,8 @@ class Offline(Tokenized):
         elif settings.gpus > 1:
             raise UserError(f"engine.gpus = {settings.gpus}, and this build of vLLM is for a CPU: "
                             "install the extra gpu (docs/engines.md), or leave it 1")  # fmt: skip
-        # SciPy, a tenth of the import, is for sound and for images in which objects are sought
-        load("vllm.entrypoints.llm", without="scipy")
+        # for sound alone, and a fifteenth of the import
+        load("vllm.entrypoints.llm", without="scipy.signal")
         from vllm import LLM, envs
         from vllm.platforms import current_platform
 

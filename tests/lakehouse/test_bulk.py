@@ -45,6 +45,23 @@ def test_only_the_partitions_that_differ_are_written(tmp_path: Path) -> None:
     assert names(lake) == [(first, "a"), (third, "d")]
 
 
+def test_other_rows_stay_where_only_some_are_told(tmp_path: Path) -> None:
+    lake = Lake(str(tmp_path))
+    first, second, third = DAYS
+    held = [(first, "a"), (first, "b"), (second, "a"), (second, "c"), (third, "d"), (third, "e")]
+    bulk.sync(lake, SNIPPETS, rows(*held), {}, "r1")
+    before = lake.digests(SNIPPETS)
+    only = {"snippet_id": pa.array(["a", "x"]), "language": pa.array([""])}
+    now = rows((first, "a"), (second, "x"), (third, "f"))
+    assert bulk.sync(lake, SNIPPETS, now, {}, "r2", only, [third]) == [second, third]
+    assert lake.digest(SNIPPETS, first) == before[str(first)]
+    assert names(lake) == [(first, "a"), (first, "b"), (second, "c"), (second, "x"), (third, "f")]
+    assert bulk.sync(lake, SNIPPETS, now, {}, "r3", only, [third]) == []
+    # of another language than is told: it stays
+    elsewhere = {**only, "language": pa.array(["another"])}
+    assert bulk.sync(lake, SNIPPETS, rows(), {}, "r4", elsewhere) == []
+
+
 def pairs(*found: tuple[int, int, float | None]) -> Iterator[pa.RecordBatch]:
     columns = ("content_a", "content_b", "similarity")
     kinds = pa.schema(zip(columns, (pa.int64(), pa.int64(), pa.float64()), strict=True))

@@ -17,7 +17,7 @@ import structlog
 from lakehouse import settings as settings_module
 from lakehouse.dates import date
 from lakehouse.errors import LakeError, UserError, masked
-from lakehouse.imports import seldom
+from lakehouse.imports import arrow_alone, seldom
 from lakehouse.run import Stage, execute
 from lakehouse.settings import Settings
 from lakehouse.shares import Share
@@ -34,6 +34,7 @@ def entry(stage: Stage, *more: Stage, argv: Sequence[str] | None = None) -> NoRe
     Of those that follow the first, the ones that the settings do not ask for are left out.
     """
     seldom()
+    arrow_alone()
     configure_logging()
     _quieten()
     out = os.dup(1)

@@ -13,8 +13,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib import import_module
-from types import ModuleType
-from typing import cast
+from importlib.abc import MetaPathFinder
 
 _FREEZE, _UNFREEZE = gc.freeze, gc.unfreeze
 
@@ -67,20 +66,42 @@ def load(module: str, without: str = "") -> None:
     Libraries keep the errors of imports that failed, and an error keeps all the frames beneath it,
     and these what is in them: an engine whose maker imported vLLM would never end.
     """
-    with importing(module), _lacking(without), ThreadPoolExecutor(1) as thread:
+    absent = _lacking(without) if without else nullcontext()
+    with importing(module), absent, ThreadPoolExecutor(1) as thread:
         thread.submit(import_module, module).result()
+
+
+def arrow_alone() -> None:
+    """Have pyarrow do without pandas, which it would import with the first list that it is given.
+
+    That was a third of a short command. For processes that are ours alone: pyarrow's conversions
+    from and to pandas then fail.
+    """
+    with _lacking("pandas"):
+        import_module("pyarrow").array([None])
 
 
 @contextmanager
 def _lacking(library: str) -> Iterator[None]:
     """Within, a library is not found, unless it has been imported before."""
-    if not library or sys.modules.setdefault(library, cast(ModuleType, None)) is not None:
-        yield
-        return
+    finder = _Nowhere(library)
+    sys.meta_path.insert(0, finder)
     try:
         yield
     finally:
-        del sys.modules[library]
+        sys.meta_path.remove(finder)
+
+
+class _Nowhere(MetaPathFinder):
+    """Finds one library, and says that it is not there."""
+
+    def __init__(self, library: str) -> None:
+        self.library = library
+
+    def find_spec(self, name: str, *_where: object) -> None:
+        """As the import system asks, of what has not been imported yet."""
+        if name == self.library:
+            raise ModuleNotFoundError(f"{name} is done without", name=name)
 
 
 def _nothing() -> None:

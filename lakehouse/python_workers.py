@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from importlib import import_module
 
-from lakehouse.imports import uncollected
+from lakehouse.imports import arrow_alone, uncollected
 
 SHARED = ("pyarrow.compute", "pyspark.worker", "lakehouse.sections")
 """The last is what nearly every task of ours is told in: a job's settings."""
@@ -21,6 +21,7 @@ def main() -> None:
     """Fork a worker whenever Spark asks for one."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # threads do not come along
     with uncollected():
+        arrow_alone()
         for module in SHARED:
             import_module(module)
     import_module("pyspark.daemon").manager()

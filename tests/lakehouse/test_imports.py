@@ -103,3 +103,18 @@ except ImportError:
     finally:
         for name in ("optional_part", "does_without_before", "does_without_after"):
             sys.modules.pop(name, None)
+
+
+def test_arrow_does_without_pandas_and_pandas_is_there_for_others() -> None:
+    code = """
+import sys
+from lakehouse.imports import arrow_alone
+arrow_alone()
+import pyarrow
+pyarrow.array([1, 2])
+pyarrow.Table.from_pylist([{"a": 1}]).to_pylist()
+assert "pandas" not in sys.modules
+import pandas
+assert pandas.DataFrame({"a": [1, 2]})["a"].sum() == 3
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)

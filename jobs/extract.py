@@ -51,7 +51,7 @@ _UNIT = (
 )
 _PLACE = (*DOCUMENT, "place")
 _BROKEN = ("does not parse", "mend these lines, or name the file's language")
-_SHORT = ("too short", "lower extract.min_tokens or extract.min_lines")
+_SHORT = "too short"
 _LONG = ("too long", "raise extract.max_tokens, if the teacher's context allows")
 
 
@@ -103,15 +103,17 @@ def measured(
 def _bounded(piece: Piece, chosen: Extract) -> Piece:
     """Judged by what is cheaper to see than tokens."""
     if piece.unit.text.count("\n") + 1 < chosen.min_lines:
-        return Piece(piece.unit, *_SHORT)
+        return Piece(piece.unit, _SHORT, f"lower extract.min_lines ({chosen.min_lines})")
     if len(piece.unit.text) > chosen.max_chars:
         return Piece(piece.unit, "too long", "raise extract.max_chars and extract.max_tokens")
     return piece
 
 
 def _sized(piece: Piece, n: int, chosen: Extract) -> Piece:
-    fault = _SHORT if n < chosen.min_tokens else _LONG if n > chosen.max_tokens else ("", "")
-    return Piece(piece.unit, *fault, n_tokens=n)
+    if n < chosen.min_tokens:
+        remedy = f"lower extract.min_tokens ({chosen.min_tokens})"
+        return Piece(piece.unit, _SHORT, remedy, n_tokens=n)
+    return Piece(piece.unit, *(_LONG if n > chosen.max_tokens else ("", "")), n_tokens=n)
 
 
 def largest(found: Sequence[Piece]) -> list[Piece]:

@@ -81,7 +81,9 @@ def transform(records: DataFrame) -> tuple[DataFrame, DataFrame]:
     Of a repeated one the first origin stays that filters do not hold back, if there is one.
     """
     order = Window.partitionBy("source", "document_id", "reason").orderBy("held_back", "origin")
-    placed = records.withColumn("place", F.row_number().over(order)).localCheckpoint()
+    placed = records.withColumns({
+        "place": F.row_number().over(order), "first": F.first("origin").over(order),
+    }).localCheckpoint()  # fmt: skip
     kept = (F.col("reason") == "") & (F.col("place") == 1)
     repeated = F.col("reason") == ""
     rejected = placed.where(~kept).select(
@@ -90,7 +92,8 @@ def transform(records: DataFrame) -> tuple[DataFrame, DataFrame]:
         F.when(repeated, "none: one copy was kept").otherwise(F.col("remedy")).alias("remedy"),
         F.when(F.col("reason") == denied.REASON, denied.RULES).otherwise(RULES)
         .alias("rule_version"),
-        F.when(repeated, "{}").otherwise(F.col("evidence")).alias("evidence"),
+        F.when(repeated, F.to_json(F.struct(F.col("first").alias("kept"))))
+        .otherwise(F.col("evidence")).alias("evidence"),
     )  # fmt: skip
     return placed.where(kept).select(*DOCUMENTS.content), rejected
 

@@ -17,6 +17,7 @@ from jobs.filters import licensed
 from lakehouse.delta import Lake
 from lakehouse.errors import UserError, unknown
 from lakehouse.schemas import arrow_schema, lacking
+from lakehouse.stages import STAGES
 from lakehouse.tables import (
     CONTAMINATION,
     DOCUMENTS,
@@ -192,7 +193,9 @@ class Selection:
             elif table.full_name in versions:
                 found = lake.open(table, versions[table.full_name])
             if found is None and table is self.table:
-                raise UserError(f"{table.full_name} has no rows yet in {lake.root}: run its stages")
+                makers = ",".join(s.name for s in STAGES if table in s.writes)
+                raise UserError(f"{table.full_name} has no rows yet in {lake.root}: run what comes "
+                                f"before, and `lake run … --stages {makers}`")  # fmt: skip
             if found and table is not LINEAGE:
                 self.versions[table.full_name] = found.version()
             rows: Any = found.to_pyarrow_dataset() if found else arrow_schema(table).empty_table()

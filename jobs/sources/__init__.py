@@ -165,6 +165,9 @@ def load(name: str, settings: Settings) -> Source:
 
 def chosen(settings: Settings) -> list[Source]:
     """The profile's sources; UserError where two would bear one name in the tables."""
+    if not settings.corpus.sources:
+        raise UserError("corpus.sources names no source, so that nothing would come in: name one "
+                        "of those in docs/sources.md, or a TOML of your own")  # fmt: skip
     found = [load(name, settings) for name in settings.corpus.sources]
     names = [source.name for source in found]
     if twice := sorted({n for n in names if names.count(n) > 1}):

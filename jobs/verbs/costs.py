@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 def add(verbs: Verbs) -> None:
     """Declare the verbs."""
     verbs.add(
-        "stale", stale, "list what is out of date, and what a refresh would cost", printed=True,
+        "stale", stale, "list what is out of date, by inputs or rules (settings, versions, code), "
+        "and what a refresh would cost", printed=True,
         examples=("", "--set choose.min_score=0.5 --json"), needs="running",
     )  # fmt: skip
     spent = verbs.add(

@@ -62,9 +62,11 @@ def test_only_the_kinds_that_are_asked_for_are_units() -> None:
 
 def test_sizes_are_counted_in_the_teachers_tokens() -> None:
     assert [r["reason"] for r in rows(document(FUNCTION), min_tokens=6, max_tokens=6)] == [""]
-    assert [r["reason"] for r in rows(document(FUNCTION), min_tokens=7)] == ["too short"]
     assert [r["reason"] for r in rows(document(FUNCTION), max_tokens=5)] == ["too long"]
-    assert [r["reason"] for r in rows(document(FUNCTION), min_lines=3)] == ["too short"]
+    for limit, least in (("min_tokens", 7), ("min_lines", 3)):
+        [row] = rows(document(FUNCTION), **{limit: least})
+        assert (row["reason"], row["remedy"]) == (
+            "too short", f"lower extract.{limit} ({least})")  # fmt: skip
     [row] = rows(document(FUNCTION), max_chars=9)
     assert (row["reason"], row["n_tokens"], row["code"]) == ("too long", 0, "")
     assert "extract.max_chars" in row["remedy"]

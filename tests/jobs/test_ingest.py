@@ -1,6 +1,7 @@
 """The stage on real Spark: the books of a bad folder, what makes it run again, days, failures."""
 
 import datetime as dt
+import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -118,6 +119,7 @@ def test_of_equal_files_one_that_may_be_used_is_kept(spark: Any, tmp_path: Path)
     assert (kept["origin"], kept["vendored"]) == ("src/x.py", False)
     (left,) = Lake(str(root)).read(REJECTED).to_pylist()
     assert (left["origin"], left["reason"]) == ("external/x.py", "repeated in the source")
+    assert json.loads(left["evidence"]) == {"kept": "src/x.py"}
 
 
 def test_a_missing_place_is_in_the_books_and_exit_code_2(tmp_path: Path) -> None:

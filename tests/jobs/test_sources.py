@@ -76,6 +76,11 @@ def test_two_sources_of_one_name(tmp_path: Path) -> None:
         sources.chosen(load("tiny", [f"corpus.sources=stdlib,{path}"]))
 
 
+def test_a_corpus_of_no_source_is_a_mistake() -> None:
+    with pytest.raises(UserError, match="names no source"):
+        sources.chosen(load("tiny", ["corpus.sources="]))
+
+
 def test_the_local_source_is_set_on_the_command_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

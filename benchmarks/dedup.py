@@ -160,7 +160,7 @@ def increment(bench: Benchmark) -> None:
     Start-up is that of a run of the same shape, over next to nothing on each day.
     """
     bench.warm_up()
-    _new_day(bench, "start-up of a ", FEW, FEW // HISTORY_DAYS)
+    _new_day(bench, "start-up of a ", FEW, max(1, round(FEW * NEW_SHARE)))
     _new_day(bench, "", bench.documents, max(1, round(bench.documents * NEW_SHARE)))
 
 

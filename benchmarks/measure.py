@@ -71,7 +71,7 @@ def run(
     if process.returncode:
         tail = log.read_text(errors="replace")[-3000:]
         raise CommandFailed(f"{' '.join(argv)}: exit code {process.returncode}\n{tail}")
-    # samples miss the end of each process; the kernel's count those that nobody waited for
+    # samples miss the end of each process, the kernel's count those that nobody waits for (a JVM)
     cpu = max(seen.cpu_seconds, _of_ended_children() - ended)
     cpu += cpu_seconds(server) - before if server else 0.0
     lines = answer.decode(errors="replace").splitlines()

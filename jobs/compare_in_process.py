@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs import filters, minhash, packed
-from jobs.days import Change
+from jobs.days import Change, note
 from jobs.repeats import DOCUMENT, RULES, rejections, repeats
 from lakehouse import bulk
 from lakehouse.run import Run
@@ -70,22 +70,24 @@ def update(run: Run, change: Change) -> list[dt.date]:
     """Bring pairs and duplicates up to date; the days whose rows may differ."""
     import pyarrow as pa
 
-    index, moved = Index(run, change.sketches), {*change.days, *change.silent}
+    index, days = Index(run, change.sketches), {*change.days, *change.silent}
     pairs, touched = _pairs(run, index, change)
-    found, ids = duplicates(index, pairs, None if change.whole else touched)
+    found, asked = duplicates(index, pairs, None if change.whole else touched)
     _log_takeovers(run, found, change)
     if change.whole:
-        days = {*moved, *map(dt.date.fromisoformat, run.lake.counts(DOCUMENTS))}
+        days.update(map(dt.date.fromisoformat, run.lake.counts(DOCUMENTS)))
         bulk.sync(run.lake, DUPLICATES, found, {}, run.run_id)
-        bulk.sync(run.lake, REJECTED, _rejections(run, found, days), {"stage": run.label},
-                  run.run_id)  # fmt: skip
+        rejected = _rejections(run, found, days)
+        bulk.sync(run.lake, REJECTED, rejected, {"stage": run.label}, run.run_id)
     else:
-        only = {"document_id": ids}
-        days = {*bulk.sync(run.lake, DUPLICATES, found, {}, run.run_id, only, change.days), *moved}
-        only = {"row_id": ids, "rule_version": pa.array([RULES])}
-        bulk.sync(run.lake, REJECTED, _rejections(run, found, moved), {"stage": run.label},
-                  run.run_id, only, moved)  # fmt: skip
-    bulk.replace(run.lake, SIMILAR, pairs.to_batches(), run.run_id, note=change.note)
+        names = {"document_id": asked}  # a hash of the text: documents of one name are one content
+        differ = bulk.sync(run.lake, DUPLICATES, found, {}, run.run_id, names, change.days)
+        rejected = _rejections(run, found, days)
+        names = {"row_id": asked, "rule_version": pa.array([RULES])}
+        differ += bulk.sync(run.lake, REJECTED, rejected, {"stage": run.label}, run.run_id,
+                            names, days)  # fmt: skip
+        days.update(differ)
+    bulk.replace(run.lake, SIMILAR, pairs.to_batches(), run.run_id, note=note(run, change))
     return sorted(days)
 
 
@@ -161,12 +163,10 @@ class Index:
 # -- pairs -----------------------------------------------------------------------------------------
 
 
-def _pairs(
-    run: Run, index: Index, change: Change
-) -> tuple[pa.Table, minhash.Longs | None]:  # fmt: skip
+def _pairs(run: Run, index: Index, change: Change) -> tuple[pa.Table, minhash.Longs | None]:
     """(all pairs of similar contents: (content_a, content_b, similarity), the touched contents).
 
-    Touched are those whose clusters may differ, in no order; None: any of them.
+    Touched are those whose clusters may differ, ascending; None: any of them.
     """
     import pyarrow as pa
 

@@ -14,7 +14,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs import filters, repeats, similarity
-from jobs.days import Change, few, on, scope, stamped
+from jobs.days import Change, few, note, on, scope, stamped
 from jobs.repeats import DOCUMENT
 from lakehouse.run import Run
 from lakehouse.sections import Deduplicate
@@ -49,7 +49,7 @@ def update(run: Run, change: Change) -> list[dt.date]:
         days = _rebuild(run, sketches, known, pairs)
     else:
         days = _update(run, sketches, known, pairs, touched, change)
-    run.replace(SIMILAR, pairs, note=change.note, few=few(run))
+    run.replace(SIMILAR, pairs, note=note(run, change), few=few(run))
     return days
 
 

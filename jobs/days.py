@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from lakehouse.delta import Scope
 from lakehouse.fingerprints import short_hash
 from lakehouse.run import Run
-from lakehouse.tables import DOCUMENTS, Table
+from lakehouse.tables import DOCUMENTS, DUPLICATES, SIMILAR, Table
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -41,7 +41,18 @@ class Change:
     whole: bool
     """Whether every day's duplicates are written, as it is not known which of them were."""
     note: str
-    """What the commit of the pairs says: rules and `sketches`."""
+    """What the commit of the pairs says (`noted`), less the last part."""
+
+
+def note(run: Run, change: Change) -> str:
+    """What the commit of the pairs says once the duplicates are written, as `noted` reads it."""
+    return f"{change.note}/{run.lake.digest(DUPLICATES)}"
+
+
+def noted(run: Run) -> tuple[str, int | None, str]:
+    """(rules, version of the sketches, digest of the duplicates) of the pairs that are held."""
+    rules, made, digest, *_ = (*run.lake.note(SIMILAR).split("/"), "", "")
+    return rules, int(made) if made else None, digest
 
 
 def made_from(run: Run, *inputs: Table) -> dict[dt.date, str]:

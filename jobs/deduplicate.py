@@ -12,11 +12,12 @@ ops.takeovers.
 
 Only what moved is computed. silver.minhash_bands holds what was kept of every document,
 silver.similar_contents the pairs found; the commit of the pairs, which comes last, names the
-version of the sketches that they were made from. A run sketches the days whose documents moved,
-compares the contents that came or went with all history, and rewrites the clusters that this
-touches, on the days that differ. A crash in between leaves the pairs' note as it was, and the next
-run does it again. Of fewer than `spark.deduplicates_from` documents it is this process that
-compares them (`jobs.compare_in_process`), else Spark (`jobs.compare_on_spark`).
+version of the sketches that they were made from, and the duplicates that go with them. A run
+sketches the days whose documents moved, compares the contents that came or went with all history,
+and rewrites the clusters that this touches, on the days that differ; all of them, where somebody
+has edited or restored the duplicates since. A crash in between leaves the pairs' note as it was,
+and the next run does it again. Of fewer than `spark.deduplicates_from` documents it is this process
+that compares them (`jobs.compare_in_process`), else Spark (`jobs.compare_on_spark`).
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import datetime as dt
 import os
 from collections.abc import Collection, Iterable
 
-from jobs.days import Change, made_from, moved, weight
+from jobs.days import Change, made_from, moved, noted, weight
 from lakehouse import stores
 from lakehouse.books import rejected_by
 from lakehouse.command import entry
@@ -72,14 +73,16 @@ def _change(run: Run, last: int | None, stale: Collection[dt.date]) -> Change:
     silent = ({*stale, *gone} - sketched) - {*days}
     return Change(
         sketches=version, base=base, days=tuple(days), silent=tuple(sorted(silent)),
-        known=_known(run, last, base), whole=base < 0 or not run.settled,
+        known=_known(run, last, base),
+        # what somebody has edited or restored since is no ground to build on
+        whole=base < 0 or not run.settled or noted(run)[2] != run.lake.digest(DUPLICATES),
         note=f"{run.rules}/{version}",
     )  # fmt: skip
 
 
 def _known(run: Run, last: int | None, base: int) -> int | None:
     """The version of the sketches that were compared before this run, by these rules, if any."""
-    rules = run.lake.note(SIMILAR).partition("/")[0]
+    rules, *_ = noted(run)
     version = last if run.settled else base
     if version is None or version < 0 or rules not in ("", run.rules):
         return None
@@ -91,8 +94,8 @@ def _moved(run: Run, version: int) -> tuple[int, list[dt.date]]:
 
     Spark makes no commit of no pairs: until there are some, each of its runs is one from nothing.
     """
-    rules, _, made = run.lake.note(SIMILAR).partition("/")
-    base = int(made) if rules == run.rules and not run.force else _FROM_NOTHING
+    rules, made, _ = noted(run)
+    base = _FROM_NOTHING if made is None or rules != run.rules or run.force else made
     now = run.lake.digests(SKETCHES, version)
     then = run.lake.digests(SKETCHES, base) if base >= 0 else {}
     days = {day for day in now.keys() | then.keys() if now.get(day) != then.get(day)} - {"*"}

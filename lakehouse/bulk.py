@@ -80,8 +80,8 @@ def sync(
     """Make the rows within `scope` exactly these; the partitions that differed.
 
     Only those are written, in one commit; where none differ there is none. The rows bear the
-    columns of `table.content`, their key is unique. With `only`, rows stay as they are that lie in
-    none of `parts` and have, in some column of `only`, none of its values.
+    columns of `table.content`, their key is unique. With `only`, they take the place of the rows
+    that have one of its values in each of its columns, and of all in `parts`; others stay.
     """
     import pyarrow as pa
     import pyarrow.compute as pc

@@ -34,7 +34,6 @@ def entry(stage: Stage, *more: Stage, argv: Sequence[str] | None = None) -> NoRe
     Of those that follow the first, the ones that the settings do not ask for are left out.
     """
     seldom()
-    arrow_alone()
     configure_logging()
     _quieten()
     out = os.dup(1)
@@ -45,6 +44,7 @@ def entry(stage: Stage, *more: Stage, argv: Sequence[str] | None = None) -> NoRe
     code, fault = 0, ""
     try:
         args = _parse(stage, argv)
+        arrow_alone()
         result["partition"] = str(args.partition)
         chosen = settings_module.load(args.profile, args.set)
         for each in _wanted((stage, *more), chosen, args):

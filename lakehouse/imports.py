@@ -74,8 +74,8 @@ def load(module: str, without: str = "") -> None:
 def arrow_alone() -> None:
     """Have pyarrow do without pandas, which it would import with the first list that it is given.
 
-    That was a third of a short command. For processes that are ours alone: pyarrow's conversions
-    from and to pandas then fail.
+    That was a third of a short command. For processes that are ours alone and have no use of
+    pandas' objects: pyarrow takes a Series for any sequence then, NaN for a number and no null.
     """
     with _lacking("pandas"):
         import_module("pyarrow").array([None])
@@ -83,7 +83,7 @@ def arrow_alone() -> None:
 
 @contextmanager
 def _lacking(library: str) -> Iterator[None]:
-    """Within, a library is not found, unless it has been imported before."""
+    """Within, no thread finds a library, unless it has been imported before."""
     finder = _Nowhere(library)
     sys.meta_path.insert(0, finder)
     try:

@@ -325,6 +325,21 @@ def test_what_filters_hold_back_stays_where_the_same_text_is_taken_over(tmp_path
         (days[1], "near duplicate"), (days[2], "licence not allowed")}  # fmt: skip
 
 
+def test_duplicates_that_were_restored_or_edited_are_made_again(
+    engine: str, tmp_path: Path
+) -> None:
+    days = [START + dt.timedelta(d) for d in range(3)]
+    known = [(days[0], "s", text("a")), (days[1], "s", text("a", changed=1))]
+    write(tmp_path, known)
+    run(tmp_path, IN_PROCESS)
+    lake = Lake(str(tmp_path))
+    before = lake.read(DUPLICATES).num_rows
+    lake.sync(DUPLICATES, [], {}, "somebody")
+    write(tmp_path, [*known, (days[2], "s", text("b"))])
+    run(tmp_path, engine, day=days[2])
+    assert lake.read(DUPLICATES).num_rows == before == 1
+
+
 def test_bands_must_divide_permutations(tmp_path: Path) -> None:
     from lakehouse.errors import UserError
 

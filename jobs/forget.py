@@ -97,7 +97,7 @@ def request(lake: Lake, kind: denied.Kind, given: str) -> Request:
         return asked
     _require_whole(lake)
     if not closure.matching(asked.alone).num_rows and not _unusable(lake, asked):
-        near = ", ".join(map(repr, _nearest(lake, kind, given))) or "none: it has no documents"
+        near = ", ".join(map(repr, _nearest(lake, kind, given))) or f"no document has any {kind}"
         part = kind == "document" and len(given) < _ID
         whole = ". One that is gone is known by its whole id alone" if part else ""
         if part and len(given) < _SHORTEST:

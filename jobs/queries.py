@@ -25,6 +25,7 @@ LEARNT = "json_keys({}.config, '$.steps')"
 """SQL: the phases of its training set that a row of ops.training_runs learnt from; null where the
 row does not say: all."""
 _NO_TABLE = re.compile(r'Table with name "?([\w.]+)"? does not exist')
+_WRITES = re.compile(r"Can only (update|delete from|insert into) base table|is of type View")
 EMPTY = UserError("nothing to answer; give a query, such as 'SELECT * FROM ops.dictionary'")
 _ODD = re.compile(r"://|[*?\[\]{}%]")
 """In a path: a store, a pattern to DuckDB, or what the log has encoded. There Arrow reads."""
@@ -198,6 +199,9 @@ def _told(message: str) -> UserError:
     """What DuckDB says, with what helps: about a file of the lake, or a table that is not there."""
     if damaged := damage.of_data(message):
         return damaged
+    if _WRITES.search(message):
+        return UserError(f"{message}\n`lake sql` reads. Rows go by `lake forget`, what was before "
+                         "comes back by `lake restore`, new rows come by `lake run`.")  # fmt: skip
     missing = _NO_TABLE.search(message)
     if missing is None:
         return UserError(message)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lakehouse import damage, locks, stores
-from lakehouse.errors import LakeError
+from lakehouse.errors import LakeError, UserError
 from lakehouse.schemas import arrow_schema, delta_fields, lacking
 from lakehouse.tables import Table
 
@@ -76,7 +76,9 @@ class Lake:
                 held = self._opened[place] = DeltaTable(self.rs_uri(table), version=version)
             elif version is None:
                 held.update_incremental()
-        except TableNotFoundError:
+        except TableNotFoundError as error:
+            if "Unknown scheme" in str(error):
+                raise UserError(f"{self.root} is in no store that is known: {error}") from None
             return None
         except DeltaError as error:
             if damaged := damage.of_log(table.full_name, str(error)):

@@ -67,6 +67,8 @@ CONFLICT = "[DELTA_CONCURRENT_"
 """How Delta on Spark says that somebody else wrote at the same time; Connect names no class."""
 STORE = re.compile(r"Generic \w+ error|AWS Error")
 """How delta-rs and Arrow tell of what went wrong at an object store: both as an OSError."""
+CREDENTIALS = re.compile(r"loading credentials|169\.254\.169\.254")
+"""How delta-rs says that nobody told it who asks: the address is that of a machine's own role."""
 _USER = re.compile(
     r"(?<=://)[^/\s:@'\"]*:(?!\d+/)[^\s'\"]*@|"  # with a password, in which a slash may be
     r"(?:(?<=http://)|(?<=https://)|(?<=s3://)|(?<=s3a://))[^/\s'\"]*@"  # or a key alone
@@ -115,6 +117,9 @@ def _service(error: Exception) -> str:
                 "pool `gpu`, CUDA_VISIBLE_DEVICES), and run again")  # fmt: skip
     if CONFLICT in str(error):
         return "somebody else wrote the table at the same time: run it again, nothing is lost"
+    if CREDENTIALS.search(str(error)):
+        return ("the store got no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or "
+                "see that the machine has a role whose service answers, and run again")  # fmt: skip
     if isinstance(error, DeltaError) and not isinstance(
         error, DeltaProtocolError | SchemaMismatchError
     ):
@@ -137,7 +142,8 @@ def unknown(what: str, given: str, allowed: Iterable[str]) -> UserError:
     """The one wording for a name that does not exist."""
     names = sorted(allowed)
     near = nearest(given, names)
-    return UserError(f"unknown {what} {given!r}; allowed: {', '.join(names)}"
+    which = ", ".join(names) or "none, as there is none yet"
+    return UserError(f"unknown {what} {given!r}; allowed: {which}"
                      + (f"; did you mean {near}?" if near else ""))  # fmt: skip
 
 

@@ -44,7 +44,7 @@ def add(verbs: Verbs) -> None:
                         metavar="YYYY-MM-DD", help="the first day")  # fmt: skip
     parser.add_argument("--to", dest="last", type=a_day, required=True,
                         metavar="YYYY-MM-DD", help="the last day")  # fmt: skip
-    completed(parser.add_argument("--stages", default="", help="stage or flow names, with commas"),
+    completed(parser.add_argument("--stages", help="stage or flow names, with commas"),
               lambda: sorted(_names(_known())))  # fmt: skip
     parser.add_argument("--estimate", action="store_true",
                         help="say what the models would take, and spend nothing")  # fmt: skip
@@ -58,8 +58,8 @@ def run(args: argparse.Namespace, settings: Settings) -> None:
 
     configure_logging()
     days = span(args.first, args.last)
-    wanted = [w for w in args.stages.split(",") if w]
-    if args.stages and not wanted:
+    wanted = [w for w in (args.stages or "").split(",") if w]
+    if args.stages is not None and not wanted:
         raise UserError(f"--stages {args.stages!r} names no stage; leave it out for all of them")
     tasks = list(chain(days, wanted))
     if args.estimate:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
+import sys
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +55,10 @@ def replay(args: argparse.Namespace, settings: Settings) -> None:
     if args.dry_run:
         _tell(planned, args.format)
         return
+    if not any(p.runs for p in planned):
+        sys.stderr.write(
+            f"Nothing to do: of {len(tasks)} tasks none is {args.only or 'to be run'}.\n"
+        )
     for task, of_task in zip(tasks, planned, strict=True):
         if of_task.runs:
             chain.carry_out(*task, args, settings, force=args.force)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import re
 import signal
 import time
 from dataclasses import replace
@@ -20,6 +21,7 @@ from lakehouse import dictionary, history
 from lakehouse.delta import Lake
 from lakehouse.errors import UserError
 from lakehouse.tables import DICTIONARY, PAIRS, REJECTED, SIMILAR, TABLES, VIEWS
+from tests.pages import DOCS
 from tests.rows import row
 
 DAY = dt.date(2026, 11, 1)
@@ -39,6 +41,26 @@ def publish(lake: Lake, day: dt.date, *rows: dict[str, Any]) -> None:
 
 def read(query: str) -> tuple[str, set[Mention]]:
     return mentions.read(query, lambda: {"where", "join", "cross"})
+
+
+DOCUMENTED = re.compile(r'\blake sql "((?:[^"\\]|\\.)*)"')
+"""In a shell's words; those with `…` are told, not shown."""
+
+
+def documented() -> list[str]:
+    """Every query that a page shows, versions and days of a lake of its own aside."""
+    pages = [DOCS.parent / "README.md", *sorted(DOCS.rglob("*.md"))]
+    found = [q for p in pages for q in DOCUMENTED.findall(p.read_text(encoding="utf-8"))]
+    return [q.replace('\\"', '"') for q in found if "…" not in q and " AS OF " not in q]
+
+
+def test_every_documented_query_is_answered(lake: Lake) -> None:
+    for table in TABLES.values():
+        lake.create(table)
+    asked = documented()
+    assert len(asked) > 25
+    for query in asked:
+        queries.rows(lake, query)
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,16 @@ def test_a_dry_run_says_what_would_run_and_changes_nothing(
     assert not any(r["runs"] for r in rows)
 
 
+def test_nothing_to_do_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["replay", "--from", "2026-11-01", "--to", "2026-11-01", "--only", "failed"]
+    assert answer(words) == 0
+    told = capsys.readouterr()
+    assert (told.out, "tasks none is failed" in told.err) == ("", True)
+    assert answer(["stale", "--json"]) == 0
+    told = capsys.readouterr()
+    assert (json.loads(told.out), "holds no run yet" in told.err) == ([], True)
+
+
 def test_a_mistake_names_what_was_meant(capsys: pytest.CaptureFixture[str]) -> None:
     days = ["replay", "--from", "2026-11-02", "--to"]
     assert answer([*days, "2026-11-03", "--onward", "chose"]) == 2

@@ -98,6 +98,17 @@ def test_a_store_that_does_not_answer_is_a_service(monkeypatch: pytest.MonkeyPat
             Lake("s3a://bucket/lake").version(REJECTED)
 
 
+def test_a_store_of_no_known_kind_is_no_empty_lake() -> None:
+    with pytest.raises(UserError, match=r"foo://b/x is in no store that is known.*s3a"):
+        Lake("foo://b/x").version(REJECTED)
+
+
+def test_a_store_without_credentials_says_which_to_give() -> None:
+    said = "Kernel error -> Operation not supported: error occurred while loading credentials"
+    with pytest.raises(ServiceError, match="set AWS_ACCESS_KEY_ID"), translated():
+        raise OSError(said)
+
+
 @pytest.mark.parametrize(
     "error", [KeyError("x"), FileNotFoundError(2, "no"), UserError("u"), BrokenPipeError()]
 )

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from markdown_it import MarkdownIt
+
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 _FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _VARIES = re.compile(r"\b[0-9a-f]{8,}\b|\d+(\.\d+)?(e-?\d+)?")
@@ -29,6 +31,17 @@ def blocks(page: str, language: str) -> list[Block]:
         for (fence, code), (kind, then) in zip(fences, after, strict=True)
         if fence == language
     ]
+
+
+def commands(named: str) -> list[str]:
+    """The lines of all pages' code blocks that call this command, each as one; `…` is left out."""
+    called = re.compile(rf"\s*(?:\w+=\S+ )*(?:\.venv/bin/)?({named} .*)")
+    found = []
+    for page in [DOCS.parent / "README.md", *sorted(DOCS.rglob("*.md"))]:
+        for token in MarkdownIt().parse(page.read_text(encoding="utf-8")):
+            lines = token.content.replace("\\\n", " ").splitlines() if token.type == "fence" else []
+            found += [m[1] for m in map(called.match, lines) if m and "…" not in m[1]]
+    return found
 
 
 def missing(shown: str, answer: str) -> list[str]:

@@ -10,6 +10,7 @@ import re
 import shlex
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ from jobs.verbs import __main__ as reference
 from lakehouse.delta import Lake
 from lakehouse.errors import ServiceError
 from lakehouse.tables import PAIRS, TABLES, VIEWS
+from tests.pages import DOCS, commands
 from tests.rows import row
 
 VERBS = reference.verbs(verbs.parser())
@@ -35,6 +37,18 @@ CODES = {0, 1, 2, 3, 4}
 def test_an_example_is_taken(line: str) -> None:
     args = verbs.parser().parse_args(spread(shlex.split(line)[1:]))
     assert args.name == line.split()[1]
+
+
+def test_every_documented_command_is_taken() -> None:
+    taken = 0
+    for line in commands("lake"):
+        with suppress(ValueError):  # a query of several lines: test_queries runs those
+            words = shlex.split(line, comments=True)[1:]
+            end = next((n for n, word in enumerate(words) if word in {"|", ">", "&&"}), None)
+            taken += verbs.parser().parse_args(spread(words[:end])).name in VERBS
+    assert taken > 60
+    targets = re.findall(r"^([a-z-]+):", (DOCS.parent / "Makefile").read_text(), re.MULTILINE)
+    assert {line.split()[1] for line in commands("make")} <= {*targets}
 
 
 def test_every_verb_has_examples_and_says_what_every_argument_means() -> None:

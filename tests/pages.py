@@ -35,7 +35,7 @@ def blocks(page: str, language: str) -> list[Block]:
 
 def commands(named: str) -> list[str]:
     """The lines of all pages' code blocks that call this command, each as one; `…` is left out."""
-    called = re.compile(rf"\s*(?:\w+=\S+ )*(?:\.venv/bin/)?({named} .*)")
+    called = re.compile(rf"\s*(?:\w+=\S+ )*(?:\.venv/bin/)?({named}.*)")
     found = []
     for page in [DOCS.parent / "README.md", *sorted(DOCS.rglob("*.md"))]:
         for token in MarkdownIt().parse(page.read_text(encoding="utf-8")):

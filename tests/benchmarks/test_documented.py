@@ -1,0 +1,45 @@
+"""The documentation's calls of benchmarks and stages: what they name is there, as they name it."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+from tests.pages import commands
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+def called() -> dict[str, set[str]]:
+    """Script or module to the options that pages give it."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for line in commands(r"python (?:-m|benchmarks/)"):
+        words = shlex.split(line.replace("python ", "", 1), comments=True)
+        name = words[1] if words[0] == "-m" else words[0]
+        if name.endswith(".py") or name.startswith(("jobs.", "training.")):
+            found[name] |= {word.split("=")[0] for word in words if word.startswith("--")}
+    return found
+
+
+CALLED = called()
+
+
+def test_pages_show_most_benchmarks_and_some_stages() -> None:
+    assert len([name for name in CALLED if name.endswith(".py")]) > 10
+    assert {"training.finetune", "training.evaluate"} & CALLED.keys()
+
+
+@pytest.mark.parametrize("name", sorted(CALLED))
+def test_what_a_page_calls_knows_its_options(name: str) -> None:
+    argv = [name] if name.endswith(".py") else ["-m", name]
+    done = subprocess.run([sys.executable, *argv, "--help"], cwd=PROJECT, capture_output=True,
+                          text=True, check=False)  # fmt: skip
+    assert done.returncode == 0, done.stderr[-1000:]
+    shown = done.stdout + done.stderr  # the last line of a stage's stdout is its result
+    assert CALLED[name] <= set(re.findall(r"--[\w-]+", shown))

@@ -6,7 +6,7 @@ STUDY ?= tiny_world
 SEEDS ?= 5
 PY := .venv/bin/python
 # large parts of which little or nothing is imported: that is compiled then
-NOT_IMPORTED := /tests?/|/transformers/models/|/vllm/(model_executor/)?models/|/(anthropic|dns|fontTools|mcp|mypyc?|onnxruntime|playwright|sentry_sdk|supervisor)/|/(torch|sqlalchemy)/testing/|/openai/resources/|/pyspark/(pandas|mllib)/|/sympy/(parsing|physics|stats)/|/trl/experimental/
+NOT_IMPORTED := /tests?/|/transformers/models/|/vllm/(model_executor/)?models/|/(anthropic|fontTools|mypyc?|onnxruntime|playwright)/
 export PYTHONDONTWRITEBYTECODE :=   # hundreds of short processes would compile our modules, each anew
 # Where memory is slow to be mapped, as in nested virtual machines, a third of what imports and mypy
 # take is spent on pages of 4 kB; pages of 2 MB are had by asking, and by malloc alone.

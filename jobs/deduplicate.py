@@ -65,7 +65,10 @@ def _in_process(run: Run) -> bool:
 def _change(run: Run, last: int | None, stale: Collection[dt.date]) -> Change:
     """What differs from what was compared; `last` is the sketches' version before this run."""
     version = run.lake.version(SKETCHES) or 0
-    base, days = _moved(run, version)
+    rules, made, duplicates = noted(run)
+    alike = rules == run.rules and not run.force
+    base = made if alike and made is not None else _FROM_NOTHING
+    days = _moved(run, base, version)
     sketched = {dt.date.fromisoformat(d) for d in run.lake.counts(SKETCHES, version)}
     came, left = ({dt.date.fromisoformat(d) for d in run.lake.counts(table)}
                   for table in (DOCUMENTS, REJECTED))  # fmt: skip
@@ -73,33 +76,30 @@ def _change(run: Run, last: int | None, stale: Collection[dt.date]) -> Change:
     silent = ({*stale, *gone} - sketched) - {*days}
     return Change(
         sketches=version, base=base, days=tuple(days), silent=tuple(sorted(silent)),
-        known=_known(run, last, base),
+        known=_known(run, last, base) if rules in ("", run.rules) else None,
         # what somebody has edited or restored since is no ground to build on
-        whole=base < 0 or not run.settled or noted(run)[2] != run.lake.digest(DUPLICATES),
+        whole=base < 0 or not run.settled or duplicates != run.lake.digest(DUPLICATES),
         note=f"{run.rules}/{version}",
     )  # fmt: skip
 
 
 def _known(run: Run, last: int | None, base: int) -> int | None:
-    """The version of the sketches that were compared before this run, by these rules, if any."""
-    rules, *_ = noted(run)
+    """The version of the sketches that were compared before this run, if any."""
     version = last if run.settled else base
-    if version is None or version < 0 or rules not in ("", run.rules):
+    if version is None or version < 0:
         return None
     return version if _documents(run, SKETCHES, version) else None
 
 
-def _moved(run: Run, version: int) -> tuple[int, list[dt.date]]:
-    """(version of the sketches that the pairs were made from, days that differ from it now).
+def _moved(run: Run, base: int, version: int) -> list[dt.date]:
+    """The days whose sketches differ between what the pairs were made from and now.
 
     Spark makes no commit of no pairs: until there are some, each of its runs is one from nothing.
     """
-    rules, made, _ = noted(run)
-    base = _FROM_NOTHING if made is None or rules != run.rules or run.force else made
     now = run.lake.digests(SKETCHES, version)
     then = run.lake.digests(SKETCHES, base) if base >= 0 else {}
     days = {day for day in now.keys() | then.keys() if now.get(day) != then.get(day)} - {"*"}
-    return base, sorted(map(dt.date.fromisoformat, days))
+    return sorted(map(dt.date.fromisoformat, days))
 
 
 def _documents(run: Run, table: Table, version: int | None = None) -> int:

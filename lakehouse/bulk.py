@@ -90,13 +90,13 @@ def sync(
     part = table.partition
     assert part is not None
     with lake.lock(table):
-        held, content = lake.read(table, scope, table.content), _ordered(rows, table)
-        others = held.slice(0, 0)
+        held = _ordered(lake.read(table, scope, table.content), table)
+        content, others = _ordered(rows, table), held.slice(0, 0)
         if only is not None:
             ours = reduce(pc.and_, (pc.is_in(held[name], only[name]) for name in only))
             ours = pc.or_(ours, _is_in(held, part, parts))
             held, others = held.filter(ours), held.filter(pc.invert(ours))
-        differ = _differing(_ordered(held, table), content, part)
+        differ = _differing(held, content, part)
         if differ:
             stay = [rows.filter(_is_in(rows, part, differ)) for rows in (content, others)]
             whole = _ordered(pa.concat_tables(stay), table).combine_chunks()

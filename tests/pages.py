@@ -10,7 +10,6 @@ from pathlib import Path
 from markdown_it import MarkdownIt
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-_FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _VARIES = re.compile(r"\b[0-9a-f]{8,}\b|\d+(\.\d+)?(e-?\d+)?")
 
 
@@ -24,7 +23,7 @@ class Block:
 
 def blocks(page: str, language: str) -> list[Block]:
     """The blocks of that language in a page of docs/, in order."""
-    fences = _FENCE.findall((DOCS / page).read_text(encoding="utf-8"))
+    fences = _fences(DOCS / page)
     after = [*fences[1:], ("", "")]
     return [
         Block(code, then if kind == "text" else "")
@@ -36,12 +35,16 @@ def blocks(page: str, language: str) -> list[Block]:
 def commands(named: str) -> list[str]:
     """The lines of all pages' code blocks that call this command, each as one; `…` is left out."""
     called = re.compile(rf"\s*(?:\w+=\S+ )*(?:\.venv/bin/)?({named}.*)")
-    found = []
-    for page in [DOCS.parent / "README.md", *sorted(DOCS.rglob("*.md"))]:
-        for token in MarkdownIt().parse(page.read_text(encoding="utf-8")):
-            lines = token.content.replace("\\\n", " ").splitlines() if token.type == "fence" else []
-            found += [m[1] for m in map(called.match, lines) if m and "…" not in m[1]]
-    return found
+    pages = [DOCS.parent / "README.md", *sorted(DOCS.rglob("*.md"))]
+    lines = [line for page in pages for _, code in _fences(page)
+             for line in code.replace("\\\n", " ").splitlines()]  # fmt: skip
+    return [m[1] for m in map(called.match, lines) if m and "…" not in m[1]]
+
+
+def _fences(page: Path) -> list[tuple[str, str]]:
+    """(language, code) of each fenced block of a page, in order."""
+    tokens = MarkdownIt().parse(page.read_text(encoding="utf-8"))
+    return [(t.info, t.content) for t in tokens if t.type == "fence"]
 
 
 def missing(shown: str, answer: str) -> list[str]:

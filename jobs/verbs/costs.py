@@ -36,13 +36,13 @@ def stale(args: argparse.Namespace, settings: Settings) -> None:
 
     found = looking.refresh(settings, looking.stale(settings))
     names = list(found[0]) if found else ["ds", "stage", "why"]
-    told = sys.stdout if args.format == "table" else sys.stderr
-    if Lake(settings.lake.root).open(JOB_RUNS) is None:
-        told.write(f"{settings.lake.root} holds no run yet: `lake run` makes it.\n")
-    elif not found:
-        told.write("Nothing is out of date: a run would leave everything as it is.\n")
-    if not found and args.format == "table":
-        return
+    if not found:
+        root, told = settings.lake.root, sys.stdout if args.format == "table" else sys.stderr
+        told.write(f"{root} holds no run yet: `lake run` makes it.\n"
+                   if Lake(root).open(JOB_RUNS) is None else
+                   "Nothing is out of date: a run would leave everything as it is.\n")  # fmt: skip
+        if args.format == "table":
+            return
     printing.table(names, [list(row.values()) for row in found], args.format)
 
 

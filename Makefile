@@ -53,8 +53,9 @@ lint: setup  ## what ruff and import-linter say; whether the generated pages are
 test: check tests  ## all checks and all tests, with coverage
 
 # One worker more than cores: tests wait for processes, locks and Airflow's turns a tenth of the time.
+# A worker that ends in a test is not replaced: that test fails, where xdist would give it to the next for ever.
 tests: setup  ## all tests, with coverage
-	$(PY) -W 'ignore:Unable to activate pytest branch' -m slipcover -m pytest -n $$(($$(nproc) + 1)) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	$(PY) -W 'ignore:Unable to activate pytest branch' -m slipcover -m pytest -n $$(($$(nproc) + 1)) --maxprocesses 4 --max-worker-restart=0 --dist loadfile --no-loadscope-reorder
 
 servers: setup  ## what settings move to other machines, against real servers on this one
 	@test -x .servers/bin/python || .uv/bin/uv venv --quiet --python $(PY) .servers

@@ -61,7 +61,7 @@ def read(member: Member, wanted: Sequence[str], part: Part | None) -> Iterator[F
         for group in range(start, start + count):
             end = number + file.metadata.row_group(group).num_rows
             try:
-                at_once = _at_once(file.metadata.row_group(group), known)
+                at_once = _at_once(file.metadata, group, known, size)
                 for batch in file.iter_batches(at_once, row_groups=[group], columns=known):
                     for value in _rows(batch):
                         budget.spend(_length(value))
@@ -77,16 +77,52 @@ def read(member: Member, wanted: Sequence[str], part: Part | None) -> Iterator[F
             raise EOFError(f"of {file.metadata.num_rows} rows, {number} are there")
 
 
-def _at_once(group: Any, known: Sequence[str]) -> int:
+def _at_once(metadata: pq.FileMetaData, group: int, known: Sequence[str], size: int) -> int:
     """How many rows of a row group to read at once; `Unusable` if its columns expand too much."""
-    columns = [group.column(n) for n in range(group.num_columns)]
-    wanted = [
-        c for c in columns if f"{c.path_in_schema}.".startswith(tuple(f"{n}." for n in known))
-    ]
-    size = sum(column.total_uncompressed_size for column in wanted)
-    Budget(sum(column.total_compressed_size for column in wanted)).spend(size)
-    fitting: int = records.MAX_RECORD * group.num_rows // max(1, size)
+    pages = pq.ParquetFile(_Unread(size), metadata=metadata, pre_buffer=False, buffer_size=1 << 20)
+    with suppress(_Reached):
+        next(pages.iter_batches(1, row_groups=[group], columns=known), None)
+    paths = [metadata.schema.column(n).path for n in range(metadata.num_columns)]
+    starts = tuple(f"{name}." for name in known)
+    columns = [
+        metadata.row_group(group).column(n)
+        for n, path in enumerate(paths) if f"{path}.".startswith(starts)
+    ]  # fmt: skip
+    plain = sum(column.total_uncompressed_size for column in columns)
+    Budget(sum(column.total_compressed_size for column in columns)).spend(plain)
+    fitting: int = records.MAX_RECORD * metadata.row_group(group).num_rows // max(1, plain)
     return max(1, min(_ROWS, fitting))
+
+
+class _Reached(Exception):
+    """All that a footer says of the columns was taken: their pages come next."""
+
+
+class _Unread(io.RawIOBase):
+    """Stands for a file of that size, no byte of which is read: `_Reached` instead.
+
+    Arrow reports a column whose entry in the footer is damaged when it reads it, and ends the
+    process when it is only asked about it (pyarrow 26, `RowGroupMetaData.column`). So it reads, up
+    to the first page: what a page becomes is known by then, and nothing was unpacked.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        return self._size if whence == io.SEEK_END else offset
+
+    def tell(self) -> int:
+        return self._size
+
+    def read(self, size: int = -1, /) -> bytes:
+        raise _Reached
 
 
 def _rows(batch: pa.RecordBatch) -> Iterator[Any]:

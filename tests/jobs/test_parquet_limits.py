@@ -1,6 +1,9 @@
 """Parquet keeps the limits of all formats: cells, expansion, memory, and what Python can hold."""
 
+import io
+import multiprocessing
 import os
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +11,9 @@ import pyarrow as pa
 import pytest
 
 from jobs import records
+from jobs.archives import FAULTS, Member
+from jobs.parquet import read as rows
+from jobs.records import Unusable
 from tests.jobs.making import parquet
 from tests.jobs.reading import one_by_one, read
 
@@ -96,3 +102,31 @@ def test_a_time_zone_that_nobody_knows_is_a_bad_row(tmp_path: Path, zone: str) -
         "f.parquet#0": "wrong type", "f.parquet#1": "columns missing or empty",
         "f.parquet#2": "wrong type",
     }  # fmt: skip
+
+
+def _outcomes(raw: bytes, at: int) -> set[str]:
+    """What comes of a file with another byte there, in a process that may end of it."""
+    found = set()
+    for value in (0, 1, 2, 5, 0x15, 0x28, 0x80, 0xFF):
+        damaged = io.BytesIO(raw[:at] + bytes([value]) + raw[at + 1 :])
+        try:
+            bad = [isinstance(row, Unusable) for _, row in rows(Member("f", damaged), "ns", None)]
+            found.add("rows lost" if any(bad) else "rows")
+        except FAULTS:
+            found.add("file lost")
+    return found
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [{"n": ["x = 1"] * 40, "s": ["python"] * 40}, {"s": [{"a": "x", "b": ["y", None]}] * 40}],
+    ids=["flat", "nested"],
+)
+def test_no_byte_of_a_footer_ends_the_process(columns: dict[str, Any]) -> None:
+    """Each by eight others: Arrow ended it where a column's entry did not fit its type."""
+    raw = parquet(pa.table(columns))
+    footer = range(len(raw) - 8 - int.from_bytes(raw[-8:-4], "little"), len(raw) - 8)
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, spawn) as apart:  # BrokenProcessPool where it ends
+        outcomes = apart.map(_outcomes, [raw] * len(footer), footer, chunksize=50)
+        assert set().union(*outcomes) == {"rows", "rows lost", "file lost"}

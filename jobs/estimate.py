@@ -48,8 +48,11 @@ def estimates(
 ) -> list[Estimate]:
     """The model stages of each day, or some of them."""
     lake = Lake(settings.lake.root)
-    rates = {stage: Rate.of(lake, stage) for stage in MODEL_STAGES}
-    return [row for day in days for row in _of_day(Scope(settings, lake, day), rates, stages)]
+    scopes = [Scope(settings, lake, day) for day in days]
+    if not scopes:
+        return []
+    known = Known.of(scopes[0])
+    return [row for scope in scopes for row in _of_day(scope, known, stages)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +80,35 @@ class Rate:
         )
 
 
-def _of_day(scope: Scope, rates: dict[str, Rate | None], stages: Collection[str]) -> list[Estimate]:
-    counter = _Counter(scope)
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What holds for every day, and is asked for once."""
+
+    rates: dict[str, Rate | None]
+    tokenizer: str
+    mean: float
+    """Tokens of an answer, as they were so far."""
+    usable: float
+    """Share of the answers that are judged."""
+
+    @classmethod
+    def of(cls, scope: Scope) -> Known:
+        """By the books, and by what this teacher wrote under this prompt on any day."""
+        settings, lake = scope.settings, scope.lake
+        same = {"model_id": scope.teacher["model_id"], "prompt_version": scope.prompts.version}
+        rows = lake.read(CANDIDATES, same, ["completion_tokens", "status"]).to_pylist()
+        sent = [r for r in rows if r["status"] != "too_long_prompt"]
+        most = float(settings.summarize.max_tokens)
+        return cls(
+            rates={stage: Rate.of(lake, stage) for stage in MODEL_STAGES},
+            tokenizer=tokenizer.text(settings.tokenizer),
+            mean=fmean(r["completion_tokens"] for r in sent) if sent else most,
+            usable=fmean(r["status"] == "ok" for r in sent) if sent else 1.0,
+        )
+
+
+def _of_day(scope: Scope, known: Known, stages: Collection[str]) -> list[Estimate]:
+    counter = _Counter(scope, known)
     wanted = list(requests(scope))
     cached = held(scope, [r["candidate_id"] for r in wanted])
     missing = [r for r in wanted if r["candidate_id"] not in cached]
@@ -87,14 +117,14 @@ def _of_day(scope: Scope, rates: dict[str, Rate | None], stages: Collection[str]
     waiting = [(r, q) for q in questions for r in unanswered(scope, q, rows)]
     to_come = missing if "summarize" in stages else []  # the judge alone is asked of what is there
     coming = [({**r["snippet"], "instruction": ""}, q) for q in questions for r in to_come]
-    unwritten = sum(counter.judged(*one) + counter.mean for one in coming)
-    read = sum(counter.judged(*one) for one in waiting) + round(counter.usable * unwritten)
-    asked = len(waiting) + round(counter.usable * len(coming))
+    unwritten = sum(counter.judged(*one) + known.mean for one in coming)
+    read = sum(counter.judged(*one) for one in waiting) + round(known.usable * unwritten)
+    asked = len(waiting) + round(known.usable * len(coming))
     answered = len(rows) * len(questions) - len(waiting)
     found = [
-        _priced(scope, "summarize", rates, (len(missing), len(cached)),
+        _priced(scope, "summarize", known.rates, (len(missing), len(cached)),
                 sum(map(counter.asked, missing)), written),
-        _priced(scope, "judge", rates, (asked, answered), read, 0),
+        _priced(scope, "judge", known.rates, (asked, answered), read, 0),
     ]  # fmt: skip
     return [e for e in found if e.stage in stages]
 
@@ -113,27 +143,18 @@ def _priced(
 
 
 class _Counter:
-    """Tokens of prompts without an engine, each text counted once; and how answers were so far."""
+    """Tokens of a day's prompts without an engine, each text counted once."""
 
-    def __init__(self, scope: Scope) -> None:
-        self._scope = scope
-        self._json = tokenizer.text(scope.settings.tokenizer)
+    def __init__(self, scope: Scope, known: Known) -> None:
+        self._scope, self._known = scope, known
         self._held: dict[str, int] = {}
-        same = {"model_id": scope.teacher["model_id"], "prompt_version": scope.prompts.version}
-        columns = ["completion_tokens", "status"]
-        rows = scope.lake.read(CANDIDATES, same, columns).to_pylist()
-        sent = [r for r in rows if r["status"] != "too_long_prompt"]
-        most = float(scope.settings.summarize.max_tokens)
-        self.mean = fmean(r["completion_tokens"] for r in sent) if sent else most
-        """Tokens of an answer."""
-        self.usable = fmean(r["status"] == "ok" for r in sent) if sent else 1.0
-        """Share of the answers that are judged."""
 
     def answer_tokens(self, ids: Sequence[str]) -> int:
         """Tokens of the answers that these candidates get; of one that was cut at least as many."""
         was = self._scope.lake.read(CANDIDATES, {"candidate_id": ids}, ["completion_tokens"])
         cut: list[int] = was["completion_tokens"].to_pylist()
-        return round(self.mean * (len(ids) - len(cut)) + sum(max(self.mean, n) for n in cut))
+        mean = self._known.mean
+        return round(mean * (len(ids) - len(cut)) + sum(max(mean, n) for n in cut))
 
     def asked(self, request: Mapping[str, Any]) -> int:
         """Tokens of the prompt for an instruction."""
@@ -149,5 +170,5 @@ class _Counter:
 
     def _of(self, prompt: str) -> int:
         if prompt not in self._held:
-            (self._held[prompt],) = tokenizer.lengths(self._json, [prompt])
+            (self._held[prompt],) = tokenizer.lengths(self._known.tokenizer, [prompt])
         return self._held[prompt]

@@ -8,8 +8,8 @@ leaves its day alone where nothing has changed, unless it is forced.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any, Literal
 
@@ -80,22 +80,26 @@ def plan(
     settings: Settings, tasks: Sequence[Task], only: Only, force: bool = False
 ) -> list[Planned]:
     """Every task of the range in its order, also those that are left alone."""
-    state = {task: _matter(settings, task) for task in tasks}
+    lake = Lake(settings.lake.root)
+    state = _state(lake, settings, tasks)
     runs = chosen(tasks, state, only, force)
     asked = sorted({day for ref, day in runs if set(ref.parts or [ref.name]) & set(MODEL_STAGES)})
     known: dict[tuple[dt.date, str], Estimate] = {}
-    if asked and _teacher(settings):
+    if asked and _teacher(lake, settings):
         known = {(e.ds, e.stage): e for e in estimates(settings, asked)}
-    return [_planned(settings, task, runs.get(task), state[task], known) for task in tasks]
+    usual = {ref: _usual(lake, ref) for ref in {ref for ref, _ in runs}}
+    return [
+        _planned(settings, task, runs[task], usual[task[0]], known) if task in runs
+        else Planned(task[1], task[0].name, False, state[task] or UNCHANGED, 0, None, 0, 0.0, 0.0)
+        for task in tasks
+    ]  # fmt: skip
 
 
 def _planned(
-    settings: Settings, task: Task, why: str | None, matter: str,
+    settings: Settings, task: Task, why: str, usual: float | None,
     known: Mapping[tuple[dt.date, str], Estimate],
 ) -> Planned:  # fmt: skip
     ref, day = task
-    if why is None:
-        return Planned(day, ref.name, False, matter or UNCHANGED, 0, None, 0, 0.0, 0.0)
     parts = [known[day, p] for p in ref.parts or [ref.name] if (day, p) in known]
     if parts:
         return Planned(
@@ -103,27 +107,35 @@ def _planned(
             sum(e.prompt_tokens + e.completion_tokens for e in parts),
             _sum(e.seconds for e in parts), _sum(e.usd for e in parts),
         )  # fmt: skip
-    seconds = 0.0 if why == UNCHANGED else _usual(Lake(settings.lake.root), ref)
+    seconds = 0.0 if why == UNCHANGED else usual
     usd = None if seconds is None else price(settings.cost, seconds, 0, 0)
     return Planned(day, ref.name, True, why, None, None, None, seconds, usd)
 
 
-def _matter(settings: Settings, task: Task) -> str:
+def _state(lake: Lake, settings: Settings, tasks: Sequence[Task]) -> dict[Task, str]:
     """Why a task's day is not as a run of now would leave it; "" if it is."""
-    ref, day = task
-    lake = Lake(settings.lake.root)
+    days = {day for _, day in tasks}
+    of_stage = {ref: [*_matters(lake, settings, ref, days)] for ref in {ref for ref, _ in tasks}}
+    return {
+        (ref, day): next((why for matters in of_stage[ref] if (why := matters.get(day))), "")
+        for ref, day in tasks
+    }
+
+
+def _matters(
+    lake: Lake, settings: Settings, ref: StageRef, days: Collection[dt.date]
+) -> Iterator[dict[dt.date, str]]:
+    """Of each of a task's parts what is the matter with these days, where something is."""
     for stage, option, label in labelled(ref):
         past = history(lake, label)
-        if day not in past.newest and stage.grain != "corpus":
-            if stage.enabled(settings):
-                return NEW
+        if stage.grain == "corpus":
+            found = [why for _, why in out_of_date(stage, option, past, lake, settings)]
+            found += [] if past.newest else [NEW]
+            yield dict.fromkeys(days if found else (), found[0] if found else "")
             continue
-        for ds, why in out_of_date(stage, option, past, lake, settings):
-            if ds == day or stage.grain == "corpus":
-                return why
-        if not past.newest:
-            return NEW
-    return ""
+        asked = replace(past, newest={d: row for d, row in past.newest.items() if d in days})
+        new = [d for d in days if d not in past.newest and stage.enabled(settings)]
+        yield dict.fromkeys(new, NEW) | dict(out_of_date(stage, option, asked, lake, settings))
 
 
 def _usual(lake: Lake, ref: StageRef) -> float | None:
@@ -136,9 +148,8 @@ def _usual(lake: Lake, ref: StageRef) -> float | None:
     return sum(map(median, by_label.values())) if by_label else None
 
 
-def _teacher(settings: Settings) -> dict[str, Any] | None:
-    lake, model = Lake(settings.lake.root), settings.model
-    return models.find(lake, "teacher", model.teacher, settings.engine.url)
+def _teacher(lake: Lake, settings: Settings) -> dict[str, Any] | None:
+    return models.find(lake, "teacher", settings.model.teacher, settings.engine.url)
 
 
 def _sum(values: Iterable[float | None]) -> float | None:

@@ -104,8 +104,8 @@ def provide(run: Run, base: Row, plan: Plan, *, apart: bool = False) -> int:
     with models.making(run.lake, model_id):
         if not models.made(run.lake, model_id):
             carry_out(plan, apart=apart)
-            [done] = run.lake.read(TRAINING_RUNS, {"training_run_id": model_id}).to_pylist()
-            tokens = done["tokens"]
+            tokens = models.run_of(run.lake, model_id)["tokens"]
+        models.rename_recipe(run.lake, run.run_id, model_id, plan.settings.training.recipe)
     folder = run.lake.models() / model_id
     sha256 = manifests.verified(folder)
     if sha256 is None:

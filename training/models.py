@@ -128,6 +128,18 @@ def record_run(lake: Lake, run_id: str, model_id: str, done: Progress, **row: An
     shutil.rmtree(checkpoints(lake, model_id), ignore_errors=True)
 
 
+def run_of(lake: Lake, model_id: str) -> dict[str, Any]:
+    """The row of ops.training_runs of a model that was trained here."""
+    row: dict[str, Any]
+    [row] = lake.read(TRAINING_RUNS, {"training_run_id": model_id}).to_pylist()
+    return row
+
+
+def rename_recipe(lake: Lake, run_id: str, model_id: str, recipe: str) -> None:
+    """Enter the recipe by what it is called now: its file was moved, what it says is the same."""
+    lake.upsert(TRAINING_RUNS, [{**run_of(lake, model_id), "recipe": recipe}], run_id)
+
+
 def register(lake: Lake, run_id: str, **row: Any) -> None:
     """Enter the model into ops.models, keeping a promotion it already has."""
     held = lake.read(MODELS, {"model_id": row["model_id"]}).to_pylist()

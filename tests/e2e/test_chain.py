@@ -14,7 +14,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -34,19 +33,15 @@ from lakehouse.tables import (
     TAKEOVERS,
     TRAINING_STEPS,
 )  # fmt: skip
+from tests.e2e.tutorial import PAGE, PROJECT, QUIET, ByHand, commits, in_shell
 from tests.pages import blocks, missing
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
-PROJECT = Path(__file__).resolve().parents[2]
 DAYS = ("2026-11-01", "2026-11-02")
-PAGE = "tutorial.md"
-BREAK = "-- the page goes on --"
 ON_SPARK = "spark.deduplicates_from=0 spark.writes_from=0"
 """Behind Spark Connect; `lake run`, which is one process, does without where it can."""
 WITH_MODELS = {"prepare", "summarize", "judge", "roundtrip", "finetune_inverse",
                "finetune_control", "evaluate"}  # fmt: skip
-QUIET = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}
-"""Threads that wait do not spin."""
 LOOK_SECONDS = 0.25
 """Between two looks at what runs: ten a second took a tenth of a core from the stages."""
 LOOPBACK = {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
@@ -54,55 +49,6 @@ LOOPBACK = {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
 
 def environment(root: Path) -> dict[str, str]:
     return {**os.environ, **QUIET, "LAKE_ROOT": str(root)}
-
-
-@dataclass(frozen=True, slots=True)
-class ByHand:
-    """What the tutorial's page left behind."""
-
-    lake: Path
-    profile: Path
-    answers: list[str]
-    """What each of its blocks printed."""
-    before: list[str]
-    """The lake's commits before the last of them."""
-
-
-def in_shell(script: str, folder: Path, **more: str) -> str:
-    """What a shell script prints, run where a reader of the page would run it."""
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith("LAKE")}
-    path = os.pathsep.join([str(Path(sys.executable).parent), inherited["PATH"]])
-    done = subprocess.run(
-        ["bash", "-euc", script], cwd=folder, stdin=subprocess.DEVNULL, capture_output=True,
-        text=True, check=False,
-        env={**inherited, **QUIET, "PATH": path, "PYTHONPATH": str(PROJECT),
-             "INVERSELAKE": str(PROJECT), **more},
-    )  # fmt: skip
-    assert done.returncode == 0, (done.stdout[-1000:], without_frames(done.stderr)[-6000:])
-    return done.stdout
-
-
-def without_frames(log: str) -> str:
-    """The log less Java's stack frames, which would push the reason out of sight."""
-    return "\n".join(line for line in log.splitlines() if not line.startswith("\tat "))
-
-
-def commits(root: Path) -> list[str]:
-    """Every commit of every table but the books, which say of each run that it was unchanged."""
-    logs = root.glob("*/*/_delta_log/*.json")
-    return sorted(str(log) for log in logs if log.parts[-3] != JOB_RUNS.name)
-
-
-@pytest.fixture(scope="module")
-def by_hand(tmp_path_factory: pytest.TempPathFactory) -> ByHand:
-    """The tutorial, done in an empty folder: a lake made without Airflow and undisturbed."""
-    folder = tmp_path_factory.mktemp("by_hand")
-    profile = folder / "ours-profile.toml"
-    *first, last = (block.code for block in blocks(PAGE, "sh"))
-    answers = in_shell(f"echo '{BREAK}'\n".join(first), folder).split(f"{BREAK}\n")
-    before = commits(folder / "lake")
-    answers.append(in_shell(last, folder, LAKE_PROFILE=str(profile)))
-    return ByHand(folder / "lake", profile, answers, before)
 
 
 def test_the_tutorial_shows_what_it_answers(by_hand: ByHand) -> None:
@@ -268,6 +214,7 @@ def test_airflow_with_every_stage_killed_once_gives_the_same_tables(
              "--days", "2", "--report", str(tmp_path / "report.html")],
             cwd=PROJECT, env=env, capture_output=True, text=True, check=False,
         )  # fmt: skip
+        told = said_anew(env) if done.returncode == 0 else []
     finally:
         killer.done.set()
         killer.join()
@@ -277,6 +224,7 @@ def test_airflow_with_every_stage_killed_once_gives_the_same_tables(
         )  # fmt: skip
     assert done.returncode == 0, (done.stdout[-2000:], done.stderr[-2000:])
     assert down.stdout.count("stopped") == 2
+    assert told[-2:] == ["2026-11-06", "2026-11-07"]
     ports = {int(env["LAKE_AIRFLOW_PORT"]), int(env["LAKE_SPARK_PORT"])}
     assert ports <= {port for _, port in killer.reachable}
     assert {address for address, _ in killer.reachable} <= LOOPBACK, killer.reachable
@@ -301,6 +249,19 @@ def test_airflow_with_every_stage_killed_once_gives_the_same_tables(
     again = in_shell(blocks(PAGE, "sh")[-1].code, tmp_path,
                      LAKE_PROFILE=str(by_hand.profile), LAKE_ROOT=str(root))  # fmt: skip
     assert {line.split()[2] for line in again.splitlines()} == {"unchanged"}
+
+
+PAUSED = "call('PATCH', '/api/v2/dags/instructions', {'is_paused': True})"
+EVENTS = "call('GET', '/api/v2/assets/events?limit=100&order_by=id')['asset_events']"
+
+
+def said_anew(env: dict[str, str]) -> list[str]:
+    """The days of all events once the runbook's lines have said two more; nobody follows them."""
+    ours = 'python -c "from lakehouse.services import call; {}"'
+    (block,) = (b.code for b in blocks("runbook.md", "") if "<<'END'" in b.code)
+    days = ours.format(f"print(*(e['partition_key'] for e in {EVENTS}))")
+    more = {name: value for name, value in env.items() if name.startswith("LAKE")}
+    return in_shell(f"{ours.format(PAUSED)}\n{block}\n{days}", PROJECT, **more).split()
 
 
 def listening(root: Path) -> set[tuple[str, int]]:

@@ -32,11 +32,11 @@ def blocks(page: str, language: str) -> list[Block]:
     ]
 
 
-def commands(named: str) -> list[str]:
-    """The lines of all pages' code blocks that call this command, each as one; `…` is left out."""
-    called = re.compile(rf"\s*(?:\w+=\S+ )*(?:\.venv/bin/)?({named}.*)")
+def commands(named: str, only: str = "") -> list[str]:
+    """The lines of all pages' code blocks, or of one's, that call this command; none with `…`."""
+    called = re.compile(rf"\s*(?:\$ )?(?:\w+=\S+ )*(?:\.venv/bin/)?({named}.*)")
     pages = [DOCS.parent / "README.md", *sorted(DOCS.rglob("*.md"))]
-    lines = [line for page in pages for _, code in _fences(page)
+    lines = [line for page in pages if only in {"", page.name} for _, code in _fences(page)
              for line in code.replace("\\\n", " ").splitlines()]  # fmt: skip
     return [m[1] for m in map(called.match, lines) if m and "…" not in m[1]]
 
@@ -56,7 +56,7 @@ def missing(shown: str, answer: str) -> list[str]:
     lines: Sequence[str] = [_plain(line) for line in answer.splitlines()]
     lacking = []
     for line in shown.splitlines():
-        if line.strip() == "…":
+        if line.strip() in {"", "…"}:
             continue
         parts = map(re.escape, _plain(line).split("…"))
         pattern = re.compile(".*".join(parts) + "$")

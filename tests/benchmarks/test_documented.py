@@ -28,6 +28,12 @@ def called() -> dict[str, set[str]]:
 
 
 CALLED = called()
+SMALL = {
+    "command": "--work . --pairs 100 --days 2 --rounds 1", "orders": "--work . --documents 200 "
+    "--days 2 --orders 1", "page": "--days 30 --rounds 1", "seed_intervals": "--runs 2 --tasks 10",
+    "skew": "--work . --scale 0.0005",
+}  # fmt: skip
+"""Those that a few seconds are enough for; the others compile, train or start many processes."""
 
 
 def test_pages_show_most_benchmarks_and_some_stages() -> None:
@@ -43,3 +49,13 @@ def test_what_a_page_calls_knows_its_options(name: str) -> None:
     assert done.returncode == 0, done.stderr[-1000:]
     shown = done.stdout + done.stderr  # the last line of a stage's stdout is its result
     assert CALLED[name] <= set(re.findall(r"--[\w-]+", shown))
+
+
+@pytest.mark.parametrize("name", sorted(SMALL))
+def test_what_a_page_calls_runs_in_small(name: str, tmp_path: Path) -> None:
+    script = PROJECT / "benchmarks" / f"{name}.py"
+    assert f"benchmarks/{name}.py" in CALLED
+    done = subprocess.run([sys.executable, script, *SMALL[name].split()], cwd=tmp_path,
+                          capture_output=True, text=True, check=False)  # fmt: skip
+    assert done.returncode == 0, done.stderr[-1000:]
+    assert re.search(r"\d", done.stdout), done.stdout  # its table

@@ -50,6 +50,14 @@ def named(name: str) -> Table | View:
     return both[plain]
 
 
+def stored(name: str, verb: str) -> Table:
+    """The table of that name; UserError for a view, which has no versions and no files."""
+    found = named(name)
+    if isinstance(found, View):
+        raise UserError(f"{name} is a view; {verb} the table that it is of: {found.of.full_name}")
+    return found
+
+
 def describe(lake: Lake, name: str, limit: int | None) -> Iterator[Section]:
     """All that is known of a table or view; the newest `limit` days and versions (None: all)."""
     entry = named(name)

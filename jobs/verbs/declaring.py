@@ -200,7 +200,6 @@ def _links(place: Path) -> Iterator[Path]:
 
 def positive(text: str) -> int:
     """A number of rows; argparse says what is wrong with any other text."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{number} is not at least 1")
-    return number
+    if not text.isascii() or not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least 1")
+    return int(text)

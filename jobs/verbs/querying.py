@@ -11,9 +11,11 @@ from jobs.verbs.declaring import Verbs, a_file, as_json
 from lakehouse.errors import UserError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lakehouse.settings import Settings
 
-_ENDINGS = {".csv": "csv", ".json": "json", ".parquet": "parquet"}
+_ENDINGS = {".csv": "csv", ".json": "json", ".parquet": "parquet", ".txt": "table", "": "table"}
 
 
 def add(verbs: Verbs) -> None:
@@ -44,7 +46,7 @@ def sql(args: argparse.Namespace, settings: Settings) -> None:
     from jobs import queries
     from lakehouse.delta import Lake
 
-    form = args.format or (_ENDINGS.get(args.out.suffix.lower()) if args.out else None) or "table"
+    form = args.format or (_of_ending(args.out) if args.out else "table")
     if form == "parquet" and not args.out:
         raise UserError("--format parquet is for a file: add --out FILE.parquet")
     query = _from_input() if args.query == "-" else args.query
@@ -60,7 +62,17 @@ def sql(args: argparse.Namespace, settings: Settings) -> None:
             with place.open("w", newline="", encoding="utf-8") as file:
                 printing.table(names, found, form, file)
             written = len(found)
-    sys.stderr.write(f"{written} rows: {args.out}\n")
+    sys.stderr.write(f"{written} row{'s' * (written != 1)}: {args.out}\n")
+
+
+def _of_ending(out: Path) -> str:
+    """The format that a file's ending names; UserError where it names none."""
+    try:
+        return _ENDINGS[out.suffix.lower()]
+    except KeyError:
+        raise UserError(f"--out {out}: {out.suffix} names no format that is written here; those "
+                        f"are {', '.join(filter(None, _ENDINGS))}. Or say which by --format"
+                        ) from None  # fmt: skip
 
 
 def _from_input() -> str:

@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING
 
 from jobs.verbs import printing
 from jobs.verbs.declaring import Verbs, completed
-from lakehouse.errors import unknown
 
 if TYPE_CHECKING:
     from lakehouse.settings import Settings
-    from lakehouse.tables import Table
 
 
 def add(verbs: Verbs) -> None:
@@ -44,10 +42,11 @@ def add(verbs: Verbs) -> None:
 def restore(args: argparse.Namespace, settings: Settings) -> None:
     """Restore it; print which version that made."""
     from jobs import restore as work
+    from jobs.describe import stored
     from lakehouse.delta import Lake
 
     lake, run_id = Lake(settings.lake.root), uuid.uuid4().hex[:16]
-    made = work.restore(lake, _table(args.table), args.version, run_id)
+    made = work.restore(lake, stored(args.table, "restore"), args.version, run_id)
     told = {"table": args.table, "restored": args.version, "version": made, "run_id": run_id}
     text = f"{args.table}: version {made} is what version {args.version} was"
     sys.stdout.write((printing.dumped(told) if args.format == "json" else text) + "\n")
@@ -56,9 +55,10 @@ def restore(args: argparse.Namespace, settings: Settings) -> None:
 def repair(args: argparse.Namespace, settings: Settings) -> None:
     """Repair it; print what is lost and what makes it anew."""
     from jobs import repair as work
+    from jobs.describe import stored
     from lakehouse.delta import Lake
 
-    lake, table = Lake(settings.lake.root), _table(args.table)
+    lake, table = Lake(settings.lake.root), stored(args.table, "repair")
     if args.dry_run:
         version, gone = lake.version(table), work.lost(lake, table)
     else:
@@ -79,14 +79,6 @@ def repair(args: argparse.Namespace, settings: Settings) -> None:
     told = lost if gone else "has lost no file, and none is damaged"
     to = sys.stderr if args.format == "csv" else sys.stdout  # a sentence is no row
     to.write(f"{args.table} {told}\n")
-
-
-def _table(name: str) -> Table:
-    from lakehouse.tables import TABLES
-
-    if name not in TABLES:
-        raise unknown("table", name, TABLES)
-    return TABLES[name]
 
 
 def _names() -> list[str]:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from jobs.verbs import printing
 from jobs.verbs.declaring import Verbs, a_day, completed, positive, relations
-from lakehouse.errors import UserError
 
 if TYPE_CHECKING:
     from jobs.differences import Difference
@@ -72,19 +71,19 @@ def describe(args: argparse.Namespace, settings: Settings) -> None:
 def diff(args: argparse.Namespace, settings: Settings) -> None:
     """Say what two states of a table do not share."""
     from jobs import differences
-    from jobs.describe import named
+    from jobs.describe import stored
     from lakehouse.delta import Lake
-    from lakehouse.tables import View
 
-    table, lake = named(args.table), Lake(settings.lake.root)
-    if isinstance(table, View):
-        raise UserError(f"{args.table} is a view; compare the table that it is of: "
-                        f"{table.of.full_name}")  # fmt: skip
+    table, lake = stored(args.table, "compare"), Lake(settings.lake.root)
     if args.days:
         found = differences.of_days(lake, table, args.days, args.limit)
     else:
         found = differences.of_versions(lake, table, args.versions, args.limit)
     _print(found, args.format)
+    differ = sum(found.counts[kind] for kind in differences.KINDS)
+    if args.format == "csv" and differ > args.limit:
+        sys.stderr.write(f"{differ} rows differ; of each kind the first {args.limit} are here: "
+                         "--limit N for more\n")  # fmt: skip
 
 
 def _print(found: Difference, form: str) -> None:

@@ -166,6 +166,9 @@ def test_set_takes_several_values_and_leaves_the_query_alone(filled: Lake) -> No
         (("run", "--from", "0001-01-01", "--to", "9999-12-31"), "0001-01-01 to 9999-12-31 are 365"),
         (("replay", "--from", "2016-11-01", "--to", "2026-12-01"), "2016-11-01 to 2026-12-01 are"),
         (("tainted",), "lake run --from DAY --to DAY --stages corpus"),
+        (("sql", "SELECT 1", "--out", "a.xlsx"), ".xlsx names no format that is written here"),
+        (("describe", "gold.current_pairs", "--limit", "x"), "'x' is no whole number of at least"),
+        (("restore", "gold.current_pairs", "--version", "1"), "is a view; restore the table that"),
     ],
     ids=[
         "table",
@@ -198,6 +201,9 @@ def test_set_takes_several_values_and_leaves_the_query_alone(filled: Lake) -> No
         "all days",
         "ten years",
         "empty",
+        "ending",
+        "no number",
+        "view",
     ],
 )
 def test_a_mistake_is_exit_code_2_and_names_what_is_allowed(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import datetime as dt
 import io
 import os
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 from jobs.cli import answer
 from lakehouse.delta import Lake
 from lakehouse.tables import PAIRS
+from tests.rows import row
 
 
 @pytest.fixture
@@ -55,7 +57,7 @@ def test_a_table_is_described_as_csv(made: Lake, capsys: pytest.CaptureFixture[s
     where = ["--set", f"lake.root={made.root}"]
     assert answer(["describe", PAIRS.full_name, "--format", "csv", *where]) == 0
     described = csv.DictReader(io.StringIO(capsys.readouterr().out))
-    assert [row["column"] for row in described] == [c.name for c in PAIRS.columns]
+    assert [one["column"] for one in described] == [c.name for c in PAIRS.columns]
 
 
 def test_output_may_be_closed_or_of_few_characters(made: Lake) -> None:
@@ -86,3 +88,17 @@ def test_output_may_be_full(made: Lake, argv: tuple[str, ...]) -> None:
     assert done.returncode == 2
     assert done.stderr.startswith("lake: the answer cannot be written to where you sent it: ")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_diff_as_csv_says_what_it_leaves_out(
+    lake: Lake, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lake.create(PAIRS)
+    rows = [row(PAIRS, ds=dt.date(2026, 11, 1), pair_id=f"p{n}", snippet_id=f"s{n}") for n in "abc"]
+    lake.append_missing(PAIRS, rows, "r")
+    ask = ["diff", PAIRS.full_name, "--format", "csv", "--set", f"lake.root={lake.root}"]
+    for limit, left in ((2, "3 rows differ; of each kind the first 2 are here"), (3, "")):
+        assert answer([*ask, "--limit", str(limit)]) == 0
+        out, told = capsys.readouterr()
+        assert len(out.splitlines()) == 1 + limit
+        assert left in told and bool(told) == bool(left)

@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from jobs import past, queries
+from jobs import days, past, queries
 from lakehouse.delta import Lake
 from lakehouse.tables import (
     CERTIFICATES,
@@ -29,7 +29,6 @@ from lakehouse.tables import (
     QUALITY_RESULTS,
     REJECTED,
     RELEASED,
-    SIMILAR,
     SKETCHES,
     TABLES,
     TAKEDOWNS,
@@ -93,8 +92,8 @@ def _besides(lake: Lake) -> Iterator[tuple[str, int]]:
 
 def compared(lake: Lake) -> set[int]:
     """The version of the sketches that pairs were made from, which deduplication goes on from."""
-    _, _, version = lake.note(SIMILAR).partition("/")
-    return {int(version)} if version.isdigit() else set()
+    _, version, _ = days.noted(lake)
+    return set() if version is None else {version}
 
 
 def _mixed_from(sql: duckdb.DuckDBPyConnection) -> set[int]:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lakehouse.delta import Scope
+from lakehouse.delta import Lake, Scope
 from lakehouse.fingerprints import short_hash
 from lakehouse.run import Run
 from lakehouse.tables import DOCUMENTS, DUPLICATES, SIMILAR, Table
@@ -49,9 +49,9 @@ def note(run: Run, change: Change) -> str:
     return f"{change.note}/{run.lake.digest(DUPLICATES)}"
 
 
-def noted(run: Run) -> tuple[str, int | None, str]:
+def noted(lake: Lake) -> tuple[str, int | None, str]:
     """(rules, version of the sketches, digest of the duplicates) of the pairs that are held."""
-    rules, made, digest, *_ = (*run.lake.note(SIMILAR).split("/"), "", "")
+    rules, made, digest, *_ = (*lake.note(SIMILAR).split("/"), "", "")
     return rules, int(made) if made else None, digest
 
 

@@ -65,7 +65,7 @@ def _in_process(run: Run) -> bool:
 def _change(run: Run, last: int | None, stale: Collection[dt.date]) -> Change:
     """What differs from what was compared; `last` is the sketches' version before this run."""
     version = run.lake.version(SKETCHES) or 0
-    rules, made, duplicates = noted(run)
+    rules, made, duplicates = noted(run.lake)
     alike = rules == run.rules and not run.force
     base = made if alike and made is not None else _FROM_NOTHING
     days = _moved(run, base, version)

@@ -53,6 +53,9 @@ def read(member: Member, wanted: Sequence[str], part: Part | None) -> Iterator[F
         file = pq.ParquetFile(
             stream, pre_buffer=False, buffer_size=1 << 20, page_checksum_verification=True
         )
+        # the same file, of which nothing but the footer is there
+        asked = pq.ParquetFile(_Unread(size), metadata=file.metadata, pre_buffer=False,
+                               buffer_size=1 << 20)  # fmt: skip
         names = file.schema_arrow.names
         distinct(names)
         known = [name for name in names if name in wanted]
@@ -61,7 +64,7 @@ def read(member: Member, wanted: Sequence[str], part: Part | None) -> Iterator[F
         for group in range(start, start + count):
             end = number + file.metadata.row_group(group).num_rows
             try:
-                at_once = _at_once(file.metadata, group, known, size)
+                at_once = _at_once(asked, group, known)
                 for batch in file.iter_batches(at_once, row_groups=[group], columns=known):
                     for value in _rows(batch):
                         budget.spend(_length(value))
@@ -77,20 +80,18 @@ def read(member: Member, wanted: Sequence[str], part: Part | None) -> Iterator[F
             raise EOFError(f"of {file.metadata.num_rows} rows, {number} are there")
 
 
-def _at_once(metadata: pq.FileMetaData, group: int, known: Sequence[str], size: int) -> int:
+def _at_once(asked: pq.ParquetFile, group: int, known: Sequence[str]) -> int:
     """How many rows of a row group to read at once; `Unusable` if its columns expand too much."""
-    pages = pq.ParquetFile(_Unread(size), metadata=metadata, pre_buffer=False, buffer_size=1 << 20)
     with suppress(_Reached):
-        next(pages.iter_batches(1, row_groups=[group], columns=known), None)
-    paths = [metadata.schema.column(n).path for n in range(metadata.num_columns)]
-    starts = tuple(f"{name}." for name in known)
+        next(asked.iter_batches(1, row_groups=[group], columns=known), None)
+    metadata = asked.metadata.row_group(group)
     columns = [
-        metadata.row_group(group).column(n)
-        for n, path in enumerate(paths) if f"{path}.".startswith(starts)
+        metadata.column(n) for n, path in enumerate(asked.reader.column_paths)
+        if not {".".join(path[:end]) for end in range(1, len(path) + 1)}.isdisjoint(known)
     ]  # fmt: skip
     plain = sum(column.total_uncompressed_size for column in columns)
     Budget(sum(column.total_compressed_size for column in columns)).spend(plain)
-    fitting: int = records.MAX_RECORD * metadata.row_group(group).num_rows // max(1, plain)
+    fitting: int = records.MAX_RECORD * metadata.num_rows // max(1, plain)
     return max(1, min(_ROWS, fitting))
 
 
@@ -102,8 +103,8 @@ class _Unread(io.RawIOBase):
     """Stands for a file of that size, no byte of which is read: `_Reached` instead.
 
     Arrow reports a column whose entry in the footer is damaged when it reads it, and ends the
-    process when it is only asked about it (pyarrow 26, `RowGroupMetaData.column`). So it reads, up
-    to the first page: what a page becomes is known by then, and nothing was unpacked.
+    process when it is only asked about it (pyarrow 26, `RowGroupMetaData.column`). So it reads
+    these very columns, up to their first page: nothing was unpacked by then.
     """
 
     def __init__(self, size: int) -> None:

@@ -130,7 +130,7 @@ def _matters(
         past = history(lake, label)
         if stage.grain == "corpus":
             found = [why for _, why in out_of_date(stage, option, past, lake, settings)]
-            found += [] if past.newest else [NEW]
+            found += [NEW] if stage.enabled(settings) and not past.newest else []
             yield dict.fromkeys(days if found else (), found[0] if found else "")
             continue
         asked = replace(past, newest={d: row for d, row in past.newest.items() if d in days})

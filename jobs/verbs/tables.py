@@ -80,10 +80,10 @@ def diff(args: argparse.Namespace, settings: Settings) -> None:
     else:
         found = differences.of_versions(lake, table, args.versions, args.limit)
     _print(found, args.format)
-    differ = sum(found.counts[kind] for kind in differences.KINDS)
-    if args.format == "csv" and differ > args.limit:
-        sys.stderr.write(f"{differ} rows differ; of each kind the first {args.limit} are here: "
-                         "--limit N for more\n")  # fmt: skip
+    differ = [found.counts[kind] for kind in differences.KINDS]
+    if args.format == "csv" and max(differ) > args.limit:
+        sys.stderr.write(f"{sum(differ)} rows differ; of each kind the first {args.limit} are "
+                         "here: --limit N for more\n")  # fmt: skip
 
 
 def _print(found: Difference, form: str) -> None:

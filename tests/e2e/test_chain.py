@@ -252,7 +252,7 @@ def test_airflow_with_every_stage_killed_once_gives_the_same_tables(
 
 
 PAUSED = "call('PATCH', '/api/v2/dags/instructions', {'is_paused': True})"
-EVENTS = "call('GET', '/api/v2/assets/events?limit=100&order_by=id')['asset_events']"
+EVENTS = "call('GET', '/api/v2/assets/events?limit=100&order_by=timestamp')['asset_events']"
 
 
 def said_anew(env: dict[str, str]) -> list[str]:

@@ -12,6 +12,7 @@ import datetime as dt
 import os
 import random
 from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
-from jobs import deduplicate, ingest, minhash
+from jobs import deduplicate, forget, ingest, maintain, minhash
 from lakehouse.delta import Lake, _content
 from lakehouse.run import execute
 from lakehouse.schemas import arrow_schema
@@ -323,6 +324,31 @@ def test_what_filters_hold_back_stays_where_the_same_text_is_taken_over(tmp_path
     held = Lake(str(tmp_path / "late")).read(REJECTED).to_pylist()
     assert {(r["ds"], r["reason"]) for r in held} == {
         (days[1], "near duplicate"), (days[2], "licence not allowed")}  # fmt: skip
+
+
+@pytest.mark.parametrize("taken", [False, True], ids=["upkeep", "takedown"])
+def test_after_maintenance_days_are_compared_as_before(
+    engine: str, tmp_path: Path, taken: bool
+) -> None:
+    """It goes on from the sketches of then; where these held what is forgotten, from nothing."""
+    alike = [text("pair", changed=n) for n in range(4)]
+    days = [[(START, "s", alike[0]), (START, "hub", alike[1])],
+            [(START + dt.timedelta(1), "s", alike[2])]]  # fmt: skip
+    lake = Lake(str(tmp_path / "lake"))
+    for n in (1, 2):
+        write(tmp_path / "lake", chain(*days[:n]))
+        run(tmp_path / "lake", engine)
+    days[0] = days[0][: 2 - taken]
+    if taken:
+        forget.forget(lake, forget.request(lake, "source", "hub"), "DMCA", "counsel")
+    chosen = load("tiny", [f"lake.root={lake.root}", "maintenance.retention_days=0"])
+    execute(maintain.STAGE, START, chosen)
+    days[0].append((START, "s", alike[3]))
+    for root in ("lake", "rebuilt"):
+        write(tmp_path / root, chain(*days))
+        assert run(tmp_path / root, engine)["status"] == "done"
+    duplicates, pairs, _ = contents(tmp_path / "lake")  # a denied row was rejected besides
+    assert [duplicates, pairs] == contents(tmp_path / "rebuilt")[:2]
 
 
 def test_duplicates_that_were_restored_or_edited_are_made_again(

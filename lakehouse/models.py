@@ -8,7 +8,7 @@ from typing import Any
 from lakehouse.delta import Lake
 from lakehouse.errors import UserError
 from lakehouse.settings import ENDPOINT, Settings
-from lakehouse.tables import MODELS, TRAINING_RUNS
+from lakehouse.tables import MODELS
 
 
 def find(lake: Lake, arm: str, spec: str, url: str = "") -> dict[str, Any] | None:
@@ -20,16 +20,6 @@ def find(lake: Lake, arm: str, spec: str, url: str = "") -> dict[str, Any] | Non
     if spec.startswith(ENDPOINT):
         rows = [r for r in rows if r["sha256"] == address(spec, url)]
     return max(rows, key=lambda r: r["written_at"], default=None)
-
-
-def trained(lake: Lake, set_id: str, arm: str, recipe: str) -> dict[int, dict[str, Any]]:
-    """The newest model of an arm that this recipe trained on a training set, by its seed."""
-    runs = lake.read(
-        TRAINING_RUNS, {"training_set_id": set_id, "arm": arm, "recipe": recipe}
-    ).to_pylist()
-    seeds = {r["training_run_id"]: r["seed"] for r in runs}
-    held = lake.read(MODELS, {"arm": arm}).sort_by("written_at").to_pylist()
-    return {seeds[m["training_run_id"]]: m for m in held if m["training_run_id"] in seeds}
 
 
 def teacher(settings: Settings, lake: Lake | None = None) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lakehouse import benchmarks, models, training_sets
+from lakehouse import benchmarks, training_sets
 from lakehouse.command import entry
 from lakehouse.errors import UserError
 from lakehouse.fingerprints import short_hash
@@ -33,7 +33,7 @@ from lakehouse.tables import (
     TRAINING_RUNS,
     TRAINING_STEPS,
 )
-from training import arms, evaluate, finetune, recipes
+from training import arms, evaluate, finetune, models, recipes
 from training.contenders import CANDIDATE, Contest, paired
 from training.gains import Gain, corrected, of_models, of_seeds, outcomes
 

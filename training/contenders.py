@@ -10,11 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lakehouse import models, promotions, training_sets
+from lakehouse import models as known
+from lakehouse import promotions, training_sets
 from lakehouse.delta import Lake
 from lakehouse.errors import UserError
 from lakehouse.settings import Settings
 from lakehouse.tables import MODELS, PROMOTIONS, TRAINING_RUNS
+from training import models
 
 Model = Mapping[str, Any]
 """A row of ops.models."""
@@ -65,7 +67,7 @@ def of_arm(lake: Lake, settings: Settings, day: dt.date, arm: str) -> dict[str, 
     partition's training set."""
     if arm in READY_MADE:
         spec = settings.model.base if arm == "base" else settings.model.teacher
-        row, at = models.find(lake, arm, spec), ""
+        row, at = known.find(lake, arm, spec), ""
     else:
         chosen = settings.training
         set_id = training_sets.of_partition(lake, day)

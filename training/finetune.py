@@ -105,7 +105,6 @@ def provide(run: Run, base: Row, plan: Plan, *, apart: bool = False) -> int:
         if not models.made(run.lake, model_id):
             carry_out(plan, apart=apart)
             tokens = models.run_of(run.lake, model_id)["tokens"]
-        models.rename_recipe(run.lake, run.run_id, model_id, plan.settings.training.recipe)
     folder = run.lake.models() / model_id
     sha256 = manifests.verified(folder)
     if sha256 is None:
@@ -127,7 +126,7 @@ def _base(lake: Lake, settings: Settings, _day: dt.date) -> dict[str, str]:
 
 def _is_there(lake: Lake, settings: Settings, day: dt.date, arm: str) -> bool:
     set_id, chosen = training_sets.of_partition(lake, day), settings.training
-    row = known.trained(lake, set_id, arm, chosen.recipe).get(chosen.seed)
+    row = models.trained(lake, set_id, arm, chosen.recipe).get(chosen.seed)
     return row is not None and (lake.models() / row["model_id"] / manifests.MANIFEST).is_file()
 
 

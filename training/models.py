@@ -17,6 +17,7 @@ from lakehouse.errors import UserError
 from lakehouse.imports import importing
 from lakehouse.manifests import seal, verified
 from lakehouse.tables import MODELS, TRAINING_RUNS
+from training import recipes
 
 if TYPE_CHECKING:
     from training.checkpoints import Progress
@@ -135,9 +136,17 @@ def run_of(lake: Lake, model_id: str) -> dict[str, Any]:
     return row
 
 
-def rename_recipe(lake: Lake, run_id: str, model_id: str, recipe: str) -> None:
-    """Enter the recipe by what it is called now: its file was moved, what it says is the same."""
-    lake.upsert(TRAINING_RUNS, [{**run_of(lake, model_id), "recipe": recipe}], run_id)
+def trained(lake: Lake, set_id: str, arm: str, recipe: str) -> dict[int, dict[str, Any]]:
+    """The newest model of an arm that this recipe trained on a training set, by its seed.
+
+    By what the recipe says, not by what it was called: its file may have been moved.
+    """
+    runs = lake.read(TRAINING_RUNS, {"training_set_id": set_id, "arm": arm}).to_pylist()
+    shaping = json.loads(json.dumps(recipes.load(recipe).finetune.shaping()))
+    seeds = {r["training_run_id"]: r["seed"] for r in runs
+             if json.loads(r["config"]).get("recipe") == shaping}  # fmt: skip
+    held = lake.read(MODELS, {"arm": arm}).sort_by("written_at").to_pylist()
+    return {seeds[m["training_run_id"]]: m for m in held if m["training_run_id"] in seeds}
 
 
 def register(lake: Lake, run_id: str, **row: Any) -> None:

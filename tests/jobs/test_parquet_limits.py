@@ -119,8 +119,12 @@ def _outcomes(raw: bytes, at: int) -> set[str]:
 
 @pytest.mark.parametrize(
     "columns",
-    [{"n": ["x = 1"] * 40, "s": ["python"] * 40}, {"s": [{"a": "x", "b": ["y", None]}] * 40}],
-    ids=["flat", "nested"],
+    [
+        {"n": ["x = 1"] * 40, "s": ["python"] * 40},
+        {"s": [{"a": "x", "b": ["y", None]}] * 40},
+        {"n": ["x = 1"] * 40, "n.a": ["7"] * 40},
+    ],
+    ids=["flat", "nested", "dotted"],
 )
 def test_no_byte_of_a_footer_ends_the_process(columns: dict[str, Any]) -> None:
     """Each by eight others: Arrow ended it where a column's entry did not fit its type."""

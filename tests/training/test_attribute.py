@@ -19,7 +19,6 @@ from hypothesis import strategies as st
 
 from jobs import queries, report
 from lakehouse import benchmarks, engines
-from lakehouse import models as known
 from lakehouse.benchmarks import Benchmark, Task
 from lakehouse.delta import Lake
 from lakehouse.errors import ServiceError, UserError
@@ -66,7 +65,8 @@ def train(plan: Plan, *, apart: bool) -> None:
     done = Progress(sum(plan.steps.values()), 9, 1.0, (0.5,))
     models.record_run(
         plan.lake, plan.run_id, plan.model_id, done, arm=plan.arm, seed=seed,
-        training_set_id=plan.training_set_id, recipe="tiny", config="{}",
+        training_set_id=plan.training_set_id, recipe="tiny",
+        config=json.dumps(plan.config),
     )  # fmt: skip
 
 
@@ -180,7 +180,7 @@ def test_twice_is_once(lake: Lake, trained: list[str]) -> None:
     assert [lake.version(t) for t in tables] == before
     mine = {r["model_id"] for r in moved(lake).values()}
     lake.upsert(TRAINING_RUNS, [row(TRAINING_RUNS, training_run_id="other", arm="inverse", seed=1,
-                                    training_set_id="whole", recipe="another")], "r")  # fmt: skip
+                                    training_set_id="whole", config="{}")], "r")  # fmt: skip
     lake.upsert(MODELS, [row(MODELS, model_id="other", arm="inverse", training_run_id="other")],
                 "r")  # fmt: skip
     attributed(lake, force=True)  # a newer model of another recipe is not compared
@@ -231,7 +231,7 @@ def test_such_models_are_no_contenders(lake: Lake, settings: Settings, trained: 
     held = {m["model_id"]: m["arm"] for m in lake.read(MODELS).to_pylist()}
     whole = contenders.of_arm(lake, settings, DAY, "inverse")
     assert held[whole["model_id"]] == "inverse"
-    assert known.trained(lake, "whole", "inverse", "tiny").keys() == {1}
+    assert models.trained(lake, "whole", "inverse", "tiny").keys() == {1}
     assert not any(m["promoted"] for m in lake.read(MODELS).to_pylist())
 
 

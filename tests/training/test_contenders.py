@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from lakehouse.errors import UserError
 from lakehouse.fingerprints import Fingerprints
 from lakehouse.settings import Settings
 from lakehouse.tables import JOB_RUNS, MODELS, TRAINING_RUNS, Table
-from training import compare, contenders, evaluate
+from training import compare, contenders, evaluate, recipes
 
 DAY = dt.date(2026, 11, 3)
 STAGES = [evaluate.STAGE, compare.STAGE]
@@ -29,7 +30,7 @@ def row(table: Table, **values: Any) -> dict[str, Any]:
 
 def trained(
     lake: Lake, set_id: str, name: str, day: dt.date = DAY, seed: int = 1,
-    arms: tuple[str, ...] = ("inverse", "control"), recipe: str = "tiny",
+    arms: tuple[str, ...] = ("inverse", "control"), **recipe: Any,
 ) -> None:  # fmt: skip
     """A mixed training set, and the models of these arms that were trained on it."""
     lake.append_missing(
@@ -37,10 +38,11 @@ def trained(
         [row(JOB_RUNS, stage="mix", ds=day, status="done", message=set_id, run_id=f"mix {name}")],
         "r",
     )
+    said = {"recipe": {**recipes.load("tiny").finetune.shaping(), **recipe}}
     for arm in arms:
         model = f"{arm}-{name}"
         made = row(TRAINING_RUNS, training_run_id=model, arm=arm, training_set_id=set_id, seed=seed,
-                   recipe=recipe)  # fmt: skip
+                   config=json.dumps(said))  # fmt: skip
         lake.upsert(TRAINING_RUNS, [made], "r")
         lake.upsert(
             MODELS, [row(MODELS, model_id=model, arm=arm, training_run_id=model, sha256=name)], "r"
@@ -68,7 +70,7 @@ def test_the_models_of_the_settings_own_seed_and_both_by_seed(
     for seed in (1, 2, 3):
         trained(lake, "set-1", f"at-{seed}", seed=seed)
     trained(lake, "set-1", "again", seed=2)
-    trained(lake, "set-1", "otherwise", seed=3, recipe="other")  # newer, and no peer of the rest
+    trained(lake, "set-1", "otherwise", seed=3, batch=7)  # newer, and no peer of the rest
     second = settings.model_copy(
         update={"training": settings.training.model_copy(update={"seed": 2})}
     )

@@ -23,7 +23,6 @@ from typing import Any
 import pytest
 
 from lakehouse import manifests, tiny_world
-from lakehouse import models as known
 from lakehouse.delta import Lake
 from lakehouse.settings import Settings, load
 from lakehouse.tables import (
@@ -228,18 +227,13 @@ def test_both_arms_train_as_long_from_the_same_base_and_are_reused(
     assert again["versions_written"] == {}
 
 
-def test_a_moved_recipes_model_is_found_under_its_new_name(place: Path, stage: Stages) -> None:
-    moved = place / "moved" / "tiny.toml"
-    moved.parent.mkdir()
-    moved.write_bytes((place / "recipes" / "tiny.toml").read_bytes())
+def test_a_recipes_models_are_found_by_what_it_says(place: Path, stage: Stages) -> None:
+    lake, said = Lake(str(place / "lake")), (place / "recipes" / "tiny.toml").read_text()
     [model] = rows(place, MODELS, arm="inverse")
-    for recipe in (str(moved), "tiny"):
-        code, _, log = stage(
-            "training.finetune", "--arm", "inverse", "--set", f"training.recipe={recipe}"
-        )
-        assert code == 0, log
-        found = known.trained(Lake(str(place / "lake")), SET, "inverse", recipe)
-        assert [m["sha256"] for m in found.values()] == [model["sha256"]]
+    for name, text, n in (("moved", said, 1), ("edited", said.replace("= 2e-3", "= 1e-3"), 0)):
+        (place / f"{name}.toml").write_text(text)
+        found = models.trained(lake, SET, "inverse", str(place / f"{name}.toml"))
+        assert [m["sha256"] for m in found.values()] == [model["sha256"]] * n
 
 
 def test_a_run_without_its_model_is_trained_to_the_same_weights(place: Path, stage: Stages) -> None:

@@ -19,9 +19,10 @@ from jobs.scope import Scope
 from jobs.summarize import held, requests
 from lakehouse import tokenizer
 from lakehouse.bill import price
+from lakehouse.books import history
 from lakehouse.delta import Lake
 from lakehouse.settings import Settings
-from lakehouse.tables import CANDIDATES, JOB_RUNS
+from lakehouse.tables import CANDIDATES, JOB_RUNS, SNIPPETS
 
 MODEL_STAGES = ("summarize", "judge")
 """What is estimated: not the round trip, which is off unless asked for."""
@@ -46,9 +47,10 @@ class Estimate:
 def estimates(
     settings: Settings, days: Iterable[dt.date], stages: Collection[str] = MODEL_STAGES
 ) -> list[Estimate]:
-    """The model stages of each day, or some of them."""
+    """The model stages of each day, or some of them; none of a day that is not extracted yet."""
     lake = Lake(settings.lake.root)
-    scopes = [Scope(settings, lake, day) for day in days]
+    there = {*history(lake, "extract").done, *map(dt.date.fromisoformat, lake.counts(SNIPPETS))}
+    scopes = [Scope(settings, lake, day) for day in days if day in there]
     if not scopes:
         return []
     known = Known.of(scopes[0])

@@ -81,71 +81,82 @@ def plan(
 ) -> list[Planned]:
     """Every task of the range in its order, also those that are left alone."""
     lake = Lake(settings.lake.root)
-    state = _state(lake, settings, tasks)
+    parts = _state(lake, settings, tasks)
+    state = {task: next(iter(of_task.values()), "") for task, of_task in parts.items()}
     runs = chosen(tasks, state, only, force)
     asked = sorted({day for ref, day in runs if set(ref.parts or [ref.name]) & set(MODEL_STAGES)})
     known: dict[tuple[dt.date, str], Estimate] = {}
     if asked and _teacher(lake, settings):
         known = {(e.ds, e.stage): e for e in estimates(settings, asked)}
-    usual = {ref: _usual(lake, ref) for ref in {ref for ref, _ in runs}}
+    usual = _usual(lake)
     return [
-        _planned(settings, task, runs[task], usual[task[0]], known) if task in runs
+        _planned(settings, task, runs[task], parts[task], usual, known) if task in runs
         else Planned(task[1], task[0].name, False, state[task] or UNCHANGED, 0, None, 0, 0.0, 0.0)
         for task in tasks
     ]  # fmt: skip
 
 
 def _planned(
-    settings: Settings, task: Task, why: str, usual: float | None,
-    known: Mapping[tuple[dt.date, str], Estimate],
+    settings: Settings, task: Task, why: str, matters: Collection[str],
+    usual: Mapping[str, float], known: Mapping[tuple[dt.date, str], Estimate],
 ) -> Planned:  # fmt: skip
-    ref, day = task
-    parts = [known[day, p] for p in ref.parts or [ref.name] if (day, p) in known]
-    if parts:
-        return Planned(
-            day, ref.name, True, why, sum(e.rows for e in parts), sum(e.cached for e in parts),
-            sum(e.prompt_tokens + e.completion_tokens for e in parts),
-            _sum(e.seconds for e in parts), _sum(e.usd for e in parts),
-        )  # fmt: skip
-    seconds = 0.0 if why == UNCHANGED else usual
-    usd = None if seconds is None else price(settings.cost, seconds, 0, 0)
-    return Planned(day, ref.name, True, why, None, None, None, seconds, usd)
+    (ref, day), labels = task, {label: stage for stage, _, label in labelled(task[0])}
+    parts = [known[day, label] for label in labels if (day, label) in known]
+    if not parts:
+        found = [usual[n] for n, stage in labels.items() if n in usual and stage.enabled(settings)]
+        seconds = 0.0 if why == UNCHANGED else sum(found) if found else None
+        usd = None if seconds is None else price(settings.cost, seconds, 0, 0)
+        return Planned(day, ref.name, True, why, None, None, None, seconds, usd)
+    rows = sum(e.rows for e in parts)
+    others = [
+        usual.get(label) for label, stage in labels.items()
+        if (day, label) not in known and stage.enabled(settings) and (rows or label in matters)
+    ]  # fmt: skip
+    return Planned(
+        day, ref.name, True, why, rows, sum(e.cached for e in parts),
+        sum(e.prompt_tokens + e.completion_tokens for e in parts),
+        _sum([*(e.seconds for e in parts), *others]),
+        _sum([*(e.usd for e in parts),
+              *(None if s is None else price(settings.cost, s, 0, 0) for s in others)]),
+    )  # fmt: skip
 
 
-def _state(lake: Lake, settings: Settings, tasks: Sequence[Task]) -> dict[Task, str]:
-    """Why a task's day is not as a run of now would leave it; "" if it is."""
+def _state(
+    lake: Lake, settings: Settings, tasks: Sequence[Task]
+) -> dict[Task, dict[str, str]]:  # fmt: skip
+    """Of each task the parts whose day is not as a run of now would leave it, and why."""
     days = {day for _, day in tasks}
     of_stage = {ref: [*_matters(lake, settings, ref, days)] for ref in {ref for ref, _ in tasks}}
     return {
-        (ref, day): next((why for matters in of_stage[ref] if (why := matters.get(day))), "")
+        (ref, day): {label: matters[day] for label, matters in of_stage[ref] if day in matters}
         for ref, day in tasks
     }
 
 
 def _matters(
     lake: Lake, settings: Settings, ref: StageRef, days: Collection[dt.date]
-) -> Iterator[dict[dt.date, str]]:
+) -> Iterator[tuple[str, dict[dt.date, str]]]:
     """Of each of a task's parts what is the matter with these days, where something is."""
     for stage, option, label in labelled(ref):
         past = history(lake, label)
         if stage.grain == "corpus":
             found = [why for _, why in out_of_date(stage, option, past, lake, settings)]
             found += [NEW] if stage.enabled(settings) and not past.newest else []
-            yield dict.fromkeys(days if found else (), found[0] if found else "")
+            yield label, dict.fromkeys(days if found else (), found[0] if found else "")
             continue
         asked = replace(past, newest={d: row for d, row in past.newest.items() if d in days})
         new = [d for d in days if d not in past.newest and stage.enabled(settings)]
-        yield dict.fromkeys(new, NEW) | dict(out_of_date(stage, option, asked, lake, settings))
+        others = out_of_date(stage, option, asked, lake, settings)
+        yield label, dict.fromkeys(new, NEW) | dict(others)
 
 
-def _usual(lake: Lake, ref: StageRef) -> float | None:
-    """Median seconds of a task's finished runs; None where there is none."""
-    labels = {label for _, _, label in labelled(ref)}
-    rows = lake.read(JOB_RUNS, {"stage": labels, "status": "done"}, ["stage", "seconds"])
-    by_label: dict[str, list[float]] = {}
+def _usual(lake: Lake) -> dict[str, float]:
+    """Median seconds of each stage's finished runs, by its name in the books."""
+    rows = lake.read(JOB_RUNS, {"status": "done"}, ["stage", "seconds"])
+    seconds: dict[str, list[float]] = {}
     for row in rows.to_pylist():
-        by_label.setdefault(row["stage"], []).append(row["seconds"])
-    return sum(map(median, by_label.values())) if by_label else None
+        seconds.setdefault(row["stage"], []).append(row["seconds"])
+    return {label: median(taken) for label, taken in seconds.items()}
 
 
 def _teacher(lake: Lake, settings: Settings) -> dict[str, Any] | None:

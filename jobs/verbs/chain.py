@@ -122,7 +122,11 @@ def _estimate(settings: Settings, days: Sequence[dt.date], named: set[str], form
     if not asked:
         raise UserError("none of these stages has an estimate; those that have one are generate "
                         f"and its parts, {' and '.join(MODEL_STAGES)}")  # fmt: skip
-    printing.sections([estimated(estimates(settings, days, asked))], form)
+    found = estimates(settings, days, asked)
+    printing.sections([estimated(found)], form)
+    if missing := sorted({*days} - {e.ds for e in found}):
+        which = ", ".join(map(str, missing[:3])) + " …" * (len(missing) > 3)
+        sys.stderr.write(f"not extracted yet, so nothing is known of it: {which}\n")
 
 
 def estimated(found: Sequence[Estimate]) -> Section:

@@ -92,6 +92,7 @@ def _tell(planned: list[Planned], form: str) -> None:
     remark = (
         f"{len(runs)} of {len(planned)} tasks would run. rows: asked of a model; cached: answered "
         "without it. What follows a task that runs leaves its day as it is if nothing changes. "
-        "Seconds are those of the books' finished runs; empty where they know none."
+        "Seconds are those of the books' finished runs, as they are of a round trip and of a day "
+        "that is not extracted yet; empty where they know none."
     )
     printing.sections([Section("What would run", names, cells, remark)], form)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from argparse import Namespace
 from collections.abc import Sequence
 from typing import Any
@@ -10,9 +11,11 @@ import pytest
 
 from jobs import cli, costs, verbs
 from jobs.estimate import Estimate, estimates
+from jobs.replay import plan
 from jobs.stale import refresh, stale
 from lakehouse import tokenizer
 from lakehouse.delta import Lake
+from lakehouse.stages import STAGES
 from lakehouse.tables import CANDIDATES, JOB_RUNS, PAIRS
 from tests.jobs.test_generation import DAY, LATER, asked, filled, generate, place, settings
 from tests.rows import finished, row
@@ -67,6 +70,26 @@ def test_a_days_estimate_is_what_it_takes_then(lake: Lake, asked: list[str]) -> 
         assert of.usd == pytest.approx(report["cost"], rel=0.25)
         assert of.seconds is not None
     assert [e.rows for e in estimates(settings(lake), [DAY, LATER])] == [0] * 4
+
+
+def test_of_a_day_that_is_not_extracted_its_usual_seconds_are_told(
+    lake: Lake, asked: list[str]
+) -> None:
+    """And of a round trip, whose rows nobody can tell."""
+    generate(filled(lake), DAY)
+    lake.upsert(JOB_RUNS, [
+        {**finished(stage, DAY, (2, 2, 0)), "seconds": 20.0} for stage in ("roundtrip", "calibrate")
+    ], "r")  # fmt: skip
+    chosen = settings(lake, "roundtrip.enabled=true", "summarize.max_tokens=30")
+    new = LATER + dt.timedelta(1)
+    assert estimates(chosen, [new]) == []
+    (ref,) = (s for s in STAGES if s.name == "generate")
+    there, unknown = plan(chosen, [(ref, LATER), (ref, new)], "")
+    assert (unknown.rows, unknown.tokens, unknown.seconds is None) == (None, None, False)
+    assert unknown.seconds is not None and unknown.seconds >= 40
+    models = sum(e.seconds or 0.0 for e in estimates(chosen, [LATER]))
+    assert (there.rows, there.seconds) == (
+        sum(e.rows for e in estimates(chosen, [LATER])), pytest.approx(models + 40))  # fmt: skip
 
 
 def test_nothing_is_stale_until_something_changes(

@@ -42,8 +42,11 @@ _REJECTED = """
         reason, remedy, evidence, run_id
     FROM ops.rejected_rows WHERE {where}"""
 _OF_THESE = """
-    row_id IN ({ids}) OR stage <> 'deduplicate' AND split_part(origin, '#', 1) IN ({ids})"""
-"""Rejected rows of these, or of their parts; a duplicate's origin is the document it repeats."""
+    row_id IN ({ids}) OR stage <> 'deduplicate' AND split_part(origin, '#', 1) IN ({wholes})"""
+"""Rejected rows of these, or of the parts of some; a duplicate's origin is the document it repeats.
+"""
+_DIVIDED = ("documents", "snippets", "candidates", "pairs")
+"""Levels whose rows' parts are theirs. What a training set leaves out is no part of each pair."""
 _RUNS = """
     SELECT run_id, stage, ds, count(*) AS rows, version, made_from
     FROM (SELECT run_id FROM {level} WHERE run_id IS NOT NULL) LEFT JOIN main.books USING (run_id)
@@ -113,11 +116,13 @@ def trace(lake: Lake, what: str, limit: int | None = None) -> Trace:
     made_from = _reached(sql, [*reversed(names[: place + 1]), LINES], limit)
     down = Walk(sql, lake, start, "went_into")
     down.went_into()
-    ids = " UNION ".join(f"SELECT id FROM {name}" for name in names[place:])
+    within = {name: f"SELECT id FROM {name}" for name in names[place:]}
+    wholes = [ids for name, ids in within.items() if name in (start.level, *_DIVIDED)]
     return Trace(
         _level(sql, start.level, limit, "parent = ''"), made_from,
         _reached(sql, names[place:], limit),
-        _rejected(sql, _OF_THESE.format(ids=ids), limit),
+        _rejected(sql, _OF_THESE.format(ids=" UNION ".join(within.values()),
+                                        wholes=" UNION ".join(wholes)), limit),
         {name: n for name, n in up.missing.items() if n},
     )  # fmt: skip
 
@@ -191,9 +196,16 @@ def sections(found: Trace) -> Iterator[Section]:
             remark += [f"{lost} others are in no version that a run has read."] if lost else []
             yield _section(f"{way}: {name} ({level.rows})", level.shown, " ".join(remark))
             if more and level.by:
-                yield _section(f"{name} by {' and '.join([*level.by[0]][:-1])}", level.by)
+                by = f"{name} by {' and '.join([*level.by[0]][:-1])}"
+                yield _section(by, *_first(level.by, len(level.shown)))
             if level.runs:
-                yield _section(f"{name}: written by", level.runs)
+                yield _section(f"{name}: written by", *_first(level.runs, len(level.shown)))
+
+
+def _first(rows: Sequence[Mapping[str, Any]], n: int) -> tuple[Sequence[Mapping[str, Any]], str]:
+    """As many of them as of the level's own rows are shown, and how many there are besides."""
+    more = len(rows) - n
+    return rows[:n], f"{more} more: --all lists them." if more > 0 else ""
 
 
 def _section(title: str, rows: Sequence[Mapping[str, Any]], remark: str = "") -> Section:
@@ -230,9 +242,8 @@ def _level(
     tables = {n: k.table.full_name for n, k in KINDS.items()} | {LINES: DOCUMENTS.full_name}
     counted = f"SELECT {by}, count(*) AS rows FROM {rows} GROUP BY {by} ORDER BY rows DESC, {by}"
     return Level(
-        name, total, _dicts(sql, counted + cut) if by else [],
-        _dicts(sql, _RUNS.format(level=rows) + cut, {"table": tables[name]})
-        if name in tables else [],
+        name, total, _dicts(sql, counted) if by else [],
+        _dicts(sql, _RUNS.format(level=rows), {"table": tables[name]}) if name in tables else [],
         _dicts(sql, f"FROM {rows} ORDER BY id{cut}"),
     )  # fmt: skip
 

@@ -314,6 +314,19 @@ def test_of_many_rows_the_first_are_shown_and_all_are_counted(traced: Lake) -> N
     rows = {r[:3]: json.loads(r[3]) for r in traces.flat(found)}
     assert rows["pairs", first, "first-set"]["license"] == "MIT"
     assert [level for level, _, _ in rows if level == "pairs"] == ["pairs"]
+    (pairs,) = (level for level in found.made_from if level.name == "pairs")
+    assert sum(of["rows"] for of in pairs.by) == 2  # not cut
+
+
+def test_what_a_training_set_leaves_out_is_told_of_its_own_pairs_alone(traced: Lake) -> None:
+    traced.append_missing(REJECTED, [
+        dropped("finetune_control", f"pair {name}", "first-set", f"without {name}")
+        for name in ("old", "both")
+    ], "r")  # fmt: skip
+    told = {what: {r["reason"] for r in traces.trace(traced, what).rejected.shown}
+            for what in ("first-set", sha("snippet old"), sha("pair both"))}  # fmt: skip
+    assert list(told.values()) == [
+        {"without old", "without both"}, {"without old"}, {"without both"}]  # fmt: skip
 
 
 def test_the_command_prints_one_object(

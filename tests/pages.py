@@ -41,6 +41,14 @@ def commands(named: str, only: str = "") -> list[str]:
     return [m[1] for m in map(called.match, lines) if m and "…" not in m[1]]
 
 
+def in_sentences(named: str) -> list[str]:
+    """What a page's sentences show of this command, with options; `…` stands for a word."""
+    pages = [DOCS.parent / "README.md", *sorted(DOCS.rglob("*.md"))]
+    tokens = [t for page in pages for t in MarkdownIt().parse(page.read_text(encoding="utf-8"))]
+    shown = [c.content for t in tokens for c in t.children or () if c.type == "code_inline"]
+    return [code for code in shown if code.startswith(named) and " --" in code]
+
+
 def _fences(page: Path) -> list[tuple[str, str]]:
     """(language, code) of each fenced block of a page, in order."""
     tokens = MarkdownIt().parse(page.read_text(encoding="utf-8"))

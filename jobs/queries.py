@@ -48,10 +48,20 @@ def prepare(lake: Lake, query: str) -> tuple[duckdb.DuckDBPyConnection, str]:
     with told():
         connection = _empty()
         text, named = mentions.read(query, lambda: _keywords(connection))
+        _require_one_answer(connection, text)
         of_views = {Mention(VIEWS[m.full_name].of.full_name) for m in named if m.full_name in VIEWS}
         for mention in sorted(named | of_views, key=lambda m: (m.full_name in VIEWS, str(m))):
             _show(connection, lake, mention)
         return connection, text
+
+
+def _require_one_answer(connection: duckdb.DuckDBPyConnection, text: str) -> None:
+    """UserError where a query's answer would be lost: DuckDB keeps that of the last."""
+    import duckdb
+
+    before = connection.extract_statements(text)[:-1]
+    if any(statement.type == duckdb.StatementType.SELECT for statement in before):
+        raise UserError("one query at a time: of several the last alone would be answered")
 
 
 @contextmanager

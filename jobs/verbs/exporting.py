@@ -100,7 +100,7 @@ def _request(args: argparse.Namespace) -> Request:
                         "--verify FOLDER")  # fmt: skip
     if args.first and args.last and args.last < args.first:
         raise UserError(f"--to {args.last} is before --from {args.first}")
-    filters = Filters(args.first, args.last, tuple(args.language), tuple(args.source),
-                      tuple(args.license), args.min_score, args.training_set,
-                      tuple(args.phase))  # fmt: skip
+    licenses = tuple(name for word in args.license for name in word.split(",") if name)
+    filters = Filters(args.first, args.last, tuple(args.language), tuple(args.source), licenses,
+                      args.min_score, args.training_set, tuple(args.phase))  # fmt: skip
     return Request(args.shape, args.out, filters, args.shard_rows or SHARD_ROWS)

@@ -48,7 +48,8 @@ def stand_ins(done: ByHand) -> dict[str, str]:
     examples = lake.read(TRAINING_EXAMPLES, columns=["training_set_id"])
     return {
         "25308e46f1f1": next(r["document_id"] for r in documents if "shop.py" in r["origin"]),
-        "25308e46": documents[0]["document_id"][:8], "acme/tool": "shop", "stdlib:json/": "ours:json/",
+        "25308e46": documents[0]["document_id"][:8],
+        "acme/tool": "shop", "stdlib:json/": "ours:json/",
         "tiny-inverse-f3c6d9ca6f74": model["model_id"], " MODEL ": f" {model['model_id']} ",
         "5e1f0c2b8a7d9e34": examples["training_set_id"][0].as_py(),
         " --profile tiny": "", "/tmp/": "", "--to 2026-11-03": "--to 2026-11-02",

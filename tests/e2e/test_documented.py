@@ -14,7 +14,7 @@ import pytest
 
 from jobs.cli import answer
 from lakehouse.delta import Lake
-from lakehouse.tables import DOCUMENTS, MODELS, TRAINING_EXAMPLES
+from lakehouse.tables import DOCUMENTS, MODELS, SNIPPETS, TRAINING_EXAMPLES
 from tests.e2e.tutorial import PAGE, ByHand, in_shell
 from tests.pages import blocks, commands, missing
 
@@ -87,3 +87,21 @@ def test_every_documented_command_does_what_it_is_shown_for(
         if words[0] == "export" and "--out" in words:  # a folder holds one export
             shutil.rmtree("my-data", ignore_errors=True)
         assert answer(words) == 0, (words, capsys.readouterr().err[-2000:])
+
+
+def test_after_a_takedown_and_its_maintenance_the_days_are_made_anew(
+    by_hand: ByHand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setenv("LAKE_ROOT", str(shutil.copytree(by_hand.lake, tmp_path / "lake")))
+    monkeypatch.setenv("LAKE_PROFILE", str(by_hand.profile))
+    for line in (
+        'forget --repository shop --because "asked for"',
+        "run --stages maintain --from 2026-11-29 --to 2026-11-29",
+        "run --stages corpus --from 2026-11-01 --to 2026-11-02",
+        "forget --repository shop --because again",
+    ):
+        assert answer(shlex.split(line)) == 0, (line, capsys.readouterr().err[-2000:])
+    lake = Lake(str(tmp_path / "lake"))
+    assert not [r for r in lake.read(DOCUMENTS).to_pylist() if "shop/" in r["origin"]]
+    assert lake.read(SNIPPETS, {"source": "ours"}).num_rows > 0

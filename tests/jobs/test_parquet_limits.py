@@ -107,7 +107,7 @@ def test_a_time_zone_that_nobody_knows_is_a_bad_row(tmp_path: Path, zone: str) -
 def _outcomes(raw: bytes, at: int) -> set[str]:
     """What comes of a file with another byte there, in a process that may end of it."""
     found = set()
-    for value in (0, 1, 2, 5, 0x15, 0x28, 0x80, 0xFF):
+    for value in (0, 1, 0x15):
         damaged = io.BytesIO(raw[:at] + bytes([value]) + raw[at + 1 :])
         try:
             bad = [isinstance(row, Unusable) for _, row in rows(Member("f", damaged), "ns", None)]
@@ -127,7 +127,7 @@ def _outcomes(raw: bytes, at: int) -> set[str]:
     ids=["flat", "nested", "dotted"],
 )
 def test_no_byte_of_a_footer_ends_the_process(columns: dict[str, Any]) -> None:
-    """Each by eight others: Arrow ended it where a column's entry did not fit its type."""
+    """Each by three others: Arrow ended it where a column's entry did not fit its type."""
     raw = parquet(pa.table(columns))
     footer = range(len(raw) - 8 - int.from_bytes(raw[-8:-4], "little"), len(raw) - 8)
     spawn = multiprocessing.get_context("spawn")

@@ -31,7 +31,7 @@ def called() -> dict[str, set[str]]:
 CALLED = called()
 SMALL = {
     "command": "--work . --pairs 100 --days 2 --rounds 1", "page": "--days 30 --rounds 1",
-    "seed_intervals": "--runs 2 --tasks 10", "skew": "--work . --scale 0.0005",
+    "seed_intervals": "--runs 2 --tasks 10",
 }  # fmt: skip
 """Those that a few seconds are enough for; the others compile, train or start many processes."""
 

@@ -103,8 +103,8 @@ def _planned(
     (ref, day), labels = task, {label: stage for stage, _, label in labelled(task[0])}
     parts = [known[day, label] for label in labels if (day, label) in known]
     if not parts:
-        found = [usual[n] for n, stage in labels.items() if n in usual and stage.enabled(settings)]
-        seconds = 0.0 if why == UNCHANGED else sum(found) if found else None
+        took = [usual.get(label) for label, stage in labels.items() if stage.enabled(settings)]
+        seconds = 0.0 if why == UNCHANGED else _sum(took) if took else None
         usd = None if seconds is None else price(settings.cost, seconds, 0, 0)
         return Planned(day, ref.name, True, why, None, None, None, seconds, usd)
     rows = sum(e.rows for e in parts)
@@ -151,12 +151,16 @@ def _matters(
 
 
 def _usual(lake: Lake) -> dict[str, float]:
-    """Median seconds of each stage's finished runs, by its name in the books."""
+    """Median seconds of each stage's finished runs, by its name in the books.
+
+    None of one that ran in shares: the run that closes its day is the least of it.
+    """
     rows = lake.read(JOB_RUNS, {"status": "done"}, ["stage", "seconds"])
     seconds: dict[str, list[float]] = {}
     for row in rows.to_pylist():
         seconds.setdefault(row["stage"], []).append(row["seconds"])
-    return {label: median(taken) for label, taken in seconds.items()}
+    shared = {label.rpartition("_")[0] for label in seconds if "-of-" in label}
+    return {label: median(taken) for label, taken in seconds.items() if label not in shared}
 
 
 def _teacher(lake: Lake, settings: Settings) -> dict[str, Any] | None:

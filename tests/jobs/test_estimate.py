@@ -90,6 +90,8 @@ def test_of_a_day_that_is_not_extracted_its_usual_seconds_are_told(
     models = sum(e.seconds or 0.0 for e in estimates(chosen, [LATER]))
     assert (there.rows, there.seconds) == (
         sum(e.rows for e in estimates(chosen, [LATER])), pytest.approx(models + 40))  # fmt: skip
+    lake.upsert(JOB_RUNS, [finished("summarize_0-of-2", DAY, (1, 1, 0))], "r")
+    assert plan(chosen, [(ref, new)], "")[0].seconds is None  # what closes a day is the least
 
 
 def test_nothing_is_stale_until_something_changes(

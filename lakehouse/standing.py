@@ -42,12 +42,16 @@ class Standing:
             self._process.stdin.write(json.dumps([*argv]) + "\n")
             self._process.stdin.flush()
             line = self._process.stdout.readline()
-        except BrokenPipeError:  # somebody has ended it since the last run
+        except BrokenPipeError:  # somebody has just ended it
             line = ""
         if not line:
             return {}, self._process.wait()
         result: dict[str, Any] = json.loads(line)
         return result, result.pop("exit_code")
+
+    def gone(self) -> bool:
+        """Whether it has ended."""
+        return self._process.poll() is not None
 
     def end(self) -> None:
         """Let it end, and with it what it holds: an engine, a GPU."""

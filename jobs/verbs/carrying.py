@@ -105,7 +105,7 @@ class Carrier:
         return parts
 
     def _run(self, stage: StageRef, argv: list[str]) -> tuple[dict[str, Any], int]:
-        if self._standing and self._standing.module != stage.module:
+        if self._standing and (self._standing.module != stage.module or self._standing.gone()):
             self.release()
         command = python(stage.pool)
         if not stage.parts or command != [sys.executable]:  # one elsewhere is paid for by the time

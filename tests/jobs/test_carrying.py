@@ -176,9 +176,14 @@ def test_days_of_a_task_of_parts_share_a_process_until_another_needs_the_gpu(
         _, first = done_by(carried, (parts, DAYS[0]), capsys)
         _, second = done_by(carried, (parts, DAYS[1]), capsys)
         assert first == second
-        assert at_work(psutil.Process(first))
+        psutil.Process(first).kill()  # while it has nothing to do: there is another
+        psutil.Process(first).wait()
+        carried.carry_out(parts, DAYS[1], force=True)
+        told = json.loads(capsys.readouterr().out.splitlines()[-1])
+        third = psutil.Process(int(told["note"].split()[0]))
+        assert at_work(third)
         done_by(carried, (other, DAYS[0]), capsys)
-        assert not psutil.pid_exists(first)
+        assert not at_work(third)
         with pytest.raises(UserError, match="counting 2026-11-03: no third day"):
             carried.carry_out(parts, DAYS[2])
 

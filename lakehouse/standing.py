@@ -44,6 +44,9 @@ class Standing:
             line = self._process.stdout.readline()
         except BrokenPipeError:  # somebody has just ended it
             line = ""
+        except BaseException:  # nobody waits for its answer any more
+            self._process.kill()
+            raise
         if not line:
             return {}, self._process.wait()
         result: dict[str, Any] = json.loads(line)

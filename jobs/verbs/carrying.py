@@ -87,8 +87,13 @@ class Carrier:
         return wanted([found for found, _ in labelled(stage)], self._settings)
 
     def _here(self, stage: StageRef, day: dt.date, force: bool) -> list[dict[str, Any]]:
-        return [execute(part, day, self._settings, option=stage.option, force=force)
-                for part in self._parts(stage)]  # fmt: skip
+        try:
+            return [execute(part, day, self._settings, option=stage.option, force=force)
+                    for part in self._parts(stage)]  # fmt: skip
+        except LakeError as error:
+            said = str(error)
+            where = "" if said.startswith(f"{stage.name} {day}") else f"{stage.name} {day}: "
+            raise type(error)(where + said) from error
 
     def _apart(self, stage: StageRef, day: dt.date, force: bool) -> list[dict[str, Any]]:
         """In a process that ends with this one: the rest of a killed run would be at work beside

@@ -25,9 +25,9 @@ from lakehouse.stages import StageRef
 from lakehouse.standing import Standing
 
 Capture = pytest.CaptureFixture[str]
-DAYS = [dt.date(2026, 11, n) for n in (1, 2, 3)]
+DAYS = [dt.date(2026, 11, n) for n in (1, 2, 3, 4)]
 COUNTING = """
-import os, sys
+import os, sys, time
 from lakehouse.errors import UserError
 from lakehouse.run import Counts, Stage
 from lakehouse.tables import DOCUMENTS
@@ -39,6 +39,8 @@ def main(run):
     asked.append(str(run.partition))
     if asked[-1] == "2026-11-03":
         raise UserError("no third day")
+    if asked[-1] == "2026-11-04":
+        time.sleep(60)
     unread = sys.stdin.read() if "lakehouse.standing" in sys.orig_argv else ""
     return Counts(0, 0, 0, note=f"{os.getpid()} {len(asked)} {unread}")
 
@@ -135,6 +137,25 @@ def test_one_that_was_killed_has_no_result(module: str) -> None:
     result, _ = standing.ask(asking(DAYS[0]))
     os.kill(int(result["note"].split()[0]), signal.SIGKILL)
     assert standing.ask(asking(DAYS[1])) == ({}, -signal.SIGKILL)
+
+
+def test_an_interrupted_command_does_not_wait_for_its_answer(module: str) -> None:
+    standing = Standing(module)
+    standing.ask(asking(DAYS[0]))  # it is up
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupted)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        with pytest.raises(KeyboardInterrupt):
+            standing.ask(asking(DAYS[3]))
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    started = time.monotonic()
+    standing.end()
+    assert time.monotonic() - started < 20
 
 
 def carrying() -> AbstractContextManager[Carrier]:

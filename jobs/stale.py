@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import Any
 
 from jobs.estimate import MODEL_STAGES, Estimate, estimates
-from lakehouse import models, prompts, run
+from lakehouse import models, prompts
 from lakehouse.books import History, history
 from lakehouse.delta import Lake
 from lakehouse.errors import UserError
@@ -42,19 +42,20 @@ def stale(settings: Settings) -> list[Stale]:
     lake = Lake(settings.lake.root)
     found = []
     for ref in STAGES:
-        for stage, label in labelled(ref):
+        for stage, option, label in labelled(ref):
             found += [
                 Stale(day, label, why)
-                for day, why in out_of_date(stage, ref.option, history(lake, label), lake, settings)
+                for day, why in out_of_date(stage, option, history(lake, label), lake, settings)
             ]
     return found
 
 
-def labelled(ref: StageRef) -> Iterator[tuple[Stage, str]]:
-    """The stages of a task, each with its name in the books."""
+def labelled(ref: StageRef) -> Iterator[tuple[Stage, str, str]]:
+    """The stages of a task, each with its option and its name in the books."""
+    option = ref.args[1] if ref.args else ""
     for module in [f"jobs.{name}" for name in ref.parts] or [ref.module]:
         stage: Stage = import_module(module).STAGE
-        yield stage, run.labelled(stage, ref.option)
+        yield stage, option, f"{stage.name}_{option}" if option else stage.name
 
 
 def out_of_date(

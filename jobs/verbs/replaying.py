@@ -47,8 +47,9 @@ def add(verbs: Verbs) -> None:
 def replay(args: argparse.Namespace, settings: Settings) -> None:
     """Run what the plan says, or print it."""
     from jobs.replay import plan
-    from jobs.verbs.carrying import carrier
+    from lakehouse.command import configure_logging
 
+    configure_logging()
     tasks = wanted(args.first, args.last, args.onward)
     planned = plan(settings, tasks, args.only, args.force)
     if args.dry_run:
@@ -58,10 +59,9 @@ def replay(args: argparse.Namespace, settings: Settings) -> None:
         sys.stderr.write(
             f"Nothing to do: of {len(tasks)} tasks none is {args.only or 'to be run'}.\n"
         )
-    with carrier(args, settings) as carried:
-        for task, of_task in zip(tasks, planned, strict=True):
-            if of_task.runs:
-                carried.carry_out(*task, force=args.force)
+    for task, of_task in zip(tasks, planned, strict=True):
+        if of_task.runs:
+            chain.carry_out(*task, args, settings, force=args.force)
 
 
 def wanted(first: dt.date, last: dt.date, onward: str) -> list[Task]:

@@ -150,7 +150,7 @@ def harmless(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("lakehouse.run.execute", down)
     monkeypatch.setattr("jobs.tainted.execute", down)
-    monkeypatch.setattr("jobs.verbs.carrying.Carrier._apart", down)
+    monkeypatch.setattr("jobs.verbs.chain._process", down)
     monkeypatch.setattr("jobs.studies.work.Undertaking.carry_out", down)
     monkeypatch.setattr("jobs.report.figures", lambda _lake: [])
     monkeypatch.setattr(installation, "CHECKS", {})

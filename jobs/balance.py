@@ -14,6 +14,7 @@ from jobs.decision import Checked
 from lakehouse.books import rejected_by
 from lakehouse.errors import ServiceError
 from lakehouse.run import Run
+from lakehouse.stages import STAGES
 from lakehouse.tables import JOB_RUNS, Table
 
 _COUNTS = ("rows_in", "rows_kept", "rows_rejected")
@@ -25,9 +26,11 @@ Ends = Mapping[str, tuple[Table | None, Table | None]]
 
 
 def balanced(run: Run, table: Table, ends: Ends | None = None) -> Checked:
-    """The findings on the books of these stages, or of all; they speak of the table's version.
+    """The findings on the books of these stages, or of all that come before the run's own; they
+    speak of the table's version.
 
-    A stage that is named and has no books is one that failed: nobody knows what it lost.
+    A stage that is named and has no books is one that failed: nobody knows what it lost. Those that
+    come after are run again after it, on what it lets pass.
     """
     import pyarrow as pa
 
@@ -44,8 +47,9 @@ def _books(run: Run, ends: Ends | None) -> list[dict[str, Any]]:
         if held is None or row["finished_at"] > held["finished_at"]:
             newest[row["stage"]] = row
     rejected = rejected_by(run.lake, "stage", {"ds": run.partition})
+    asked = newest.keys() - _after(run.stage.name) if ends is None else ends
     found = []
-    for stage in sorted(newest if ends is None else ends):
+    for stage in sorted(asked):
         told, tables = newest.get(stage), (ends or {}).get(stage, (None, None))
         counts = [told[name] if told else None for name in _COUNTS]
         rows = [*(_rows(run, table) for table in tables), rejected.get(stage, 0)]
@@ -53,6 +57,12 @@ def _books(run: Run, ends: Ends | None) -> list[dict[str, Any]]:
             _require_finished(run, stage, told["finished_at"], tables)
         found.append({"stage": stage, **dict(zip((*_COUNTS, *_THERE), counts + rows, strict=True))})
     return found
+
+
+def _after(gate: str) -> set[str]:
+    """The stages that come after a gate."""
+    names = [ref.name for ref in STAGES]
+    return {*names[names.index(gate) + 1 :]}
 
 
 def _rows(run: Run, table: Table | None) -> int | None:

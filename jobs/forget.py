@@ -220,12 +220,8 @@ def enter(lake: Lake, days: Collection[str], request_id: str, run_id: str) -> No
         lost = lake.read(REJECTED, where, ["row_id"]).num_rows
         same = (last["rows_kept"], last["rows_rejected"]) == (n, lost)
         if str(day) in days and last["status"] == "done" and not same:
-            now = past.begin()
-            rows.append({
-                **last, "rows_in": n + lost, "rows_kept": n, "rows_rejected": lost,
-                "seconds": 0.0, "cost": 0.0, "message": f"takedown {request_id}",
-                "started_at": now, "finished_at": now, "run_id": run_id,
-            })  # fmt: skip
+            counts = {"rows_in": n + lost, "rows_kept": n, "rows_rejected": lost}
+            rows.append(past.amended(day, run_id, **counts, message=f"takedown {request_id}"))
     lake.upsert(JOB_RUNS, rows, run_id)
 
 
@@ -247,8 +243,8 @@ def _require_whole(lake: Lake) -> None:
         return
     kept = lake.counts(DOCUMENTS)
     lacking = sorted(
-        str(day) for day, last in history(lake, _INGEST).newest.items()
-        if last["status"] == "done" and kept.get(str(day), 0) < last["rows_kept"]
+        str(day) for day, last in history(lake, _INGEST).done.items()
+        if kept.get(str(day), 0) < last["rows_kept"]
     )  # fmt: skip
     if lacking:
         raise UserError(

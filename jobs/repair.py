@@ -1,23 +1,28 @@
 """A table without its data files that are lost or damaged, so that it can be read and written.
 
 The rows of those files are gone: where a backup has the files, putting them back is better. What is
-damaged and still there is set aside below the table, where no engine and no vacuum looks.
+damaged and still there is set aside below the table, where no engine and no vacuum looks. The books
+say which stages' days are to be run again: their inputs do not tell, as nothing has changed there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import datetime as dt
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from jobs import citations, edits, files, maintain
+from jobs.stale import labelled
+from lakehouse.books import DAMAGED, History, history
 from lakehouse.damage import of_data
 from lakehouse.delta import Lake
 from lakehouse.errors import STORE, UserError
-from lakehouse.stages import STAGES
-from lakehouse.tables import RELEASED, SKETCHES, Table
+from lakehouse.stages import STAGES, StageRef
+from lakehouse.tables import JOB_RUNS, REJECTED, RELEASED, SKETCHES, Table
 
 if TYPE_CHECKING:
     import pyarrow.dataset as ds
@@ -70,6 +75,7 @@ def repair(lake: Lake, table: Table, run_id: str) -> tuple[int, list[Lost]]:
             return found.version(), []
         _set_aside(lake, table, [f.file for f in gone if f.why == "damaged"])
         let_go(lake, table, {f.file for f in gone}, run_id)
+        enter(lake, table, gone, run_id)
         found.repair(commit_properties=CommitProperties(custom_metadata={"run_id": run_id}))
     edits.trace(lake, table, run_id)
     return found.version(), gone
@@ -88,21 +94,47 @@ def let_go(lake: Lake, table: Table, gone: set[str], run_id: str) -> None:
         maintain.compare_anew(lake, run_id)
 
 
-def remedy(table: Table, gone: list[Lost]) -> str:
-    """What makes these rows anew, in words."""
-    made = "; ".join(commands(table, gone))
-    if not made:
-        return "no stage makes these rows anew"
-    return f"make them anew, with the settings of always: {made}"
+def enter(lake: Lake, table: Table, gone: Sequence[Lost], run_id: str) -> None:
+    """Enter the days of the stages that made these rows as damaged: a run makes them anew then."""
+    rows = sum(f.rows for f in gone)
+    lake.upsert(JOB_RUNS, [
+        past.amended(day, run_id, status=DAMAGED,
+                     message=f"{table.full_name} has lost rows, {rows} in all (lake repair)")
+        for _, past, days in _made_by(lake, table, gone) for day in days
+    ], run_id)  # fmt: skip
 
 
-def commands(table: Table, gone: list[Lost]) -> list[str]:
-    """What makes these rows anew."""
-    days = sorted({f.partition for f in gone}) if table.partition == "ds" else ["DAY"]
+def commands(lake: Lake, table: Table, gone: Sequence[Lost], said: Sequence[str]) -> list[str]:
+    """What makes these rows anew, one command a day; each with the options said."""
+    made: dict[dt.date, list[str]] = {}
+    for ref, _, days in _made_by(lake, table, gone):
+        for day in days:
+            made.setdefault(day, []).append(ref.name)
     return [
-        " ".join(("python -m", stage.module, "--partition", day, *stage.args, "--force"))
-        for day in days for stage in STAGES if table in stage.writes
+        shlex.join(["lake", "run", "--from", f"{day}", "--to", f"{day}", "--stages",
+                    ",".join(dict.fromkeys(made[day])), *said]) for day in sorted(made)
     ]  # fmt: skip
+
+
+def _made_by(
+    lake: Lake, table: Table, gone: Sequence[Lost]
+) -> Iterator[tuple[StageRef, History, list[dt.date]]]:
+    """Each stage that writes the table, what the books know of it, and which of its days are lost.
+
+    Of a table without days any of them may have made the rows.
+    """
+    parts = {f.partition for f in gone}
+
+    def is_of(day: dt.date, last: Mapping[str, Any]) -> bool:
+        if table.partition == "ds":
+            return str(day) in parts and (table != REJECTED or last["rows_rejected"] > 0)
+        return table.partition is None or last["message"] in parts  # of a set, the `mix` of it
+
+    for ref, stage, label in ((r, s, label) for r in STAGES for s, _, label in labelled(r)):
+        if table == REJECTED or table in stage.writes:
+            past = history(lake, label)
+            if days := [day for day, last in past.done.items() if is_of(day, last)]:
+                yield ref, past, days
 
 
 def _unreadable(rows: ds.Dataset) -> Iterator[tuple[str, str]]:

@@ -17,7 +17,7 @@ from jobs.estimate import MODEL_STAGES, Estimate, estimates
 from jobs.stale import labelled, out_of_date
 from lakehouse import models
 from lakehouse.bill import price
-from lakehouse.books import history
+from lakehouse.books import DAMAGED, history
 from lakehouse.delta import Lake
 from lakehouse.settings import Settings
 from lakehouse.stages import StageRef
@@ -28,8 +28,8 @@ Task = tuple[StageRef, dt.date]
 NEW = "has not run"
 UNCHANGED = "up to date"
 FORCED = "forced"
-FAILED = ("failed", "gate_failed", "killed", "running")
-"""States of a newest run that did not finish."""
+FAILED = ("failed", "gate_failed", "killed", "running", DAMAGED)
+"""States of a newest run that did not finish, or of which rows were lost since."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,12 +20,18 @@ if TYPE_CHECKING:
     from lakehouse.run import Counts, Run
 
 
+DAMAGED = "damaged"
+"""State of a stage's day of which a repair has dropped rows: they are to be made anew."""
+_NEVER = dt.datetime.min.replace(tzinfo=dt.UTC)
+
+
 @dataclass(frozen=True, slots=True)
 class History:
-    """A stage's rows of ops.job_runs: by day the newest and the newest done, and all left open."""
+    """A stage's rows of ops.job_runs: by day the newest, also of some states; and all left open."""
 
     newest: dict[dt.date, dict[str, Any]]
     done: dict[dt.date, dict[str, Any]]
+    damaged: dict[dt.date, dict[str, Any]]
     left_open: list[dict[str, Any]]
     last: dt.datetime
     """The latest time in any of its rows."""
@@ -35,6 +41,25 @@ class History:
         """Whether the newest run has finished: what it writes is then in step."""
         last = max(self.newest.values(), key=lambda row: row["started_at"], default=None)
         return last is not None and last["status"] == "done"
+
+    def owes(self, day: dt.date | None) -> bool:
+        """Whether no run has finished since a repair dropped rows of a day; None: of any day.
+
+        A run that looks at its inputs alone would not see that they are gone.
+        """
+        lost, done = (
+            max((r["started_at"] for d, r in rows.items() if day in (None, d)), default=_NEVER)
+            for rows in (self.damaged, self.done)
+        )
+        return lost > done
+
+    def amended(self, day: dt.date, run_id: str, **told: Any) -> dict[str, Any]:
+        """An entry of something else than a run of the stage: the day's newest, but for this."""
+        now = self.begin()
+        nothing = dict.fromkeys(("prompt_tokens", "completion_tokens", "cached_tokens"), 0)
+        nothing |= dict.fromkeys(("model_seconds", "seconds", "cost"), 0)
+        return {**self.newest[day], **nothing, "started_at": now, "finished_at": now,
+                "run_id": run_id, **told}  # fmt: skip
 
     def begin(self) -> dt.datetime:
         """When a run of now begins: after all that is entered, though the clock was set back since.
@@ -50,9 +75,10 @@ def history(lake: Lake, label: str) -> History:
     return History(
         newest={r["ds"]: r for r in rows},
         done={r["ds"]: r for r in rows if r["status"] == "done"},
+        damaged={r["ds"]: r for r in rows if r["status"] == DAMAGED},
         left_open=[r for r in rows if r["status"] == "running"],
         last=max((r[name] for r in rows for name in ("started_at", "finished_at") if r[name]),
-                 default=dt.datetime.min.replace(tzinfo=dt.UTC)),
+                 default=_NEVER),
     )  # fmt: skip
 
 
@@ -132,8 +158,10 @@ class Book:
 
 
 def moved(last: Mapping[str, Any] | None, counts: Counts) -> bool:
-    """Whether a day's counts differ from those of its last run."""
-    return last is None or (last["rows_in"], last["rows_kept"], last["rows_rejected"]) != (
+    """Whether a day's counts differ from those of its last run, or what that made was lost."""
+    if last is None or last["status"] == DAMAGED:
+        return True
+    return (last["rows_in"], last["rows_kept"], last["rows_rejected"]) != (
         counts.rows_in, counts.rows_kept, counts.rows_rejected)  # fmt: skip
 
 

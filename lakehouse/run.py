@@ -111,7 +111,7 @@ class Run:
     settled: bool = False
     """Whether the run before this one has finished: then the tables it wrote are in step."""
     force: bool = False
-    """Whether a person asked for all of it again."""
+    """Whether all of it is asked for again: by a person, or because rows of it were lost."""
     progress: Callable[[Counts], None] = lambda _counts: None
     """Enters how far a long run has come; what it says of tokens stands if the run then fails."""
 
@@ -222,8 +222,9 @@ def execute(
     prints = Fingerprints(stage, settings, lake, partition, option)
 
     def begin(day: dt.date) -> Run:
+        owed = past.owes(None if stage.grain == "corpus" else day)
         return Run(stage, label, day, settings, lake, uuid.uuid4().hex[:16], option,
-                   rules=prints.rules, settled=past.settled, force=force)  # fmt: skip
+                   rules=prints.rules, settled=past.settled, force=force or owed)  # fmt: skip
 
     for day in _stale(stage, partition, past, prints):
         try:

@@ -15,7 +15,7 @@ from lakehouse.tables import JOB_RUNS
 
 NEWEST_DAYS = 60
 """Days that the grid shows unless it is asked for all."""
-FAILED = ("failed", "gate_failed", "killed")
+FAILED = ("failed", "gate_failed", "killed", "damaged")
 TASKS: Mapping[str, StageRef] = {
     part: stage for stage in (*STAGES, *UPKEEP) for part in (stage.parts or (stage.name,))
 }

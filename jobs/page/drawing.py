@@ -16,7 +16,8 @@ from jobs.page import days
 HERE = Path(__file__).parent
 MOST = 400
 """Characters of a cell; the rest is told as how many there are."""
-SIGNS = {"done": "✓", "failed": "✗", "gate_failed": "⊘", "killed": "†", "running": "…"}
+SIGNS = {"done": "✓", "failed": "✗", "gate_failed": "⊘", "killed": "†", "running": "…",
+         "damaged": "◌"}  # fmt: skip
 """A state's sign: states are told apart without colour."""
 
 

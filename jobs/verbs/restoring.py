@@ -63,19 +63,22 @@ def repair(args: argparse.Namespace, settings: Settings) -> None:
         version, gone = lake.version(table), work.lost(lake, table)
     else:
         version, gone = work.repair(lake, table, uuid.uuid4().hex[:16])
+    said = ["--profile", args.profile, *(word for s in args.set for word in ("--set", s))]
+    anew = work.commands(lake, table, gone, said) if gone else []
     rows = sum(f.rows for f in gone)
     if args.format == "json":
         sys.stdout.write(printing.dumped({
             "table": args.table, "dry_run": args.dry_run, "version": version, "rows": rows,
             "files": [asdict(f) for f in gone],
-            "commands": work.commands(table, gone) if gone else [],
+            "commands": anew,
         }) + "\n")  # fmt: skip
         return
     if gone or args.format == "csv":
         names = ("file", "partition", "rows", "why")
         printing.table(names, [astuple(f) for f in gone], args.format)
     done = "has lost" if args.dry_run else f"is without these as of version {version}:"
-    lost = f"{done} {rows} rows; {work.remedy(table, gone)}"
+    how = f"make them anew: {'; '.join(anew)}" if anew else "no run in the books has made them"
+    lost = f"{done} {rows} row{'' if rows == 1 else 's'}; {how}"
     told = lost if gone else "has lost no file, and none is damaged"
     to = sys.stderr if args.format == "csv" else sys.stdout  # a sentence is no row
     to.write(f"{args.table} {told}\n")

@@ -65,7 +65,7 @@ JOB_RUNS = declare(
     columns="""
     stage STRING -- The stage.
     ds DATE -- The day.
-    status STRING -- running, done, failed (a defect, a service or the user), gate_failed or killed.
+    status STRING -- running, done, failed (a defect, a service or the user), gate_failed, killed, or damaged (lake repair has dropped rows of it: they are to be made anew).
     fingerprint STRING -- Hash of inputs, settings and code: an equal one means nothing to do.
     rows_in BIGINT -- Rows read; always kept plus rejected.
     rows_kept BIGINT -- Rows that went on.

@@ -6,6 +6,7 @@ But for queries, studies and what the tutorial shows, which `tests/jobs/test_que
 
 from __future__ import annotations
 
+import json
 import shlex
 import shutil
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 
 from jobs.cli import answer
 from lakehouse.delta import Lake
-from lakehouse.tables import DOCUMENTS, MODELS, SNIPPETS, TRAINING_EXAMPLES
+from lakehouse.tables import DOCUMENTS, MODELS, PREFERENCES, SNIPPETS, TRAINING_EXAMPLES
 from tests.e2e.tutorial import PAGE, ByHand, in_shell
 from tests.pages import blocks, commands, missing
 
@@ -105,3 +106,23 @@ def test_after_a_takedown_and_its_maintenance_the_days_are_made_anew(
     lake = Lake(str(tmp_path / "lake"))
     assert not [r for r in lake.read(DOCUMENTS).to_pylist() if "shop/" in r["origin"]]
     assert lake.read(SNIPPETS, {"source": "ours"}).num_rows > 0
+
+
+def test_rows_that_a_repair_has_dropped_are_listed_and_made_anew_by_what_it_prints(
+    by_hand: ByHand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    lake = Lake(str(shutil.copytree(by_hand.lake, tmp_path / "lake")))
+    monkeypatch.setenv("LAKE_ROOT", lake.root)
+    profile = str(by_hand.profile)
+    held = lake.read(PREFERENCES).select(PREFERENCES.content).sort_by("chosen_id")
+    for file in Path(lake.uri(PREFERENCES)).glob("ds=2026-11-01/*.parquet"):
+        file.unlink()
+    assert answer(["repair", PREFERENCES.full_name, "--profile", profile, "--json"]) == 0
+    (command,) = json.loads(capsys.readouterr().out)["commands"]
+    assert lake.read(PREFERENCES).num_rows < held.num_rows
+    assert answer(["stale", "--profile", profile]) == 0
+    assert "damaged: gold.preference_pairs has lost rows" in capsys.readouterr().out
+    assert answer(shlex.split(command)[1:]) == 0, capsys.readouterr().err[-2000:]
+    again = lake.read(PREFERENCES).select(PREFERENCES.content).sort_by("chosen_id")
+    assert again.equals(held)

@@ -12,13 +12,24 @@ from typing import Any
 
 import pytest
 
-from jobs import repair
+from jobs import files, repair
 from jobs.cli import answer
-from jobs.files import DAMAGED
-from jobs.repair import Lost, remedy
+from jobs.repair import Lost
+from jobs.stale import stale
+from lakehouse.books import DAMAGED
 from lakehouse.delta import Lake
 from lakehouse.errors import UserError, translated
-from lakehouse.tables import JOB_RUNS, LINEAGE, PAIRS, Table
+from lakehouse.settings import Settings
+from lakehouse.tables import (
+    JOB_RUNS,
+    LINEAGE,
+    PAIRS,
+    PROMOTIONS,
+    REJECTED,
+    TRAINING_EXAMPLES,
+    UNITS,
+    Table,
+)  # fmt: skip
 from tests.rows import finished, row
 
 DAYS = (dt.date(2026, 11, 1), dt.date(2026, 11, 2))
@@ -94,7 +105,8 @@ def test_a_table_is_repaired_without_the_file_and_its_rows_can_be_made_anew(
     place = Path(filled.uri(PAIRS))
     (file,) = place.glob(f"ds={DAYS[1]}/*.parquet")
     damage(file)
-    anew = f"python -m jobs.publish --partition {DAYS[1]} --force"
+    filled.append_missing(JOB_RUNS, [finished("publish", day, (1, 1, 0)) for day in DAYS], "r")
+    anew = f"lake run --from {DAYS[1]} --to {DAYS[1]} --stages publish --profile tiny"
     before = filled.version(PAIRS)
     assert answer(["repair", PAIRS.full_name, "--dry-run"]) == 0
     assert filled.version(PAIRS) == before
@@ -107,12 +119,12 @@ def test_a_table_is_repaired_without_the_file_and_its_rows_can_be_made_anew(
     assert answer(["repair", PAIRS.full_name, "--dry-run", "--format", "csv"]) == 0
     as_csv = capsys.readouterr()
     assert as_csv.out.splitlines() == [",".join(lost[0]), ",".join(map(str, lost[0].values()))]
-    assert f"has lost 1 rows; make them anew, with the settings of always: {anew}" in as_csv.err
+    assert f"has lost 1 row; make them anew: {anew}" in as_csv.err
     assert answer(["repair", PAIRS.full_name]) == 0
     told = dry + capsys.readouterr().out
     assert told.count(anew) == 2
     assert [r["pair_id"] for r in filled.read(PAIRS).to_pylist()] == ["p0"]
-    aside = [f.name for f in (place / DAMAGED).rglob("*.parquet")]
+    aside = [f.name for f in (place / files.DAMAGED).rglob("*.parquet")]
     assert aside == ([] if damage is Path.unlink else [file.name])
     (edge,) = filled.read(LINEAGE).to_pylist()
     assert (edge["input_version"], edge["output_version"]) == (before, filled.version(PAIRS))
@@ -149,9 +161,34 @@ def test_a_table_that_is_whole_or_not_there_is_left_alone(
     assert lake.version(table) == before
 
 
-def test_what_no_stage_makes_is_said_so() -> None:
-    gone = [Lost("f", "2026-11-01", 1, "missing")]
-    assert remedy(JOB_RUNS, gone) == "no stage makes these rows anew"
+def test_what_no_stage_makes_is_said_so(lake: Lake) -> None:
+    assert not repair.commands(lake, JOB_RUNS, [Lost("f", str(DAYS[0]), 1, "missing")], [])
+
+
+@pytest.mark.parametrize(
+    ("table", "partition", "expected"),
+    [
+        (REJECTED, str(DAYS[0]), {("extract", DAYS[0])}),
+        (UNITS, str(DAYS[0]), {("extract", DAYS[0])}),
+        (TRAINING_EXAMPLES, "set1", {("mix", DAYS[1])}),
+        (TRAINING_EXAMPLES, "set2", set()),
+        (PROMOTIONS, "", {("compare", DAYS[0]), ("compare", DAYS[1])}),
+    ],
+    ids=str,
+)
+def test_the_books_say_what_is_to_be_made_anew(
+    lake: Lake, settings: Settings, table: Table, partition: str, expected: set[tuple[str, dt.date]]
+) -> None:
+    """By the days that made the rows: of a set that which mixed it, of what has no days each."""
+    lake.append_missing(JOB_RUNS, [
+        *(finished(stage, day, (1, 1, 0)) for stage in ("ingest", "compare") for day in DAYS),
+        finished("extract", DAYS[0], (2, 1, 1)),
+        {**finished("mix", DAYS[1], (1, 1, 0)), "message": "set1"},
+    ], "r")  # fmt: skip
+    repair.enter(lake, table, [Lost("f", partition, 1, "missing")], "repair")
+    held = lake.read(JOB_RUNS, {"status": DAMAGED}).to_pylist()
+    assert {(r["stage"], r["ds"]) for r in held} == expected
+    assert {(s.stage, s.ds) for s in stale(settings) if s.why.startswith(DAMAGED)} == expected
 
 
 def test_a_file_of_the_users_own_is_none_of_the_lakes(

@@ -215,6 +215,15 @@ def test_books_that_do_not_balance_fail_the_gate(
         execute(gate.STAGE, DAY, settings)
 
 
+def test_the_books_of_what_comes_after_the_gate_are_none_of_its_concern(
+    lake: Lake, settings: Settings
+) -> None:
+    """A takedown has taken a rejected example: the fine-tune that tells of it is to run again."""
+    stage(lake, [pair(1)])
+    lake.upsert(JOB_RUNS, [finished("finetune_control", DAY, (67, 0, 67))], "r")
+    assert execute(gate.STAGE, DAY, settings)["status"] == "done"
+
+
 def test_the_later_gate_counts_though_the_clock_was_set_back(
     lake: Lake, settings: Settings
 ) -> None:

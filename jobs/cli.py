@@ -131,7 +131,7 @@ def _report_defect(argv: Sequence[str], error: Exception) -> None:
 
     configure_logging()
     structlog.get_logger().exception("a defect of ours; please report it", verb=argv[:1])
-    sys.stderr.write(f"lake: {type(error).__name__}: {error}\n")
+    sys.stderr.write(f"lake: {masked(f'{type(error).__name__}: {error}')}\n")
 
 
 def spread(argv: Sequence[str]) -> list[str]:

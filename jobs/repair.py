@@ -130,7 +130,7 @@ def _made_by(
             return str(day) in parts and (table != REJECTED or last["rows_rejected"] > 0)
         return table.partition is None or last["message"] in parts  # of a set, the `mix` of it
 
-    for ref, stage, label in ((r, s, label) for r in STAGES for s, _, label in labelled(r)):
+    for ref, stage, label in ((r, *found) for r in STAGES for found in labelled(r)):
         if table == REJECTED or table in stage.writes:
             past = history(lake, label)
             if days := [day for day, last in past.done.items() if is_of(day, last)]:

@@ -100,7 +100,7 @@ def _planned(
     settings: Settings, task: Task, why: str, matters: Collection[str],
     usual: Mapping[str, float], known: Mapping[tuple[dt.date, str], Estimate],
 ) -> Planned:  # fmt: skip
-    (ref, day), labels = task, {label: stage for stage, _, label in labelled(task[0])}
+    (ref, day), labels = task, {label: stage for stage, label in labelled(task[0])}
     parts = [known[day, label] for label in labels if (day, label) in known]
     if not parts:
         took = [usual.get(label) for label, stage in labels.items() if stage.enabled(settings)]
@@ -121,9 +121,7 @@ def _planned(
     )  # fmt: skip
 
 
-def _state(
-    lake: Lake, settings: Settings, tasks: Sequence[Task]
-) -> dict[Task, dict[str, str]]:  # fmt: skip
+def _state(lake: Lake, settings: Settings, tasks: Sequence[Task]) -> dict[Task, dict[str, str]]:
     """Of each task the parts whose day is not as a run of now would leave it, and why."""
     days = {day for _, day in tasks}
     of_stage = {ref: [*_matters(lake, settings, ref, days)] for ref in {ref for ref, _ in tasks}}
@@ -137,16 +135,16 @@ def _matters(
     lake: Lake, settings: Settings, ref: StageRef, days: Collection[dt.date]
 ) -> Iterator[tuple[str, dict[dt.date, str]]]:
     """Of each of a task's parts what is the matter with these days, where something is."""
-    for stage, option, label in labelled(ref):
+    for stage, label in labelled(ref):
         past = history(lake, label)
         if stage.grain == "corpus":
-            found = [why for _, why in out_of_date(stage, option, past, lake, settings)]
+            found = [why for _, why in out_of_date(stage, ref.option, past, lake, settings)]
             found += [NEW] if stage.enabled(settings) and not past.newest else []
             yield label, dict.fromkeys(days if found else (), found[0] if found else "")
             continue
         asked = replace(past, newest={d: row for d, row in past.newest.items() if d in days})
         new = [d for d in days if d not in past.newest and stage.enabled(settings)]
-        others = out_of_date(stage, option, asked, lake, settings)
+        others = out_of_date(stage, ref.option, asked, lake, settings)
         yield label, dict.fromkeys(new, NEW) | dict(others)
 
 

@@ -11,11 +11,12 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from typing import Any
 
 from jobs.estimate import MODEL_STAGES, Estimate, estimates
-from lakehouse import models, prompts
+from lakehouse import models, prompts, run
 from lakehouse.books import History, history
 from lakehouse.delta import Lake
 from lakehouse.errors import UserError
@@ -42,20 +43,19 @@ def stale(settings: Settings) -> list[Stale]:
     lake = Lake(settings.lake.root)
     found = []
     for ref in STAGES:
-        for stage, option, label in labelled(ref):
+        for stage, label in labelled(ref):
             found += [
                 Stale(day, label, why)
-                for day, why in out_of_date(stage, option, history(lake, label), lake, settings)
+                for day, why in out_of_date(stage, ref.option, history(lake, label), lake, settings)
             ]
     return found
 
 
-def labelled(ref: StageRef) -> Iterator[tuple[Stage, str, str]]:
-    """The stages of a task, each with its option and its name in the books."""
-    option = ref.args[1] if ref.args else ""
+def labelled(ref: StageRef) -> Iterator[tuple[Stage, str]]:
+    """The stages of a task, each with its name in the books."""
     for module in [f"jobs.{name}" for name in ref.parts] or [ref.module]:
         stage: Stage = import_module(module).STAGE
-        yield stage, option, f"{stage.name}_{option}" if option else stage.name
+        yield stage, run.labelled(stage, ref.option)
 
 
 def out_of_date(
@@ -66,6 +66,9 @@ def out_of_date(
     if stage.grain == "corpus" and newest:  # the newest run of any day brought all up to date
         day = max(newest, key=lambda d: newest[d]["started_at"])
         newest = {day: newest[day]}
+    newest_day = max(newest, default=None)
+    # what reads no table made the same for every day: a model is read once, however many there are
+    is_there = cache(lambda day: stage.is_there(lake, settings, day, option))
     for day, last in sorted(newest.items()):
         if last["status"] != "done":
             yield day, f"{last['status']}: {last['message'][:80]}".removesuffix(": ")
@@ -79,7 +82,7 @@ def out_of_date(
         now = prints.of(day).partition("-")[0]
         changed = [name for name, same in (("rules", rules == prints.rules),
                                            ("inputs", inputs == now)) if not same]  # fmt: skip
-        if not stage.is_there(lake, settings, day, option):
+        if not is_there(day if stage.reads else newest_day):
             changed.append("its files are gone")
         if changed:
             yield day, " and ".join(changed)

@@ -33,51 +33,76 @@ def entry(stage: Stage, *more: Stage, argv: Sequence[str] | None = None) -> NoRe
     JSON object is then the last one's with the sums of all, and each by itself under `stages`.
     Of those that follow the first, the ones that the settings do not ask for are left out.
     """
+    out = begin()
+    result, code = answer((stage, *more), argv)
+    tell(out, result)
+    leave(code)
+
+
+def begin() -> int:
+    """Make this process a job: its log, its signals; the descriptor of what was its stdout."""
     seldom()
     configure_logging()
     _quieten()
     out = os.dup(1)
-    os.dup2(2, 1)  # libraries print to stdout; its last line must be ours
+    os.dup2(2, 1)  # libraries print to stdout; its lines must be ours
     signal.signal(signal.SIGTERM, _terminated)
-    result: dict[str, Any] = {"stage": stage.name}
+    return out
+
+
+def answer(
+    stages: Sequence[Stage], argv: Sequence[str] | None = None
+) -> tuple[dict[str, Any], int]:
+    """Run the stages as the arguments say: the JSON object and the exit code."""
+    first, *more = stages
+    result: dict[str, Any] = {"stage": first.name}
     reports: list[dict[str, Any]] = []
     code, fault = 0, ""
     try:
-        args = _parse(stage, argv)
+        args = _parse(first, argv)
         arrow_alone()
         result["partition"] = str(args.partition)
         chosen = settings_module.load(args.profile, args.set)
-        for each in _wanted((stage, *more), chosen, args):
+        for each in wanted(stages, chosen, args.option):
             reports.append({})
             execute(each, args.partition, chosen, option=args.option, force=args.force,
                     report=reports[-1])  # fmt: skip
     except LakeError as error:
-        structlog.get_logger().error(str(error), stage=stage.name)
+        structlog.get_logger().error(str(error), stage=first.name)
         code, fault = error.exit_code, str(error)
     except SystemExit as end:
         if end.code != TERMINATED:
             raise  # --help
         code, fault = TERMINATED, "ended by SIGTERM"
     except Exception as error:
-        structlog.get_logger().exception("a defect of ours; please report it", stage=stage.name)
+        structlog.get_logger().exception("a defect of ours; please report it", stage=first.name)
         code, fault = 1, f"{type(error).__name__}: {error}"
     if reports:
         result = {**_together(reports), "stages": reports} if more else reports[0]
     if fault:
         result.update(status="failed", error=masked(fault))
+    return result, code
+
+
+def tell(out: int, result: Mapping[str, Any]) -> None:
+    """Write a result as a line."""
     os.write(out, (json.dumps(result) + "\n").encode())
-    # Engines leave threads and servers' clients behind whose exit handlers can hang a finished job.
+
+
+def leave(code: int) -> NoReturn:
+    """End this process at once.
+
+    Engines leave threads and servers' clients behind whose exit handlers can hang a finished job.
+    """
     sys.stderr.flush()
     os._exit(code)
 
 
-def _wanted(
-    stages: Sequence[Stage], settings: Settings, args: argparse.Namespace
-) -> Iterator[Stage]:
+def wanted(stages: Sequence[Stage], settings: Settings, option: str = "") -> Iterator[Stage]:
     """The first, and of those that follow the ones that are asked for and can do that share."""
     first, *more = stages
     yield first
-    yield from (s for s in more if s.enabled(settings) and (s.shares or not args.option))
+    yield from (s for s in more if s.enabled(settings) and (s.shares or not option))
 
 
 def _terminated(*_: object) -> NoReturn:

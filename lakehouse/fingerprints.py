@@ -40,8 +40,7 @@ class Fingerprints:
         }
         self._stage = stage
         chosen = settings.model_dump(mode="json", include=set(stage.settings))
-        module = Path(sys.modules[stage.main.__module__].__file__ or "")
-        self.rules = short_hash(json.dumps(chosen, sort_keys=True), source(module),
+        self.rules = short_hash(json.dumps(chosen, sort_keys=True), source_of(stage),
                             stage.depends(settings), option)  # fmt: skip
 
     def of(self, day: dt.date) -> str:
@@ -55,6 +54,19 @@ class Fingerprints:
             for t, d in self._digests.items()
         ]
         return f"{short_hash(*parts)}-{self.rules}"
+
+
+def source_of(stage: Stage) -> str:
+    """The same of the module that a stage is of, as it was when this process first asked.
+
+    That is what runs here, whatever is edited meanwhile.
+    """
+    return _loaded(Path(sys.modules[stage.main.__module__].__file__ or ""))
+
+
+@cache
+def _loaded(module: Path) -> str:
+    return source(module)
 
 
 def source(module: Path) -> str:

@@ -200,6 +200,83 @@ class Run:
         self.write(REJECTED, rows.withColumn("stage", F.lit(self.label)), scope)
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What is known of a stage's partition before anything is done."""
+
+    stage: Stage
+    label: str
+    day: dt.date
+    settings: Settings
+    option: str
+    past: History
+    prints: Fingerprints
+
+    @classmethod
+    @translated()
+    def at(cls, stage: Stage, day: dt.date, settings: Settings, option: str = "") -> Look:
+        """Read the books, and what decides the result."""
+        lake, label = Lake(settings.lake.root), labelled(stage, option)
+        past = history(lake, label)
+        prints = Fingerprints(stage, settings, lake, day, option)
+        return cls(stage, label, day, settings, option, past, prints)
+
+    def unchanged(self) -> dict[str, Any] | None:
+        """The report of a day that stays as it is; None where there is work."""
+        last = self.past.newest.get(self.day)
+        if last is None or last["status"] != "done":
+            return None
+        made = last
+        if self.stage.grain == "corpus":  # the newest run of any day brought this one up to date
+            made = max(self.past.newest.values(), key=lambda row: row["started_at"])
+        if made["status"] != "done" or made["fingerprint"] != self.prints.of(self.day):
+            return None
+        if not self._is_there():
+            return None
+        counts = Counts(last["rows_in"], last["rows_kept"], last["rows_rejected"],
+                        note=last["message"])  # fmt: skip
+        return _report(self.label, self.day, last["run_id"], "unchanged", counts)
+
+    def at_hand(self) -> bool:
+        """Whether another day's run has made all that this one would: only the books lack it.
+
+        True of stages alone that read no table, as what they make does not depend on the day, and
+        where it is still there.
+        """
+        if self.stage.grain != "key" or self.stage.reads:
+            return False
+        wanted = self.prints.of(self.day)
+        alike = any(row["fingerprint"] == wanted for row in self.past.done.values())
+        return alike and self._is_there()
+
+    def _is_there(self) -> bool:
+        lake = Lake(self.settings.lake.root)
+        return self.stage.is_there(lake, self.settings, self.day, self.option)
+
+    def stale(self) -> list[dt.date]:
+        """Other days, once done under the same rules, whose inputs have moved since.
+
+        A stage that refreshes all takes up those done under other rules, too. One that a gate has
+        refused is not tried again before its inputs move.
+        """
+        if self.stage.grain != "partition":
+            return []
+        found = []
+        for other, done in sorted(self.past.done.items()):
+            alike = done["fingerprint"].endswith(f"-{self.prints.rules}")
+            if other != self.day and (alike or self.stage.refreshes_all):
+                last = self.past.newest[other]
+                settled = last["status"] in ("done", "gate_failed")
+                if not settled or last["fingerprint"] != self.prints.of(other):
+                    found.append(other)
+        return found
+
+
+def labelled(stage: Stage, option: str) -> str:
+    """The stage's name in the books."""
+    return f"{stage.name}_{option}" if option else stage.name
+
+
 @translated()
 def execute(
     stage: Stage,
@@ -215,18 +292,17 @@ def execute(
     A `report` that is given is filled in as the run goes on, so that it also tells of a failure.
     """
     report = {} if report is None else report
-    lake = Lake(settings.lake.root)
-    label = f"{stage.name}_{option}" if option else stage.name
+    lake, label = Lake(settings.lake.root), labelled(stage, option)
     report.update(_report(label, partition, "", "failed", NOTHING))
-    past = history(lake, label)
-    prints = Fingerprints(stage, settings, lake, partition, option)
+    look = Look.at(stage, partition, settings, option)
+    past, prints = look.past, look.prints
 
     def begin(day: dt.date) -> Run:
         owed = past.owes(None if stage.grain == "corpus" else day)
         return Run(stage, label, day, settings, lake, uuid.uuid4().hex[:16], option,
                    rules=prints.rules, settled=past.settled, force=force or owed)  # fmt: skip
 
-    for day in _stale(stage, partition, past, prints):
+    for day in look.stale():
         try:
             _run_one(begin(day), past, prints, {})
         except Exception as error:  # that day's own task is for that; this one goes on
@@ -234,12 +310,8 @@ def execute(
                 "a day that had to be refreshed failed; run it by itself", stage=label,
                 partition=str(day), reason=masked(f"{type(error).__name__}: {error}"),
             )  # fmt: skip
-    if (not force and _unchanged(stage, partition, past, prints)
-            and stage.is_there(lake, settings, partition, option)):  # fmt: skip
-        last = past.newest[partition]
-        counts = Counts(last["rows_in"], last["rows_kept"], last["rows_rejected"],
-                        note=last["message"])  # fmt: skip
-        report.update(_report(label, partition, last["run_id"], "unchanged", counts))
+    if found := None if force else look.unchanged():
+        report.update(found)
     else:
         _run_one(begin(partition), past, prints, report)
     return report
@@ -296,34 +368,6 @@ def _run_one(run: Run, past: History, prints: Fingerprints, report: dict[str, An
     book.enter(moved_too, "done")
     run.log.info("done", rows_in=counts.rows_in, kept=counts.rows_kept,
                  rejected=counts.rows_rejected, seconds=round(book.seconds, 1))  # fmt: skip
-
-
-def _unchanged(stage: Stage, day: dt.date, past: History, prints: Fingerprints) -> bool:
-    last = past.newest.get(day)
-    if last is None or last["status"] != "done":
-        return False
-    if stage.grain == "corpus":  # the newest run of any day brought this one up to date
-        last = max(past.newest.values(), key=lambda row: row["started_at"])
-    return bool(last["status"] == "done" and last["fingerprint"] == prints.of(day))
-
-
-def _stale(stage: Stage, day: dt.date, past: History, prints: Fingerprints) -> list[dt.date]:
-    """Other days, once done under the same rules, whose inputs have moved since.
-
-    A stage that refreshes all takes up those done under other rules, too. One that a gate has
-    refused is not tried again before its inputs move.
-    """
-    if stage.grain != "partition":
-        return []
-    found = []
-    for other, done in sorted(past.done.items()):
-        alike = done["fingerprint"].endswith(f"-{prints.rules}")
-        if other != day and (alike or stage.refreshes_all):
-            last = past.newest[other]
-            settled = last["status"] in ("done", "gate_failed")
-            if not settled or last["fingerprint"] != prints.of(other):
-                found.append(other)
-    return found
 
 
 def _report(

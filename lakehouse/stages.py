@@ -45,6 +45,11 @@ class StageRef:
     shares: bool = False
     """Whether its work can be divided over processes before it closes the day (`--share`)."""
 
+    @property
+    def option(self) -> str:
+        """The value of its one argument (`lakehouse.run.Stage.option`), if it has one."""
+        return self.args[1] if self.args else ""
+
 
 STAGES: tuple[StageRef, ...] = (
     StageRef("ingest", "jobs.ingest", "corpus", "spark", (), (t.DOCUMENTS,)),

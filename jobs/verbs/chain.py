@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
-import json
 import sys
 from collections.abc import Iterator, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from jobs.verbs.declaring import Verbs, a_day, as_json, completed, span
-from lakehouse.errors import ServiceError, UserError, of_exit_code, unknown
-from lakehouse.stages import STAGES, UPKEEP, StageRef, python
+from lakehouse.errors import UserError, unknown
+from lakehouse.stages import STAGES, UPKEEP, StageRef
 
 if TYPE_CHECKING:
-    from tenacity import Retrying
-
     from jobs.estimate import Estimate
     from jobs.report import Section
     from lakehouse.settings import Settings
@@ -26,7 +22,6 @@ JUDGES = tuple(
     for name in ("summarize", "judge", "roundtrip", "calibrate")
 )
 """Parts of `generate` that can be asked for by themselves."""
-TRIES = 3
 
 
 def add(verbs: Verbs) -> None:
@@ -54,9 +49,8 @@ def add(verbs: Verbs) -> None:
 
 def run(args: argparse.Namespace, settings: Settings) -> None:
     """Run the chain; stop at the first failure, with its exit code."""
-    from lakehouse.command import configure_logging
+    from jobs.verbs.carrying import carry_out
 
-    configure_logging()
     days = span(args.first, args.last)
     wanted = [w for w in (args.stages or "").split(",") if w]
     if args.stages is not None and not wanted:
@@ -65,30 +59,7 @@ def run(args: argparse.Namespace, settings: Settings) -> None:
     if args.estimate:
         _estimate(settings, days, {stage.name for stage, _ in tasks}, args.format)
         return
-    for stage, day in tasks:
-        carry_out(stage, day, args, settings)
-
-
-def carry_out(
-    stage: StageRef, day: dt.date, args: argparse.Namespace, settings: Settings,
-    *, force: bool = False,
-) -> None:  # fmt: skip
-    """Run a task and print a line a stage; `force`: although nothing has changed."""
-    work = partial(_in_process, stage, day, settings, force)
-    if stage.pool != "spark":
-        work = partial(_process, stage, day, args, force)
-    done = retrying()(work)
-    for part in done.get("stages", [done]):
-        sys.stdout.write(json.dumps(part) + "\n" if args.format == "json" else _line(part))
-    sys.stdout.flush()
-
-
-def _line(part: dict[str, Any]) -> str:
-    return (
-        f"{part['partition']}  {part['stage']:17} {part['status']:9} "
-        f"in {part['rows_in']:>6}  kept {part['rows_kept']:>6}  "
-        f"rejected {part['rows_rejected']:>5}  {part['seconds']:>6.1f} s\n"
-    )
+    carry_out(tasks, args, settings)
 
 
 def _known() -> list[StageRef]:
@@ -146,48 +117,3 @@ def estimated(found: Sequence[Estimate]) -> Section:
 def _total(values: Sequence[float | None]) -> float | None:
     known = [v for v in values if v is not None]
     return sum(known) if len(known) == len(values) else None
-
-
-def retrying() -> Retrying:
-    """As in Airflow: a failed service is tried again, nothing else is."""
-    from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
-
-    return Retrying(
-        retry=retry_if_exception_type(ServiceError), stop=stop_after_attempt(TRIES), reraise=True
-    )
-
-
-def _in_process(stage: StageRef, day: dt.date, settings: Settings, force: bool) -> dict[str, Any]:
-    """Spark stages share this process's session."""
-    from importlib import import_module
-
-    from lakehouse.run import execute
-
-    return execute(import_module(stage.module).STAGE, day, settings, force=force)
-
-
-def _process(
-    stage: StageRef, day: dt.date, args: argparse.Namespace, force: bool
-) -> dict[str, Any]:
-    """Model stages run as the very command that Airflow runs, each in a process of its own.
-
-    It ends with this one: the rest of a killed run would be at work beside the next.
-    """
-    import os
-    import subprocess
-
-    from lakehouse.processes import end_with
-
-    sets = [part for s in args.set for part in ("--set", s)]
-    argv = [*python(stage.pool), "-m", stage.module, "--partition", str(day),
-            "--profile", args.profile, *stage.args, *(["--force"] if force else []),
-            *sets]  # fmt: skip
-    done = subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=False,
-                          preexec_fn=partial(end_with, os.getpid()))  # fmt: skip
-    lines = done.stdout.splitlines()
-    result: dict[str, Any] = json.loads(lines[-1]) if lines else {}
-    if done.returncode:
-        raise of_exit_code(done.returncode)(
-            f"{stage.name} {day}: {result.get('error', 'ended without a result')}"
-        )
-    return result

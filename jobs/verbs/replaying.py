@@ -47,9 +47,8 @@ def add(verbs: Verbs) -> None:
 def replay(args: argparse.Namespace, settings: Settings) -> None:
     """Run what the plan says, or print it."""
     from jobs.replay import plan
-    from lakehouse.command import configure_logging
+    from jobs.verbs.carrying import carry_out
 
-    configure_logging()
     tasks = wanted(args.first, args.last, args.onward)
     planned = plan(settings, tasks, args.only, args.force)
     if args.dry_run:
@@ -59,9 +58,8 @@ def replay(args: argparse.Namespace, settings: Settings) -> None:
         sys.stderr.write(
             f"Nothing to do: of {len(tasks)} tasks none is {args.only or 'to be run'}.\n"
         )
-    for task, of_task in zip(tasks, planned, strict=True):
-        if of_task.runs:
-            chain.carry_out(*task, args, settings, force=args.force)
+    running = [task for task, of_task in zip(tasks, planned, strict=True) if of_task.runs]
+    carry_out(running, args, settings, force=args.force)
 
 
 def wanted(first: dt.date, last: dt.date, onward: str) -> list[Task]:

@@ -222,7 +222,7 @@ def test_without_java_one_sentence_says_what_to_install(
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
     code, _, err = lake_command(lake, "run", "--from", "2026-11-01", "--to", "2026-11-01")
     assert code == 2
-    assert err.splitlines()[-1].startswith("lake: Java is missing (JAVA_HOME is")
+    assert err.splitlines()[-1].startswith("lake: ingest 2026-11-01: Java is missing (JAVA_HOME is")
 
 
 def test_a_jvm_that_does_not_start_is_a_failed_service(

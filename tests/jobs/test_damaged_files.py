@@ -174,7 +174,7 @@ def test_what_no_stage_makes_is_said_so(lake: Lake) -> None:
         (TRAINING_EXAMPLES, "set2", set()),
         (PROMOTIONS, "", {("compare", DAYS[0]), ("compare", DAYS[1])}),
     ],
-    ids=str,
+    ids=["rejected", "units", "set", "other set", "no days"],
 )
 def test_the_books_say_what_is_to_be_made_anew(
     lake: Lake, settings: Settings, table: Table, partition: str, expected: set[tuple[str, dt.date]]

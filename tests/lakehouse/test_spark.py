@@ -18,7 +18,7 @@ from lakehouse.tables import JOB_RUNS
 
 SCRIPT = '''
 import datetime as dt
-from jobs.verbs.chain import retrying
+from jobs.verbs.carrying import retrying
 from lakehouse.run import Counts, Stage, execute
 from lakehouse.settings import load
 

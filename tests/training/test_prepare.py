@@ -58,7 +58,7 @@ def test_a_teacher_behind_an_endpoint_is_known_by_its_name_and_url(lake: Lake) -
         row = known.teacher(chosen)
         assert (row["model_id"], row["path"]) == (ids[-1], "")
         assert known.folder(lake, row) == "endpoint:Qwen/Qwen3'"
-        assert prepare._damaged(chosen) == []  # it has no files that could be
+        assert prepare.made(lake, chosen, "teacher", chosen.model.teacher, "") == ids[-1]
     assert ids[0] == ids[2] != ids[1]
     assert re.fullmatch(r"Qwen-Qwen3--[0-9a-f]{12}-teacher", ids[0])
 
@@ -116,6 +116,28 @@ def test_a_manifest_that_was_cut_short_vouches_for_nothing(tmp_path: Path) -> No
     models.publish(tmp_path / "model", write_one)
     (tmp_path / "model" / manifests.MANIFEST).write_text("{")
     assert manifests.verified(tmp_path / "model") is None
+
+
+def test_a_model_that_is_gone_is_to_be_made(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prepare, "_unpack", write_one)
+    spec = "package:smollm2"
+    chosen = load("smollm2", [f"lake.root={run.lake.root}", f"model.base={spec}",
+                              f"model.teacher={spec}"])  # fmt: skip
+    day = run.partition
+
+    def is_there() -> bool:
+        return prepare.STAGE.is_there(run.lake, chosen, day, "")
+
+    assert not is_there()
+    base = prepare.unpacked(run, "base", spec)
+    assert not is_there()  # the teacher is yet to be entered
+    teacher = prepare.unpacked(run, "teacher", spec)
+    assert is_there()
+    assert [prepare.made(run.lake, chosen, arm, spec, "") for arm in ("base", "teacher")] == [
+        base, teacher]  # fmt: skip
+    row = known.teacher(chosen, run.lake)
+    (Path(known.folder(run.lake, row)) / "a").write_text("2")
+    assert not is_there()
 
 
 def write_one(scratch: Path) -> None:

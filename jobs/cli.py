@@ -118,10 +118,17 @@ def _settings(args: Any) -> Any:
 
     settings = load(args.profile, args.set, to_run=args.needs == "running")
     root = settings.lake.root
-    if args.needs == "reading" and "://" not in root and not Path(root).exists():
+    if args.needs == "reading" and "://" not in root and not _is_lake(Path(root)):
         sys.stderr.write(f"lake: there is no lake at {root} yet, and so nothing in it; LAKE_ROOT "
                          "names another, `lake run` makes one\n")  # fmt: skip
     return settings
+
+
+def _is_lake(root: Path) -> bool:
+    """Whether a folder holds a layer of tables, or may: one that we cannot look into."""
+    from lakehouse.tables import TABLES
+
+    return any(os.path.lexists(root / layer) for layer in {t.layer for t in TABLES.values()})
 
 
 def _report_defect(argv: Sequence[str], error: Exception) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from jobs import forget
 from jobs.report import Section
 from lakehouse import history
+from lakehouse.books import DAMAGED
 from lakehouse.delta import Lake
 from lakehouse.errors import UserError, unknown
 from lakehouse.schemas import lacking
@@ -128,13 +130,21 @@ def _partitions(lake: Lake, table: Table) -> list[tuple[Any, ...]]:
 def _versions(lake: Lake, found: list[history.Commit]) -> list[tuple[Any, ...]]:
     """The commits with the stages and days of their runs."""
     runs = {c.run_id for c in found if c.run_id}
-    books = lake.read(JOB_RUNS, {"run_id": runs}, ["run_id", "stage", "ds"]).to_pylist()
-    by_run = {r["run_id"]: (r["stage"], str(r["ds"])) for r in books}
+    columns = ["run_id", "stage", "ds", "status", "message"]
+    books = lake.read(JOB_RUNS, {"run_id": runs}, columns).to_pylist()
+    by_run = {r["run_id"]: (_who(r), str(r["ds"])) for r in books}
     return [
         (c.version, f"{c.at:%Y-%m-%d %H:%M:%S}", c.operation, *by_run.get(c.run_id, ("", "")),
          c.run_id, c.note)
         for c in found
     ]  # fmt: skip
+
+
+def _who(entry: Mapping[str, Any]) -> str:
+    """The stage of an entry of the books, or the verb that has amended it."""
+    if entry["status"] == DAMAGED:
+        return "lake repair"
+    return "lake forget" if entry["message"].startswith(forget.AMENDED) else str(entry["stage"])
 
 
 def _rows_by_file(lake: Lake, table: Table) -> list[int]:

@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Row = dict[str, Any]
+AMENDED = "takedown "
+"""How the message of an entry in the books begins that a takedown has made."""
 _INGEST = "ingest"
 _REPLAYED = (DOCUMENTS, DUPLICATES, UNITS, SNIPPETS, CANDIDATES, PAIRS)
 """Tables whose days are to be run again where rows have gone."""
@@ -221,7 +223,7 @@ def enter(lake: Lake, days: Collection[str], request_id: str, run_id: str) -> No
         same = (last["rows_kept"], last["rows_rejected"]) == (n, lost)
         if str(day) in days and last["status"] == "done" and not same:
             counts = {"rows_in": n + lost, "rows_kept": n, "rows_rejected": lost}
-            rows.append(past.amended(day, run_id, **counts, message=f"takedown {request_id}"))
+            rows.append(past.amended(day, run_id, **counts, message=f"{AMENDED}{request_id}"))
     lake.upsert(JOB_RUNS, rows, run_id)
 
 

@@ -25,7 +25,14 @@ LEARNT = "json_keys({}.config, '$.steps')"
 """SQL: the phases of its training set that a row of ops.training_runs learnt from; null where the
 row does not say: all."""
 _NO_TABLE = re.compile(r'Table with name "?([\w.]+)"? does not exist')
-_WRITES = re.compile(r"Can only (update|delete from|insert into) base table|is of type View")
+_WRITES = re.compile(r"Can only (update|delete from|insert into|merge into) base table|is of type "
+                     "View|is not an table|Can only modify view")  # fmt: skip
+_CATALOG = re.compile(r"^\s*show\s+(all\s+)?tables\b|\b(from|join)\s+information_schema\s*\.",
+                      re.IGNORECASE)  # fmt: skip
+_READS = (
+    "`lake sql` reads. Rows go by `lake forget`, what was before comes back by `lake restore`, new "
+    "rows come by `lake run`, and maintenance removes the files that are no longer needed."
+)
 EMPTY = UserError("nothing to answer; give a query, such as 'SELECT * FROM ops.dictionary'")
 _ODD = re.compile(r"://|[*?\[\]{}%]")
 """In a path: a store, a pattern to DuckDB, or what the log has encoded. There Arrow reads."""
@@ -48,19 +55,26 @@ def prepare(lake: Lake, query: str) -> tuple[duckdb.DuckDBPyConnection, str]:
     with told():
         connection = _empty()
         text, named = mentions.read(query, lambda: _keywords(connection))
-        _require_one_answer(connection, text)
+        _require_answer(connection, text)
         of_views = {Mention(VIEWS[m.full_name].of.full_name) for m in named if m.full_name in VIEWS}
         for mention in sorted(named | of_views, key=lambda m: (m.full_name in VIEWS, str(m))):
             _show(connection, lake, mention)
         return connection, text
 
 
-def _require_one_answer(connection: duckdb.DuckDBPyConnection, text: str) -> None:
-    """UserError where a query's answer would be lost: DuckDB keeps that of the last."""
+def _require_answer(connection: duckdb.DuckDBPyConnection, text: str) -> None:
+    """UserError where a query's answer would be lost, as DuckDB keeps that of the last, or empty:
+    it is shown the tables alone that the query names.
+    """
     import duckdb
 
-    before = connection.extract_statements(text)[:-1]
-    if any(statement.type == duckdb.StatementType.SELECT for statement in before):
+    if _CATALOG.search(text):
+        raise UserError("the tables are listed by `lake tables`, their columns by `lake describe "
+                        "TABLE` and by `SELECT * FROM ops.dictionary`")  # fmt: skip
+    statements = connection.extract_statements(text)
+    if any(statement.type == duckdb.StatementType.VACUUM for statement in statements):
+        raise UserError(_READS)
+    if any(statement.type == duckdb.StatementType.SELECT for statement in statements[:-1]):
         raise UserError("one query at a time: of several the last alone would be answered")
 
 
@@ -210,8 +224,7 @@ def _told(message: str) -> UserError:
     if damaged := damage.of_data(message):
         return damaged
     if _WRITES.search(message):
-        return UserError(f"{message}\n`lake sql` reads. Rows go by `lake forget`, what was before "
-                         "comes back by `lake restore`, new rows come by `lake run`.")  # fmt: skip
+        return UserError(f"{message}\n{_READS}")
     missing = _NO_TABLE.search(message)
     if missing is None:
         return UserError(message)

@@ -26,6 +26,7 @@ from lakehouse.tables import JOB_RUNS, REJECTED, RELEASED, SKETCHES, Table
 
 if TYPE_CHECKING:
     import pyarrow.dataset as ds
+    from deltalake import DeltaTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +45,7 @@ def lost(lake: Lake, table: Table) -> list[Lost]:
     """The table's data files that cannot be read, by reading each; UserError if it is not there."""
     import pyarrow as pa
 
-    found = lake.open(table)
-    if found is None:
-        raise UserError(f"{table.full_name} is not there: {lake.root} holds no such table yet")
+    found = _opened(lake, table)
     if lake.is_empty(table):
         return []
     listed = pa.table(found.get_add_actions(flatten=True)).to_pylist()
@@ -68,9 +67,9 @@ def repair(lake: Lake, table: Table, run_id: str) -> tuple[int, list[Lost]]:
     """
     from deltalake import CommitProperties
 
+    _opened(lake, table)  # before its lock makes a lake where there is none
     with lake.lock(table):
-        gone, found = lost(lake, table), lake.open(table)
-        assert found is not None
+        gone, found = lost(lake, table), _opened(lake, table)
         if not gone:
             return found.version(), []
         _set_aside(lake, table, [f.file for f in gone if f.why == "damaged"])
@@ -135,6 +134,13 @@ def _made_by(
             past = history(lake, label)
             if days := [day for day, last in past.done.items() if is_of(day, last)]:
                 yield ref, past, days
+
+
+def _opened(lake: Lake, table: Table) -> DeltaTable:
+    found = lake.open(table)
+    if found is None:
+        raise UserError(f"{table.full_name} is not there: {lake.root} holds no such table yet")
+    return found
 
 
 def _unreadable(rows: ds.Dataset) -> Iterator[tuple[str, str]]:

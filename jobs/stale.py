@@ -108,7 +108,12 @@ def _costs(estimate: Estimate | None) -> Row:
     if estimate is None:
         return dict.fromkeys(("rows", "tokens", "seconds", "usd"))
     return {"rows": estimate.rows, "tokens": estimate.prompt_tokens + estimate.completion_tokens,
-            "seconds": estimate.seconds, "usd": estimate.usd}  # fmt: skip
+            "seconds": rounded(estimate.seconds, 1), "usd": rounded(estimate.usd, 6)}  # fmt: skip
+
+
+def rounded(value: float | None, digits: int) -> float | None:
+    """An estimate as it is told: no more of it is meant."""
+    return None if value is None else round(value, digits)
 
 
 def _of_others(settings: Settings) -> Counter[dt.date]:

@@ -18,7 +18,7 @@ from jobs import trace_start
 from jobs.report import Section
 from jobs.trace_walk import KINDS, Start, Walk, connect
 from lakehouse.delta import Lake
-from lakehouse.tables import DOCUMENTS
+from lakehouse.tables import CERTIFICATES, DOCUMENTS, FORGOTTEN
 
 if TYPE_CHECKING:
     import duckdb
@@ -35,7 +35,8 @@ _BOOKS = """
     CREATE TABLE books AS SELECT run_id, min(stage) AS stage, max(ds) AS ds FROM ops.job_runs
     GROUP BY ALL;
     CREATE TABLE edges AS SELECT run_id, output_table, max(output_version) AS version, string_agg(
-        DISTINCT nullif(input_table || '@' || input_version, ''), ', ') AS made_from
+        DISTINCT nullif(input_table || '@' || input_version, ''), ', ' ORDER BY
+        nullif(input_table || '@' || input_version, '')) AS made_from
     FROM ops.lineage_edges GROUP BY ALL"""
 _REJECTED = """
     CREATE TABLE rejected_rows AS SELECT row_id AS id, source || ':' || origin AS parent, ds, stage,
@@ -64,6 +65,8 @@ _EDGES = """
     FROM reached LEFT JOIN books j USING (run_id) WHERE {far}_table <> ''"""
 
 
+_WAYS = ("made_from", "went_into")
+"""The schemas of the two walks."""
 _HASH = re.compile(r"[0-9a-f]{64}")
 _INSIDE = ("id", "parent", "versions", "config")
 """Columns that are not told, or not as they are."""
@@ -97,6 +100,8 @@ class Trace:
     """What of it was dropped: the asked itself, or what it went into; by which stage, and why."""
     missing: Mapping[str, int]
     """By level how many ids others name that no version has which a run has read."""
+    forgotten: Mapping[str, int]
+    """By level how many of its rows a takedown has removed; of training sets how many examples."""
 
 
 def trace(lake: Lake, what: str, limit: int | None = None) -> Trace:
@@ -107,14 +112,14 @@ def trace(lake: Lake, what: str, limit: int | None = None) -> Trace:
     if start.level == trace_start.RUN:
         return _of_run(sql, start, limit)
     if start.level == trace_start.REJECTED:
-        return Trace(_rejected(sql, start.where, limit), (), (), _NOTHING, {})
+        return Trace(_rejected(sql, start.where, limit), (), (), _NOTHING, {}, {})
     names = list(KINDS)
     place = names.index(start.level)
-    up = Walk(sql, lake, start, "made_from")
+    up = Walk(sql, lake, start, _WAYS[0])
     up.made_from()
     sql.execute(_LINES)
     made_from = _reached(sql, [*reversed(names[: place + 1]), LINES], limit)
-    down = Walk(sql, lake, start, "went_into")
+    down = Walk(sql, lake, start, _WAYS[1])
     down.went_into()
     within = {name: f"SELECT id FROM {name}" for name in names[place:]}
     wholes = [ids for name, ids in within.items() if name in (start.level, *_DIVIDED)]
@@ -123,8 +128,25 @@ def trace(lake: Lake, what: str, limit: int | None = None) -> Trace:
         _reached(sql, names[place:], limit),
         _rejected(sql, _OF_THESE.format(ids=" UNION ".join(within.values()),
                                         wholes=" UNION ".join(wholes)), limit),
-        {name: n for name, n in up.missing.items() if n},
+        {name: n for name, n in up.missing.items() if n}, _forgotten(sql, lake),
     )  # fmt: skip
+
+
+def _forgotten(sql: duckdb.DuckDBPyConnection, lake: Lake) -> dict[str, int]:
+    """What of the levels reached a takedown has removed from the newest versions."""
+    sql.register("_marks", lake.read(FORGOTTEN, {"kind": "id"}, ["mark"]))
+    reached = " UNION ".join(f"SELECT id FROM {way}.{{0}}" for way in _WAYS)
+    gone = (f"SELECT count(*) FROM ({reached}) WHERE sha256(id) IN (SELECT mark FROM main._marks) "
+            "AND id NOT IN (SELECT {1} FROM {2})")  # fmt: skip
+    found = {
+        name: sql.execute(gone.format(name, KINDS[name].id, KINDS[name].table.full_name)).fetchall()
+        for name in _DIVIDED
+    }
+    counts = {name: n for name, ((n,),) in found.items()}
+    sets = [s for (s,) in sql.execute(reached.format("training_sets")).fetchall()]
+    cut = lake.read(CERTIFICATES, {"kind": "training_set", "name": sets}, ["rows_removed"])
+    counts["training_sets"] = sum(cut["rows_removed"].to_pylist())
+    return {name: n for name, n in counts.items() if n}
 
 
 def _rejected(sql: duckdb.DuckDBPyConnection, where: str, limit: int | None) -> Level:
@@ -157,7 +179,7 @@ def _of_run(sql: duckdb.DuckDBPyConnection, start: Start, limit: int | None) -> 
         found.append(_level(sql, level, limit))
     made_from, went_into = (((level,) if level.rows else ()) for level in found)
     asked = _level(sql, "job_runs", limit, "parent = ''")
-    return Trace(asked, made_from, went_into, _NOTHING, {})
+    return Trace(asked, made_from, went_into, _NOTHING, {}, {})
 
 
 FLAT = ("level", "id", "parent", "detail")
@@ -181,6 +203,7 @@ def nested(found: Trace) -> dict[str, Any]:
         **{way: {level.name: asdict(level) for level in levels} for way, levels in ways.items()},
         "rejected": asdict(found.rejected),
         "missing": dict(found.missing),
+        "forgotten": dict(found.forgotten),
     }
 
 
@@ -194,12 +217,24 @@ def sections(found: Trace) -> Iterator[Section]:
             more = level.rows - len(level.shown)
             remark = [f"{more} more: --all lists them."] if more else []
             remark += [f"{lost} others are in no version that a run has read."] if lost else []
+            remark += _taken(level.name, found.forgotten.get(level.name, 0))
             yield _section(f"{way}: {name} ({level.rows})", level.shown, " ".join(remark))
             if more and level.by:
                 by = f"{name} by {' and '.join([*level.by[0]][:-1])}"
                 yield _section(by, *_first(level.by, len(level.shown)))
             if level.runs:
                 yield _section(f"{name}: written by", *_first(level.runs, len(level.shown)))
+
+
+def _taken(name: str, n: int) -> list[str]:
+    """What is told of rows that a takedown has removed."""
+    if not n:
+        return []
+    if name == "training_sets":
+        return [f"A takedown has removed {n} of their examples (ops.takedown_certificates): what "
+                "those were made from is not shown."]  # fmt: skip
+    return [f"A takedown has removed {n} of them: the next maintenance takes the files that still "
+            "hold them."]  # fmt: skip
 
 
 def _first(rows: Sequence[Mapping[str, Any]], n: int) -> tuple[Sequence[Mapping[str, Any]], str]:

@@ -26,7 +26,7 @@ from lakehouse.books import git_sha
 from lakehouse.delta import Lake
 from lakehouse.errors import NO_SPACE, UserError, unknown
 from lakehouse.settings import Settings
-from lakehouse.tables import EXPORTS, QUALITY_RESULTS
+from lakehouse.tables import CERTIFICATES, EXPORTS, QUALITY_RESULTS
 
 RULES = "export/1"
 MANIFEST = "manifest.json"
@@ -66,7 +66,8 @@ def export(lake: Lake, settings: Settings, asked: Request) -> tuple[Manifest, bo
     if _is_taken(out):
         return _held(out, export_id, identity), False
     total = sum(n for _, n in selection.counted("license"))
-    left_out = selection.counted("why", "license", why="why IS NOT NULL")
+    left_out = [*selection.counted("why", "license", why="why IS NOT NULL"),
+                *_forgotten(lake, asked.filters.training_set)]  # fmt: skip
     if not total:
         reasons = ", ".join(f"{why} ({n}, licence {name})" for why, name, n in left_out)
         raise UserError(f"no row is left to export; left out by: {reasons or 'nothing'}; "
@@ -85,6 +86,13 @@ def export(lake: Lake, settings: Settings, asked: Request) -> tuple[Manifest, bo
         (folder / MANIFEST).write_text(text, encoding="utf-8")
         _enter(lake, manifest, out, hashlib.sha256(text.encode()).hexdigest())
     return json.loads(text), True
+
+
+def _forgotten(lake: Lake, training_set: str) -> list[tuple[Any, ...]]:
+    """How many of a training set's examples takedowns have removed, as what was left out."""
+    where = {"kind": "training_set", "name": training_set}
+    cut = lake.read(CERTIFICATES, where, ["rows_removed"])["rows_removed"].to_pylist()
+    return [("removed by a takedown", "", sum(cut))] if cut else []
 
 
 def provenance(lake: Lake, settings: Settings, selection: Selection) -> Manifest:

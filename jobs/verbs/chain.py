@@ -52,7 +52,7 @@ def run(args: argparse.Namespace, settings: Settings) -> None:
     from jobs.verbs.carrying import carry_out
 
     days = span(args.first, args.last)
-    wanted = [w for w in (args.stages or "").split(",") if w]
+    wanted = [w.strip() for w in (args.stages or "").split(",") if w.strip()]
     if args.stages is not None and not wanted:
         raise UserError(f"--stages {args.stages!r} names no stage; leave it out for all of them")
     tasks = list(chain(days, wanted))

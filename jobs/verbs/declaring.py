@@ -25,6 +25,8 @@ Answer = Callable[[argparse.Namespace, "Settings"], int | None]
 Needs = Literal["nothing", "reading", "running"]
 """Which settings a verb is given: none (it loads what it wants), those that reading needs, or those
 of a run, whose sources, models and benchmarks must exist."""
+_DIGITS = 15
+"""Of a number of rows: none is larger, and every engine takes it."""
 MOST_DAYS = 3660
 """Of a run: ten years. More is a slip of the year, and at work for long before anybody sees it."""
 
@@ -200,6 +202,8 @@ def _links(place: Path) -> Iterator[Path]:
 
 def positive(text: str) -> int:
     """A number of rows; argparse says what is wrong with any other text."""
-    if not text.isascii() or not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least 1")
+    if not text.isascii() or not text.isdecimal() or len(text) > _DIGITS or int(text) < 1:
+        raise argparse.ArgumentTypeError(
+            f"{text[:40]!r} is no whole number of at least 1 and at most {_DIGITS} digits"
+        )
     return int(text)

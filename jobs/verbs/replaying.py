@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
@@ -67,19 +68,33 @@ def wanted(first: dt.date, last: dt.date, onward: str) -> list[Task]:
     days = span(first, last)
     if onward and onward not in _names():
         raise unknown("stage", onward, _names())
-    place = _names().index(onward) if onward else 0
-    return list(chain.chain(days, _names()[place:]))
+    place = next((n for n, s in enumerate(STAGES) if onward in (s.name, *s.parts)), 0)
+    return list(chain.chain(days, [s.name for s in STAGES[place:]]))
 
 
 def _names() -> list[str]:
-    return [s.name for s in STAGES]
+    return [name for s in STAGES for name in (s.name, *s.parts)]
+
+
+def _in_all(runs: Sequence[Planned]) -> str:
+    """What the tasks take together, as far as it is known of them."""
+    sums = {
+        name: sum(v for v in (getattr(p, name) for p in runs) if v is not None)
+        for name in ("rows", "cached", "tokens", "seconds", "usd")
+    }
+    return (f"in all {sums['rows']} rows ({sums['cached']} cached), {sums['tokens']} tokens, "
+            f"{sums['seconds']:.0f} s, {sums['usd']:.2f} US dollars")  # fmt: skip
 
 
 def _tell(planned: list[Planned], form: str) -> None:
     from jobs.replay import UNCHANGED
     from jobs.report import Section
+    from jobs.stale import rounded
 
-    planned = [replace(p, runs=p.runs and p.why != UNCHANGED) for p in planned]
+    planned = [
+        replace(p, runs=p.runs and p.why != UNCHANGED, seconds=rounded(p.seconds, 1),
+                usd=rounded(p.usd, 6)) for p in planned
+    ]  # fmt: skip
     rows: list[dict[str, Any]] = [asdict(p) for p in planned]
     names = list(rows[0])
     cells = [[*row.values()] for row in rows]
@@ -88,9 +103,9 @@ def _tell(planned: list[Planned], form: str) -> None:
         return
     runs = [p for p in planned if p.runs]
     remark = (
-        f"{len(runs)} of {len(planned)} tasks would run. rows: asked of a model; cached: answered "
-        "without it. What follows a task that runs leaves its day as it is if nothing changes. "
-        "Seconds are those of the books' finished runs, as they are of a round trip and of a day "
-        "that is not extracted yet; empty where they know none."
+        f"{len(runs)} of {len(planned)} tasks would run: {_in_all(runs)}. rows: asked of a model; "
+        "cached: answered without it. What follows a task that runs leaves its day as it is if "
+        "nothing changes. Seconds are those of the books' finished runs, as they are of a round "
+        "trip and of a day that is not extracted yet; empty where they know none."
     )
     printing.sections([Section("What would run", names, cells, remark)], form)

@@ -46,9 +46,13 @@ def restore(args: argparse.Namespace, settings: Settings) -> None:
     from lakehouse.delta import Lake
 
     lake, run_id = Lake(settings.lake.root), uuid.uuid4().hex[:16]
-    made = work.restore(lake, stored(args.table, "restore"), args.version, run_id)
-    told = {"table": args.table, "restored": args.version, "version": made, "run_id": run_id}
-    text = f"{args.table}: version {made} is what version {args.version} was"
+    table = stored(args.table, "restore")
+    made = work.restore(lake, table, args.version, run_id)
+    newest = lake.version(table)
+    told = {"table": args.table, "restored": args.version, "version": newest, "run_id": run_id}
+    text = f"{args.table}: version {newest} is what version {args.version} was"
+    if newest != made:
+        text += ", less what takedowns have removed since"
     sys.stdout.write((printing.dumped(told) if args.format == "json" else text) + "\n")
 
 

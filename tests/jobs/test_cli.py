@@ -70,6 +70,22 @@ def test_a_lake_that_is_not_there_is_said(tmp_path: Path) -> None:
     assert (code, out.split()[-1]) == (0, "0")
     assert said.startswith(f"lake: there is no lake at {asked.root} yet")
     assert not Path(asked.root).exists()
+    code, _, said = lake_command(Lake(str(tmp_path)), "tables")  # a folder that is no lake
+    assert (code, said.split(" yet")[0]) == (0, f"lake: there is no lake at {tmp_path}")
+
+
+def test_nothing_is_made_of_a_lake_that_is_not_there(tmp_path: Path) -> None:
+    asked = Lake(str(tmp_path / "mistyped"))
+    code, _, said = lake_command(asked, "repair", "gold.instruction_pairs")
+    assert (code, "is not there" in said) == (2, True)
+    assert not Path(asked.root).exists()
+
+
+def test_the_version_is_told() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "jobs.cli", "--version"], capture_output=True, text=True, check=True
+    )
+    assert re.fullmatch(r"lake \d+\.\d+\.\d+( [0-9a-f]{12})?\n", done.stdout)
 
 
 def test_sql_answers_in_three_formats(filled: Lake) -> None:
@@ -169,6 +185,11 @@ def test_set_takes_several_values_and_leaves_the_query_alone(filled: Lake) -> No
         (("sql", "SELECT 1; SELECT 2"), "one query at a time"),
         (("sql", "SELECT 1", "--out", "a.xlsx"), ".xlsx names no format that is written here"),
         (("describe", "gold.current_pairs", "--limit", "x"), "'x' is no whole number of at least"),
+        (("trace", "p1", "--limit", "1" + "0" * 30), "at most 15 digits"),
+        (("sql", "SHOW TABLES"), "`lake tables`"),
+        (("sql", "SELECT 1 FROM information_schema.tables"), "ops.dictionary"),
+        (("sql", "INSERT INTO gold.instruction_pairs VALUES (1)"), "`lake sql` reads"),
+        (("sql", "VACUUM"), "`lake sql` reads"),
         (("restore", "gold.current_pairs", "--version", "1"), "is a view; restore the table that"),
     ],
     ids=[
@@ -205,6 +226,11 @@ def test_set_takes_several_values_and_leaves_the_query_alone(filled: Lake) -> No
         "two queries",
         "ending",
         "no number",
+        "huge limit",
+        "catalog",
+        "schema",
+        "insert",
+        "vacuum",
         "view",
     ],
 )

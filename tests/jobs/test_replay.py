@@ -105,6 +105,13 @@ def test_nothing_to_do_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     assert (json.loads(told.out), "holds no run yet" in told.err) == ([], True)
 
 
+def test_a_part_stands_for_its_task(capsys: pytest.CaptureFixture[str]) -> None:
+    days = ["--from", "2026-11-02", "--to", "2026-11-03"]
+    assert answer(["replay", *days, "--onward", "judge", "--dry-run"]) == 0
+    told = capsys.readouterr().out
+    assert "generate" in told and "prepare" not in told and "tasks would run: in all" in told
+
+
 def test_a_mistake_names_what_was_meant(capsys: pytest.CaptureFixture[str]) -> None:
     days = ["replay", "--from", "2026-11-02", "--to"]
     assert answer([*days, "2026-11-03", "--onward", "chose"]) == 2

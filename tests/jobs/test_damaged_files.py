@@ -14,6 +14,7 @@ import pytest
 
 from jobs import files, repair
 from jobs.cli import answer
+from jobs.doctor import lake as doctor
 from jobs.repair import Lost
 from jobs.stale import stale
 from lakehouse.books import DAMAGED
@@ -189,6 +190,7 @@ def test_the_books_say_what_is_to_be_made_anew(
     held = lake.read(JOB_RUNS, {"status": DAMAGED}).to_pylist()
     assert {(r["stage"], r["ds"]) for r in held} == expected
     assert {(s.stage, s.ds) for s in stale(settings) if s.why.startswith(DAMAGED)} == expected
+    assert doctor.repairs(settings).state == ("fail" if expected else "ok")
 
 
 def test_a_file_of_the_users_own_is_none_of_the_lakes(

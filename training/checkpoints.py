@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import structlog
+from pydantic import TypeAdapter, ValidationError
 
 from lakehouse import manifests
 from training import models
@@ -24,6 +25,8 @@ State = dict[str, Any]
 """Tensors by name."""
 PROGRESS = "progress.json"
 KEPT = 2
+_UNREADABLE = (OSError, KeyError, TypeError, AttributeError)
+"""What is raised where a file is not there, or its JSON is of another shape."""
 LAST = 20
 """Steps whose mean loss is a run's final loss."""
 
@@ -101,7 +104,7 @@ def _verified(place: Path, engine: Engine) -> tuple[Progress, State, dict[str, f
         if manifests.verified(place, {PROGRESS, _file(engine)}) is None:
             raise ValueError("its files are not those of its manifest")
         progress, tensors, numbers = _read(place, engine)
-    except (OSError, KeyError, TypeError, SafetensorError) as error:
+    except (*_UNREADABLE, ValidationError, SafetensorError) as error:
         raise ValueError(f"it cannot be read: {type(error).__name__}: {error}") from error
     if not engine.takes(tensors):
         raise ValueError("it holds other weights")
@@ -120,7 +123,7 @@ def _read(place: Path, engine: Engine) -> tuple[Progress, State, dict[str, float
     with safe_open(place / _file(engine), "pt") as held:
         tensors = {name: held.get_tensor(name) for name in held.keys()}  # noqa: SIM118
         numbers = json.loads(held.metadata()["numbers"])
-    return Progress(**{**told, "losses": tuple(told["losses"])}), tensors, numbers
+    return TypeAdapter(Progress).validate_python(told), tensors, numbers
 
 
 def _file(engine: Engine) -> str:

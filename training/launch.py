@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -36,6 +37,11 @@ from training.recipes import Finetune, half_precision
 
 STAGE = "LAKE_STAGE"
 """In the environment of a launcher and its processes: the stage's process, with which they end."""
+
+
+_PORT = "PET_MASTER_PORT"
+"""In torchrun's environment: where its processes meet. By default that is one port for every run of
+a machine, and two at a time would not start."""
 
 
 class Plan(BaseModel):
@@ -85,7 +91,7 @@ def carry_out(plan: Plan, *, apart: bool = False) -> None:
         # else a killed stage's rest would write the checkpoints of the next try, too
         done = subprocess.run(
             argv, check=False, preexec_fn=partial(end_with, os.getpid()),
-            env={**os.environ, STAGE: own_name(), "PATH": f"{ours}:{path}"},
+            env={_PORT: _free_port(), **os.environ, STAGE: own_name(), "PATH": f"{ours}:{path}"},
         )  # fmt: skip
     except OSError as error:
         raise UserError(
@@ -99,6 +105,12 @@ def carry_out(plan: Plan, *, apart: bool = False) -> None:
         raise ServiceError(f"{' '.join(argv)} ended with exit code {done.returncode}; its log is "
                            "above. Run it again: it goes on from its last checkpoint")  # fmt: skip
     place.unlink()
+
+
+def _free_port() -> str:
+    """A port on which nobody listens now."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return str(free.getsockname()[1])
 
 
 def fault(plan: Path) -> Path:

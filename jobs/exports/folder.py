@@ -136,7 +136,9 @@ def verify(folder: Path) -> Manifest:
     wrong = []
     for shard in manifest["shards"]:
         place = folder / shard["path"]
-        if not place.is_file():
+        if Path(shard["path"]).parts[:1] != ("data",) or ".." in Path(shard["path"]).parts:
+            wrong.append(f"{shard['path']} lies elsewhere than in data/")
+        elif not place.is_file():
             wrong.append(f"{shard['path']} is missing")
         elif shards.sha256(place) != shard["sha256"]:
             wrong.append(f"{shard['path']} has another sha256")

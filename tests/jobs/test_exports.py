@@ -251,6 +251,20 @@ def test_verify_names_what_was_changed(lake: Lake, settings: Settings, tmp_path:
         assert said in str(caught.value)
 
 
+@pytest.mark.parametrize("path", ["../x.parquet", "data/../../x.parquet", "/etc/hostname"])
+def test_a_manifest_leads_nowhere_else(
+    lake: Lake, settings: Settings, tmp_path: Path, path: str
+) -> None:
+    filled(lake)
+    out = tmp_path / "x"
+    written(lake, settings, out)
+    held = json.loads((out / "manifest.json").read_text())
+    held["shards"][0]["path"] = path
+    (out / "manifest.json").write_text(json.dumps(held))
+    with pytest.raises(UserError, match="lies elsewhere than in data/"):
+        verify(out)
+
+
 SHARD = {"path": "data/x.parquet", "sha256": "", "rows": 1}
 GOOD = {"export_id": "1", "shards": [SHARD], "rows": 1, "left_out": [["score", "MIT", 1]]}
 

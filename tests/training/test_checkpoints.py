@@ -75,6 +75,8 @@ def manifest(text: str) -> Callable[[Path], object]:
         (sealed("progress.json", None), "not those of its manifest"),
         (sealed("progress.json", "[]"), "TypeError"),
         (sealed("progress.json", "{}"), "KeyError: 'stage'"),
+        (sealed("progress.json", '"text"'), "AttributeError"),
+        (sealed("progress.json", '{"stage": 0, "processes": 1, "step": "far"}'), "ValidationError"),
         (sealed("state-0.safetensors", None), "not those of its manifest"),
         (sealed("state-0.safetensors", "no tensors"), "SafetensorError"),
     ],

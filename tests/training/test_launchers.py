@@ -8,10 +8,14 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 
-from training import recipes
+from lakehouse.delta import Lake
+from lakehouse.settings import load
+from training import launch, recipes
+from training.launch import Plan
 
 GUIDE = Path(__file__).parents[2] / "docs" / "training.md"
 LAUNCHERS = re.findall(r"training\.launcher=([\w,-]+)", GUIDE.read_text(encoding="utf-8"))
@@ -39,6 +43,35 @@ def test_a_launcher_reads_its_command_as_eight_processes_of_our_module(words: st
         assert (asked.module, asked.num_gpus) == (True, 8)
         script, rest = asked.user_script, asked.user_args
     assert (script, rest) == ("training.launch", ["plan.json"])
+
+
+def test_two_runs_at_a_time_do_not_meet_at_one_port(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """torchrun's own is the same for all; one that the user sets stays."""
+    from torch.distributed.run import get_args_parser
+
+    asked: list[int | None] = []
+
+    def run(argv: list[str], *, env: dict[str, str], **_: object) -> CompletedProcess[str]:
+        with monkeypatch.context() as theirs:
+            for name, value in env.items():
+                theirs.setenv(name, value)
+            asked.append(get_args_parser().parse_args(argv[1:]).master_port)
+        return CompletedProcess(argv, 0)
+
+    settings = load("tiny", [f"lake.root={lake.root}", "training.launcher=torchrun,-m"])
+    plan = Plan(
+        model_id="m", arm="inverse", base="b", training_set_id="s", version=0, steps={}, config={},
+        recipe=recipes.load("tiny").finetune, settings=settings, run_id="r",
+    )  # fmt: skip
+    monkeypatch.setattr("training.launch.subprocess.run", run)
+    for _ in range(3):
+        launch.carry_out(plan)
+    assert None not in asked and len({*asked}) > 1
+    monkeypatch.setenv("PET_MASTER_PORT", "29500")
+    launch.carry_out(plan)
+    assert asked[-1] == 29500
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)

@@ -23,7 +23,7 @@ from jobs import certificates, denied
 from jobs.denied import Denied
 from jobs.forgotten import TABLES, Closure
 from lakehouse import bulk
-from lakehouse.books import history
+from lakehouse.books import history, owed
 from lakehouse.delta import Lake
 from lakehouse.errors import UserError
 from lakehouse.tables import (
@@ -51,6 +51,8 @@ AMENDED = "takedown "
 _INGEST = "ingest"
 _REPLAYED = (DOCUMENTS, DUPLICATES, UNITS, SNIPPETS, CANDIDATES, PAIRS)
 """Tables whose days are to be run again where rows have gone."""
+_MADE_BY = (_INGEST, "extract", "summarize", "choose", "publish")
+"""The stages whose rows lead from a document to what stems from it."""
 _SHORTEST = 6
 """Characters of the beginning of a document's id."""
 _ID = 64
@@ -239,20 +241,21 @@ def _unusable(lake: Lake, asked: Request, ours: Collection[tuple[str, str]] = ()
 
 
 def _require_whole(lake: Lake) -> None:
-    """UserError where a repair has dropped documents: what stems from them could not be found."""
-    let_go = {"table_name": DOCUMENTS.full_name, "reason": "damaged"}
-    if not lake.read(RELEASED, let_go, ["version"]).num_rows:
-        return
-    kept = lake.counts(DOCUMENTS)
-    lacking = sorted(
-        str(day) for day, last in history(lake, _INGEST).done.items()
-        if kept.get(str(day), 0) < last["rows_kept"]
-    )  # fmt: skip
+    """UserError where a repair has dropped rows: what stems from them could not be found."""
+    kept, lacking = lake.counts(DOCUMENTS), [f for f in owed(lake) if f[1] in _MADE_BY]
+    if lake.read(RELEASED, {"table_name": DOCUMENTS.full_name, "reason": "damaged"},
+                 ["version"]).num_rows:  # fmt: skip
+        lacking += [
+            (day, _INGEST) for day, last in history(lake, _INGEST).done.items()
+            if kept.get(str(day), 0) < last["rows_kept"]
+        ]  # fmt: skip
     if lacking:
+        days, stages = zip(*sorted(lacking), strict=True)
+        which = ", ".join(dict.fromkeys(map(str, days)))
         raise UserError(
-            f"{DOCUMENTS.full_name} lacks documents of {', '.join(lacking)} since it was repaired, "
-            "and what was made from them would stay: read them in again first, "
-            f"`lake run --from {lacking[0]} --to {lacking[-1]} --stages ingest`, then forget"
+            f"{lake.root} lacks rows of {which} since it was repaired (of "
+            f"{', '.join(sorted({*stages}))}), and what was made from them would stay: make them anew first, "
+            f"`lake run --from {days[0]} --to {days[-1]}`, then forget"
         )
 
 

@@ -45,6 +45,11 @@ class Mention:
         return f'{layer}."{name} {self.by} {self.point}"' if self.by else self.full_name
 
 
+def bare(query: str) -> str:
+    """The query without its texts and comments."""
+    return _TOKEN.sub(lambda match: match[0] if match["layer"] else " ", query)
+
+
 def read(query: str, keywords: Callable[[], Collection[str]]) -> tuple[str, set[Mention]]:
     """The query with every `… AS OF …` as a relation of its own, and all that it names.
 

@@ -27,7 +27,7 @@ row does not say: all."""
 _NO_TABLE = re.compile(r'Table with name "?([\w.]+)"? does not exist')
 _WRITES = re.compile(r"Can only (update|delete from|insert into|merge into) base table|is of type "
                      "View|is not an table|Can only modify view")  # fmt: skip
-_CATALOG = re.compile(r"^\s*show\s+(all\s+)?tables\b|\b(from|join)\s+information_schema\s*\.",
+_CATALOG = re.compile(r'^\s*show\s*;?\s*$|\bshow\s+(all\s+)?tables\b|\binformation_schema"?\s*\.',
                       re.IGNORECASE)  # fmt: skip
 _READS = (
     "`lake sql` reads. Rows go by `lake forget`, what was before comes back by `lake restore`, new "
@@ -68,7 +68,7 @@ def _require_answer(connection: duckdb.DuckDBPyConnection, text: str) -> None:
     """
     import duckdb
 
-    if _CATALOG.search(text):
+    if _CATALOG.search(mentions.bare(text)):
         raise UserError("the tables are listed by `lake tables`, their columns by `lake describe "
                         "TABLE` and by `SELECT * FROM ops.dictionary`")  # fmt: skip
     statements = connection.extract_statements(text)

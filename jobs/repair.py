@@ -22,7 +22,7 @@ from lakehouse.damage import of_data
 from lakehouse.delta import Lake
 from lakehouse.errors import STORE, UserError
 from lakehouse.stages import STAGES, StageRef
-from lakehouse.tables import JOB_RUNS, REJECTED, RELEASED, SKETCHES, Table
+from lakehouse.tables import JOB_RUNS, REJECTED, RELEASED, SKETCHES, TRAINING_STEPS, Table
 
 if TYPE_CHECKING:
     import pyarrow.dataset as ds
@@ -81,7 +81,12 @@ def repair(lake: Lake, table: Table, run_id: str) -> tuple[int, list[Lost]]:
 
 
 def let_go(lake: Lake, table: Table, gone: set[str], run_id: str) -> None:
-    """Enter the versions that some run has read and that had such a file."""
+    """Enter the versions that some run has read and that had such a file.
+
+    None of the table of such versions itself: no run reads it, and it is locked.
+    """
+    if table == RELEASED:
+        return
     had = [life for life in files.lives(lake, table) if life.path in gone]
     read = sorted(citations.read(lake, table))
     versions = [version for version in read if any(life.is_of(version) for life in had)]
@@ -96,11 +101,13 @@ def let_go(lake: Lake, table: Table, gone: set[str], run_id: str) -> None:
 def enter(lake: Lake, table: Table, gone: Sequence[Lost], run_id: str) -> None:
     """Enter the days of the stages that made these rows as damaged: a run makes them anew then."""
     rows = sum(f.rows for f in gone)
-    lake.upsert(JOB_RUNS, [
+    entries = [
         past.amended(day, run_id, status=DAMAGED,
                      message=f"{table.full_name} has lost rows, {rows} in all (lake repair)")
         for _, past, days in _made_by(lake, table, gone) for day in days
-    ], run_id)  # fmt: skip
+    ]  # fmt: skip
+    if entries:  # of the books themselves there are none, and they are locked
+        lake.upsert(JOB_RUNS, entries, run_id)
 
 
 def commands(lake: Lake, table: Table, gone: Sequence[Lost], said: Sequence[str]) -> list[str]:
@@ -120,7 +127,8 @@ def _made_by(
 ) -> Iterator[tuple[StageRef, History, list[dt.date]]]:
     """Each stage that writes the table, what the books know of it, and which of its days are lost.
 
-    Of a table without days any of them may have made the rows.
+    Of a table without days any of them may have made the rows. Steps are of a training that is
+    over: its model is there, and none is trained again for its log.
     """
     parts = {f.partition for f in gone}
 
@@ -130,7 +138,7 @@ def _made_by(
         return table.partition is None or last["message"] in parts  # of a set, the `mix` of it
 
     for ref, stage, label in ((r, *found) for r in STAGES for found in labelled(r)):
-        if table == REJECTED or table in stage.writes:
+        if table == REJECTED or table in {*stage.writes} - {TRAINING_STEPS}:
             past = history(lake, label)
             if days := [day for day, last in past.done.items() if is_of(day, last)]:
                 yield ref, past, days

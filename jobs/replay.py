@@ -11,11 +11,10 @@ import datetime as dt
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
-from typing import Any, Literal
+from typing import Literal
 
 from jobs.estimate import MODEL_STAGES, Estimate, estimates
-from jobs.stale import labelled, out_of_date
-from lakehouse import models
+from jobs.stale import has_teacher, labelled, out_of_date
 from lakehouse.bill import price
 from lakehouse.books import DAMAGED, history
 from lakehouse.delta import Lake
@@ -86,7 +85,7 @@ def plan(
     runs = chosen(tasks, state, only, force)
     asked = sorted({day for ref, day in runs if set(ref.parts or [ref.name]) & set(MODEL_STAGES)})
     known: dict[tuple[dt.date, str], Estimate] = {}
-    if asked and _teacher(lake, settings):
+    if asked and has_teacher(settings):
         known = {(e.ds, e.stage): e for e in estimates(settings, asked)}
     usual = _usual(lake)
     return [
@@ -159,10 +158,6 @@ def _usual(lake: Lake) -> dict[str, float]:
         seconds.setdefault(row["stage"], []).append(row["seconds"])
     shared = {label.rpartition("_")[0] for label in seconds if "-of-" in label}
     return {label: median(taken) for label, taken in seconds.items() if label not in shared}
-
-
-def _teacher(lake: Lake, settings: Settings) -> dict[str, Any] | None:
-    return models.find(lake, "teacher", settings.model.teacher, settings.engine.url)
 
 
 def _sum(values: Iterable[float | None]) -> float | None:

@@ -75,6 +75,7 @@ def out_of_date(
             continue
         try:
             prints = Fingerprints(stage, settings, lake, day, option)
+            there = is_there(day if stage.reads else newest_day)
         except UserError as error:  # its training set was cut by a takedown, say
             yield day, str(error)
             continue
@@ -82,7 +83,7 @@ def out_of_date(
         now = prints.of(day).partition("-")[0]
         changed = [name for name, same in (("rules", rules == prints.rules),
                                            ("inputs", inputs == now)) if not same]  # fmt: skip
-        if not is_there(day if stage.reads else newest_day):
+        if not there:
             changed.append("its files are gone")
         if changed:
             yield day, " and ".join(changed)
@@ -94,6 +95,8 @@ def refresh(settings: Settings, found: list[Stale]) -> list[Row]:
     `rows_of_others` are pairs and candidates of that day by another teacher or prompt.
     """
     days = sorted({s.ds for s in found if s.stage in MODEL_STAGES})
+    if not has_teacher(settings):  # what a model would read and write is not known before
+        days = []
     cost = {(e.ds, e.stage): e for e in estimates(settings, days)}
     others = _of_others(settings) if days else Counter()
     return [
@@ -109,6 +112,12 @@ def _costs(estimate: Estimate | None) -> Row:
         return dict.fromkeys(("rows", "tokens", "seconds", "usd"))
     return {"rows": estimate.rows, "tokens": estimate.prompt_tokens + estimate.completion_tokens,
             "seconds": rounded(estimate.seconds, 1), "usd": rounded(estimate.usd, 6)}  # fmt: skip
+
+
+def has_teacher(settings: Settings) -> bool:
+    """Whether the model is there whose answers an estimate looks for."""
+    lake, spec = Lake(settings.lake.root), settings.model.teacher
+    return models.find(lake, "teacher", spec, settings.engine.url) is not None
 
 
 def rounded(value: float | None, digits: int) -> float | None:

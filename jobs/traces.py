@@ -231,8 +231,8 @@ def _taken(name: str, n: int) -> list[str]:
     if not n:
         return []
     if name == "training_sets":
-        return [f"A takedown has removed {n} of their examples (ops.takedown_certificates): what "
-                "those were made from is not shown."]  # fmt: skip
+        return [f"A takedown has removed {n} of their examples, of all phases "
+                "(ops.takedown_certificates): what those were made from is not shown."]  # fmt: skip
     return [f"A takedown has removed {n} of them: the next maintenance takes the files that still "
             "hold them."]  # fmt: skip
 

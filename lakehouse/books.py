@@ -82,6 +82,15 @@ def history(lake: Lake, label: str) -> History:
     )  # fmt: skip
 
 
+def owed(lake: Lake) -> list[tuple[dt.date, str]]:
+    """(day, stage) of all whose rows a repair has dropped and no run has made anew since."""
+    stages = {*lake.read(JOB_RUNS, {"status": DAMAGED}, ["stage"])["stage"].to_pylist()}
+    return sorted(
+        (day, stage) for stage in stages
+        for day, last in history(lake, stage).newest.items() if last["status"] == DAMAGED
+    )  # fmt: skip
+
+
 class Book:
     """Writes a run's rows of ops.job_runs and ops.lineage_edges.
 

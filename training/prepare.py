@@ -234,8 +234,8 @@ def made(lake: Lake, settings: Settings, arm: str, spec: str, base_id: str) -> s
     else:
         row = known.find(lake, arm, spec, settings.engine.url)
         return row["model_id"] if row else ""
-    entered = lake.read(MODELS, {"model_id": model_id}, ["model_id"]).num_rows
-    return model_id if there and entered else ""
+    specs = lake.read(MODELS, {"model_id": model_id}, ["spec"])["spec"].to_pylist()
+    return model_id if there and specs == [spec] else ""
 
 
 STAGE = Stage(

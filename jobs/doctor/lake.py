@@ -8,13 +8,13 @@ from urllib.parse import unquote
 
 from jobs.doctor import Check, Finding
 from lakehouse import dictionary, models
-from lakehouse.books import DAMAGED, history
+from lakehouse.books import owed
 from lakehouse.delta import Lake
 from lakehouse.errors import translated
 from lakehouse.manifests import verified
 from lakehouse.schemas import delta_fields, lacking
 from lakehouse.settings import ENDPOINT, Settings
-from lakehouse.tables import DICTIONARY, JOB_RUNS, MODELS, TABLES, TAKEDOWNS
+from lakehouse.tables import DICTIONARY, MODELS, TABLES, TAKEDOWNS
 
 SHOWN = 5
 """Of a long list the first so many."""
@@ -142,17 +142,10 @@ def takedowns(settings: Settings) -> Finding:
 
 def repairs(settings: Settings) -> Finding:
     """What `lake repair` dropped has been made anew."""
-    lake = Lake(settings.lake.root)
-    damaged = lake.read(JOB_RUNS, {"status": DAMAGED}, ["stage", "ds"]).to_pylist()
-    owed = sorted(
-        (r["ds"], stage) for stage in {r["stage"] for r in damaged}
-        for r in history(lake, stage).newest.values() if r["status"] == DAMAGED
-    )  # fmt: skip
-    if owed:
-        days = f"--from {owed[0][0]} --to {owed[-1][0]}"
-        lacking_of = _first([f"{stage} {day}" for day, stage in owed])
+    if found := owed(Lake(settings.lake.root)):
+        lacking_of = _first([f"{stage} {day}" for day, stage in found])
         return Finding("fail", f"rows were dropped and not made anew: {lacking_of}",
-                       f"`lake run {days}`, or `lake replay {days} --only failed`")  # fmt: skip
+                       "each of these days by itself: `lake run --from DAY --to DAY`")  # fmt: skip
     return Finding("ok", "nothing that `lake repair` dropped is lacking")
 
 

@@ -89,10 +89,13 @@ def export(lake: Lake, settings: Settings, asked: Request) -> tuple[Manifest, bo
 
 
 def _forgotten(lake: Lake, training_set: str) -> list[tuple[Any, ...]]:
-    """How many of a training set's examples takedowns have removed, as what was left out."""
+    """How many of a training set's examples takedowns have removed, as what was left out.
+
+    Of which phase or source they were is not known any more: filters make no difference.
+    """
     where = {"kind": "training_set", "name": training_set}
     cut = lake.read(CERTIFICATES, where, ["rows_removed"])["rows_removed"].to_pylist()
-    return [("removed by a takedown", "", sum(cut))] if cut else []
+    return [("removed from the whole set by a takedown", "", sum(cut))] if cut else []
 
 
 def provenance(lake: Lake, settings: Settings, selection: Selection) -> Manifest:

@@ -62,10 +62,11 @@ class Carrier:
 
     def carry_out(self, stage: StageRef, day: dt.date, *, force: bool = False) -> None:
         """Run a task and print a line a stage; `force`: although nothing has changed."""
-        work = self._apart if stage.pool == "gpu" else self._here
-        done = None
-        if stage.pool == "gpu" and not force:
-            done = self._without_a_model(stage, day)
+        done: list[dict[str, Any]] = []
+        is_light = stage.pool != "gpu"
+        if not is_light and not force:
+            done, is_light = self._without_a_model(stage, day)
+        work = self._here if is_light else self._apart
         for part in done or retrying()(work, stage, day, force):
             sys.stdout.write(json.dumps(part) + "\n" if self._args.format == "json"
                              else _line(part))  # fmt: skip
@@ -77,22 +78,22 @@ class Carrier:
             self._standing.end()
             self._standing = None
 
-    def _without_a_model(self, stage: StageRef, day: dt.date) -> list[dict[str, Any]]:
-        """The reports of a task that has only to say that all is there; none where it has more."""
+    def _without_a_model(self, stage: StageRef, day: dt.date) -> tuple[list[dict[str, Any]], bool]:
+        """The reports of a task that leaves its day as it is, none where it has work; and whether
+        that is only to enter that all is there.
+        """
         looks = []
         try:
             with translated():
                 for part in self._parts(stage):
                     looks.append(Look.at(part, day, self._settings, stage.option))
                     if looks[-1].stale():
-                        return []
+                        return [], False
                 reports = [look.unchanged() for look in looks]
                 at_hand = all(look.at_hand() for look in looks)
         except LakeError:
-            return []  # it is for its own process to say so
-        if at_hand:
-            return self._here(stage, day, force=False)
-        return [r for r in reports if r] if all(reports) else []
+            return [], False  # it is for its own process to say so
+        return [r for r in reports if r] if all(reports) else [], at_hand
 
     def _parts(self, stage: StageRef) -> Iterator[Stage]:
         """The stages that the settings ask for."""

@@ -43,6 +43,7 @@ def restore(args: argparse.Namespace, settings: Settings) -> None:
     """Restore it; print which version that made."""
     from jobs import restore as work
     from jobs.describe import stored
+    from jobs.forgotten import TABLES
     from lakehouse.delta import Lake
 
     lake, run_id = Lake(settings.lake.root), uuid.uuid4().hex[:16]
@@ -51,7 +52,7 @@ def restore(args: argparse.Namespace, settings: Settings) -> None:
     newest = lake.version(table)
     told = {"table": args.table, "restored": args.version, "version": newest, "run_id": run_id}
     text = f"{args.table}: version {newest} is what version {args.version} was"
-    if newest != made:
+    if newest != made and table in TABLES:
         text += ", less what takedowns have removed since"
     sys.stdout.write((printing.dumped(told) if args.format == "json" else text) + "\n")
 

@@ -13,7 +13,7 @@ from jobs.exports.folder import Request, export
 from jobs.exports.selection import Filters
 from lakehouse.delta import Lake
 from lakehouse.settings import Settings
-from lakehouse.tables import TRAINING_EXAMPLES
+from lakehouse.tables import LINEAGE, TRAINING_EXAMPLES
 from tests.jobs.forgettable import copied, names, place
 
 __all__ = ["copied", "place"]  # fixtures
@@ -46,12 +46,13 @@ def test_an_export_of_a_set_says_how_much_of_it_is_gone(
     lake: Lake, settings: Settings, tmp_path: Path
 ) -> None:
     taken(lake)
-    for name, told in (("first", [["removed by a takedown", "", 1]]), ("second", [])):
+    reason = "removed from the whole set by a takedown"
+    for name, told in (("first", [[reason, "", 1]]), ("second", [])):
         asked = Request("messages", tmp_path / name, Filters(training_set=name), 100)
         manifest, _ = export(lake, settings, asked)
         assert [list(row) for row in manifest["left_out"]] == told
         card = (tmp_path / name / "README.md").read_text()
-        assert ("| removed by a takedown | - | 1 |" in card) == bool(told)
+        assert (f"| {reason} | - | 1 |" in card) == bool(told)
 
 
 def test_a_restored_table_lacks_it_still_and_says_so(
@@ -68,6 +69,8 @@ def test_a_restored_table_lacks_it_still_and_says_so(
     assert lake.read(TRAINING_EXAMPLES).num_rows == held
     assert answer(words) == 0
     assert "less what takedowns have removed since" in capsys.readouterr().out
+    assert answer(["restore", LINEAGE.full_name, "--version", "1", *root]) == 0
+    assert "takedowns" not in capsys.readouterr().out  # of it none removes anything
 
 
 def test_its_versions_are_told_as_the_takedowns(

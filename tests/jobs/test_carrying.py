@@ -25,7 +25,8 @@ from jobs.verbs import carrying as carried_out
 from jobs.verbs.carrying import Carrier
 from lakehouse.command import TERMINATED
 from lakehouse.delta import Lake
-from lakehouse.errors import LakeError, UserError
+from lakehouse.errors import LakeError, ServiceError, UserError
+from lakehouse.run import execute
 from lakehouse.settings import load
 from lakehouse.stages import StageRef
 from lakehouse.standing import Standing
@@ -292,6 +293,24 @@ def test_only_reports_are_printed_as_json(
     assert [json.loads(line)["partition"] for line in told.out.splitlines()] == [
         str(day) for day in DAYS[:2]]  # fmt: skip
     assert "asked" in told.err
+
+
+def test_what_is_at_hand_is_tried_again_like_all_else(
+    of_no_day: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    ref, tries = StageRef("counting", of_no_day, "instructions", "gpu", (), ()), [0]
+
+    def failing(*given: Any, **more: Any) -> dict[str, Any]:
+        tries[0] += 1
+        if tries[0] < 3:
+            raise ServiceError("not yet")
+        return execute(*given, **more)
+
+    with carrying() as carried:
+        done_by(carried, (ref, DAYS[0]), capsys)
+        monkeypatch.setattr(carried_out, "execute", failing)
+        assert done_by(carried, (ref, DAYS[1]), capsys) == ("done", os.getpid())
+    assert tries == [3]
 
 
 def test_what_is_no_longer_there_is_not_at_hand(

@@ -186,7 +186,7 @@ def test_set_takes_several_values_and_leaves_the_query_alone(filled: Lake) -> No
         (("sql", "SELECT 1", "--out", "a.xlsx"), ".xlsx names no format that is written here"),
         (("describe", "gold.current_pairs", "--limit", "x"), "'x' is no whole number of at least"),
         (("trace", "p1", "--limit", "1" + "0" * 30), "at most 15 digits"),
-        (("sql", "SHOW TABLES"), "`lake tables`"),
+        (("sql", "-- all of them\nSHOW TABLES"), "`lake tables`"),
         (("sql", "SELECT 1 FROM information_schema.tables"), "ops.dictionary"),
         (("sql", "INSERT INTO gold.instruction_pairs VALUES (1)"), "`lake sql` reads"),
         (("sql", "VACUUM"), "`lake sql` reads"),

@@ -27,7 +27,9 @@ from lakehouse.tables import (
     PAIRS,
     PROMOTIONS,
     REJECTED,
+    RELEASED,
     TRAINING_EXAMPLES,
+    TRAINING_STEPS,
     UNITS,
     Table,
 )  # fmt: skip
@@ -162,6 +164,20 @@ def test_a_table_that_is_whole_or_not_there_is_left_alone(
     assert lake.version(table) == before
 
 
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("table", [JOB_RUNS, LINEAGE, RELEASED], ids=["books", "lineage", "let go"])
+def test_what_a_repair_itself_writes_can_be_repaired(filled: Lake, table: Table) -> None:
+    """Nothing else can be asked or repaired before the books can be read."""
+    filled.append_missing(JOB_RUNS, [finished("publish", DAYS[0], (1, 1, 0))], "r")
+    filled.append_missing(LINEAGE, [row(LINEAGE, run_id="r", output_table="a.b")], "r")
+    filled.append_missing(RELEASED, [row(RELEASED, table_name="a.b", reason="damaged")], "r")
+    for file in Path(filled.uri(table)).rglob("*.parquet"):
+        file.unlink()
+    assert answer(["repair", table.full_name]) == 0
+    assert answer(["stale"]) == 0
+    assert answer(["doctor", "--json"]) in (0, 1)
+
+
 def test_what_no_stage_makes_is_said_so(lake: Lake) -> None:
     assert not repair.commands(lake, JOB_RUNS, [Lost("f", str(DAYS[0]), 1, "missing")], [])
 
@@ -174,8 +190,9 @@ def test_what_no_stage_makes_is_said_so(lake: Lake) -> None:
         (TRAINING_EXAMPLES, "set1", {("mix", DAYS[1])}),
         (TRAINING_EXAMPLES, "set2", set()),
         (PROMOTIONS, "", {("compare", DAYS[0]), ("compare", DAYS[1])}),
+        (TRAINING_STEPS, "", set()),  # no model is trained again for its log
     ],
-    ids=["rejected", "units", "set", "other set", "no days"],
+    ids=["rejected", "units", "set", "other set", "no days", "steps"],
 )
 def test_the_books_say_what_is_to_be_made_anew(
     lake: Lake, settings: Settings, table: Table, partition: str, expected: set[tuple[str, dt.date]]
@@ -183,6 +200,7 @@ def test_the_books_say_what_is_to_be_made_anew(
     """By the days that made the rows: of a set that which mixed it, of what has no days each."""
     lake.append_missing(JOB_RUNS, [
         *(finished(stage, day, (1, 1, 0)) for stage in ("ingest", "compare") for day in DAYS),
+        finished("finetune_control", DAYS[0], (1, 1, 0)),
         finished("extract", DAYS[0], (2, 1, 1)),
         {**finished("mix", DAYS[1], (1, 1, 0)), "message": "set1"},
     ], "r")  # fmt: skip

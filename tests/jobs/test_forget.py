@@ -169,9 +169,10 @@ def test_what_a_repair_has_dropped_is_read_in_again_first(lake: Lake) -> None:
     for file in Path(lake.uri(DOCUMENTS)).glob(f"ds={DAY}/*.parquet"):
         file.unlink()
     repair.repair(lake, DOCUMENTS, "repair")
-    with pytest.raises(UserError, match=rf"lacks documents of {DAY} since it was repaired"):
+    with pytest.raises(UserError, match=rf"lacks rows of {DAY} since it was repaired"):
         forget.request(lake, "repository", "acme/tool")
     lake.append_missing(DOCUMENTS, held, "ingest")
+    lake.append_missing(JOB_RUNS, [finished("ingest", DAY, (4, 3, 1))], "again")
     assert forget.request(lake, "repository", "acme/tool").value == "acme/tool"
 
 

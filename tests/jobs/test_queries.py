@@ -171,6 +171,18 @@ def test_the_dictionary_in_the_lake_is_what_is_declared(lake: Lake) -> None:
     assert not dictionary.is_current(lake)
 
 
+def test_a_text_may_hold_what_lists_tables_elsewhere(lake: Lake) -> None:
+    """The lake is one of code: somebody looks for such queries in it."""
+    for sought in ("%from information_schema.tables%", "show tables", "/* show tables */"):
+        query = (
+            f"SELECT count(*) FROM bronze.documents WHERE content LIKE '{sought}' -- SHOW TABLES"
+        )
+        assert queries.rows(lake, query)[1] == [(0,)]
+    for query in ('FROM "information_schema".tables', "SHOW", "FROM (SHOW ALL TABLES)"):
+        with pytest.raises(UserError, match="`lake tables`"):
+            queries.rows(lake, query)
+
+
 def test_duckdb_reads_of_a_folder_what_arrow_reads(lake: Lake) -> None:
     """Types, nulls, partitions and columns that a file is older than."""
     past = replace(REJECTED, columns=REJECTED.columns[:6] + REJECTED.columns[-2:])

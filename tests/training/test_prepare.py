@@ -135,6 +135,8 @@ def test_a_model_that_is_gone_is_to_be_made(run: Run, monkeypatch: pytest.Monkey
     assert is_there()
     assert [prepare.made(run.lake, chosen, arm, spec, "") for arm in ("base", "teacher")] == [
         base, teacher]  # fmt: skip
+    other = f"{spec} by another name"
+    assert not prepare.made(run.lake, chosen, "teacher", other, "")  # its row is yet to be entered
     row = known.teacher(chosen, run.lake)
     (Path(known.folder(run.lake, row)) / "a").write_text("2")
     assert not is_there()

@@ -113,7 +113,7 @@ def _of_day(scope: Scope, known: Known, stages: Collection[str]) -> list[Estimat
     counter = _Counter(scope, known)
     wanted = list(requests(scope))
     cached = held(scope, [r["candidate_id"] for r in wanted])
-    missing = [r for r in wanted if r["candidate_id"] not in cached]
+    missing = [r for r in wanted if r["candidate_id"] not in cached and counter.fits(r)]
     written = counter.answer_tokens([r["candidate_id"] for r in missing])
     questions, rows = scope.settings.judge.questions, usable(scope)
     waiting = [(r, q) for q in questions for r in unanswered(scope, q, rows)]
@@ -161,6 +161,12 @@ class _Counter:
     def asked(self, request: Mapping[str, Any]) -> int:
         """Tokens of the prompt for an instruction."""
         return self._of(request["prompt"])
+
+    def fits(self, request: Mapping[str, Any]) -> bool:
+        """Whether it would be sent: one that leaves no room for an answer is not."""
+        settings = self._scope.settings
+        most = settings.engine.max_model_len - settings.summarize.max_tokens
+        return self.asked(request) <= most
 
     def judged(self, row: dict[str, Any], question: str) -> int:
         """Tokens of a question about a row's instruction and code."""

@@ -254,7 +254,8 @@ def _require_whole(lake: Lake) -> None:
         which = ", ".join(dict.fromkeys(map(str, days)))
         raise UserError(
             f"{lake.root} lacks rows of {which} since it was repaired (of "
-            f"{', '.join(sorted({*stages}))}), and what was made from them would stay: make them anew first, "
+            f"{', '.join(sorted({*stages}))}), and what was made from them would stay: make them "
+            "anew first, "
             f"`lake run --from {days[0]} --to {days[-1]}`, then forget"
         )
 

@@ -51,10 +51,29 @@ def main(run: Run) -> Counts:
         staged = bulk.batches(run.lake, STAGED, where=where, version=version)
         found = check(staged, of_table(STAGED) + suite(STAGED.full_name), "pair_id")
         drifts = _drift(run, scope)
+    else:
+        found = _emptied(run, scope)
     checked = [Checked(STAGED.full_name, STAGED, found), balanced(run, STAGED),
                Checked(drift.SUITE, STAGED, drifts)]  # fmt: skip
     decide(run, checked, scope.teacher["model_id"], scope.prompts.version)
     return Counts(total, total, 0, note=drift.note(drifts))
+
+
+def _emptied(run: Run, scope: Scope) -> list[Finding]:
+    """Nothing is staged: whether that would take what is published of the day; none if nothing is.
+
+    For a day that a person has accepted it only warns.
+    """
+    held = _rows(run, PAIRS, scope.batch, ["pair_id"]).num_rows
+    if not held:
+        return []
+    accepted = run.partition in run.settings.gate.accepted
+    return [Finding(
+        "a published day is not emptied", "", False, "warning" if accepted else "critical",
+        json.dumps({"staged": 0, "published": held}), "{}",
+        f"{held} pairs are published, and nothing would take their place. Mend what left nothing "
+        "over; if the day is right, name it in gate.accepted and run gate again",
+    )]  # fmt: skip
 
 
 # -- the days before -------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import json
 from collections.abc import Mapping
 from functools import reduce
 
@@ -23,11 +24,13 @@ from pyspark.sql import functions as F
 from jobs import contamination, kept, rescan
 from jobs.scope import Scope, versions
 from lakehouse import digests
+from lakehouse.books import history
 from lakehouse.command import entry
 from lakehouse.delta import Lake
+from lakehouse.errors import UserError
 from lakehouse.run import Counts, Run, Stage
 from lakehouse.settings import Settings
-from lakehouse.tables import CANDIDATES, CONTAMINATION, PAIRS, TRAINING_EXAMPLES
+from lakehouse.tables import CANDIDATES, CONTAMINATION, PAIRS, TAKEDOWNS, TRAINING_EXAMPLES
 
 RULES = "mix/1"
 
@@ -72,6 +75,7 @@ def by_chance(published: DataFrame, candidates: DataFrame, seed: int) -> DataFra
 
 def main(run: Run) -> Counts:
     """Make the training set of everything published up to the partition's day."""
+    require_published(run)
     scope, chosen = Scope.of(run), run.settings.training
     until = f"ds <= DATE '{run.partition}'"
     published = run.table(PAIRS).where(
@@ -107,6 +111,27 @@ def main(run: Run) -> Counts:
     run.reject(dropped)
     total = examples.count() + len(dropped)
     return Counts(total, total - len(dropped), len(dropped), note=set_id)
+
+
+def require_published(run: Run) -> None:
+    """UserError where less is there of a day than was published, but for what a takedown took.
+
+    Somebody has removed pairs by hand, or a repair has, and a model would not be what its day says.
+    """
+    held = run.lake.counts(PAIRS, run.versions.get(PAIRS.full_name))
+    takedowns = run.lake.read(TAKEDOWNS, columns=["replay", "asked"]).to_pylist()
+    for day, last in history(run.lake, "publish").done.items():
+        n, kept = held.get(str(day), 0), last["rows_kept"]
+        taken = any(t["asked"] > last["started_at"] and str(day) in json.loads(t["replay"])
+                    for t in takedowns)  # fmt: skip
+        if day <= run.partition and n < kept and not taken:
+            raise UserError(
+                f"{PAIRS.full_name} has {n} pairs of {day}, and publish has put {kept} there: "
+                f"somebody has removed some. `lake describe {PAIRS.full_name}` lists who wrote its "
+                f"versions, `lake restore {PAIRS.full_name} --version N` brings one back; or "
+                f"publish the day anew: `python -m jobs.publish --partition {day} --profile "
+                f"{run.settings.profile} --force`"
+            )
 
 
 def learnt(rows: DataFrame, fenced: bool) -> DataFrame:

@@ -83,7 +83,10 @@ def plan(
     parts = _state(lake, settings, tasks)
     state = {task: next(iter(of_task.values()), "") for task, of_task in parts.items()}
     runs = chosen(tasks, state, only, force)
-    asked = sorted({day for ref, day in runs if set(ref.parts or [ref.name]) & set(MODEL_STAGES)})
+    models = {day for ref, day in runs if set(ref.parts or [ref.name]) & set(MODEL_STAGES)}
+    # of a day whose corpus is to be made anew what there is of it is not what will be asked
+    moving = {day for (ref, day), why in runs.items() if ref.flow == "corpus" and why != UNCHANGED}
+    asked = sorted(models - moving)
     known: dict[tuple[dt.date, str], Estimate] = {}
     if asked and has_teacher(settings):
         known = {(e.ds, e.stage): e for e in estimates(settings, asked)}

@@ -18,6 +18,7 @@ from typing import Any
 from jobs.estimate import MODEL_STAGES, Estimate, estimates
 from lakehouse import models, prompts, run
 from lakehouse.books import History, history
+from lakehouse.damage import missing
 from lakehouse.delta import Lake
 from lakehouse.errors import UserError
 from lakehouse.fingerprints import Fingerprints
@@ -67,6 +68,7 @@ def out_of_date(
         day = max(newest, key=lambda d: newest[d]["started_at"])
         newest = {day: newest[day]}
     newest_day = max(newest, default=None)
+    lost = {part for table in stage.writes for part in missing(lake, table)}
     # what reads no table made the same for every day: a model is read once, however many there are
     is_there = cache(lambda day: stage.is_there(lake, settings, day, option))
     for day, last in sorted(newest.items()):
@@ -83,7 +85,7 @@ def out_of_date(
         now = prints.of(day).partition("-")[0]
         changed = [name for name, same in (("rules", rules == prints.rules),
                                            ("inputs", inputs == now)) if not same]  # fmt: skip
-        if not there:
+        if not there or lost & ({str(day), ""} if stage.grain == "partition" else lost):
             changed.append("its files are gone")
         if changed:
             yield day, " and ".join(changed)

@@ -7,8 +7,15 @@ them says that it is one of the lake's, nor what to do.
 from __future__ import annotations
 
 import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from lakehouse.errors import UserError
+
+if TYPE_CHECKING:
+    from lakehouse.delta import Lake
+    from lakehouse.tables import Table
 
 _ARROW = re.compile(
     r"Object at location \S.*\.parquet not found|Parquet magic bytes not found|"
@@ -29,6 +36,26 @@ _REMEDY = ("`lake doctor` lists the tables that cannot be read and the files tha
            "`lake repair`")  # fmt: skip
 
 
+def missing(lake: Lake, table: Table) -> dict[str, list[Path]]:
+    """By partition value the data files of a table that are not there, or cut; of a folder alone.
+
+    A stage that has nothing to do would not read them: who only looks at the log sees them all.
+    """
+    found = lake.open(table)
+    if found is None or "://" in lake.root or lake.is_empty(table):
+        return {}
+    actions = found.get_add_actions(flatten=True)
+    sizes = actions["size_bytes"].to_pylist()
+    parts = (actions[f"partition.{table.partition}"].to_pylist() if table.partition
+             else [""] * len(sizes))  # fmt: skip
+    lost: dict[str, list[Path]] = {}
+    for file, size, part in zip(actions["path"].to_pylist(), sizes, parts, strict=True):
+        path = Path(lake.uri(table)) / unquote(file)
+        if not path.is_file() or path.stat().st_size != size:
+            lost.setdefault(str(part), []).append(path)
+    return lost
+
+
 def of_data(message: str) -> UserError | None:
     """For a message about a data file that is lost or damaged; None for any other message."""
     from lakehouse.tables import TABLES
@@ -40,8 +67,13 @@ def of_data(message: str) -> UserError | None:
         name = ""
     if not (_ARROW.search(message) or (name and _OTHERS.search(message))):
         return None
-    return UserError(f"a data file of {name or 'a table'} is lost or damaged"
-                     f"{f': {file}' if file else ''}. {_REMEDY}")  # fmt: skip
+    return of_file(name or "a table", file)
+
+
+def of_file(table: str, file: str) -> UserError:
+    """That a data file is lost or damaged, as far as it is known which."""
+    named = f": {file}" if file else ""
+    return UserError(f"a data file of {table} is lost or damaged{named}. {_REMEDY}")
 
 
 def of_log(table: str, message: str) -> UserError | None:

@@ -28,8 +28,9 @@ from structlog.contextvars import bound_contextvars
 from lakehouse import dictionary, openlineage
 from lakehouse.bill import price
 from lakehouse.books import Book, History, balance, history, moved
+from lakehouse.damage import missing, of_file
 from lakehouse.delta import Lake, Scope, predicate
-from lakehouse.errors import GateError, ServiceError, masked, translated
+from lakehouse.errors import GateError, ServiceError, UserError, masked, translated
 from lakehouse.fingerprints import Fingerprints
 from lakehouse.settings import Settings
 from lakehouse.tables import REJECTED, Table
@@ -231,7 +232,7 @@ class Look:
             made = max(self.past.newest.values(), key=lambda row: row["started_at"])
         if made["status"] != "done" or made["fingerprint"] != self.prints.of(self.day):
             return None
-        if not self._is_there():
+        if self.lost() or not self._is_there():
             return None
         counts = Counts(last["rows_in"], last["rows_kept"], last["rows_rejected"],
                         note=last["message"])  # fmt: skip
@@ -248,6 +249,15 @@ class Look:
         wanted = self.prints.of(self.day)
         alike = any(row["fingerprint"] == wanted for row in self.past.done.values())
         return alike and self._is_there()
+
+    def lost(self) -> UserError | None:
+        """What is to be said where files are gone of what the day's run wrote."""
+        lake = Lake(self.settings.lake.root)
+        for table in self.stage.writes:
+            for part, files in missing(lake, table).items():
+                if part in ("", str(self.day)) or self.stage.grain != "partition":
+                    return of_file(table.full_name, files[0].name)
+        return None
 
     def _is_there(self) -> bool:
         lake = Lake(self.settings.lake.root)
@@ -296,6 +306,8 @@ def execute(
     report.update(_report(label, partition, "", "failed", NOTHING))
     look = Look.at(stage, partition, settings, option)
     past, prints = look.past, look.prints
+    if lost := look.lost():
+        raise lost
 
     def begin(day: dt.date) -> Run:
         owed = past.owes(None if stage.grain == "corpus" else day)

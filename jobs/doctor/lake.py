@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from urllib.parse import unquote
 
 from jobs.doctor import Check, Finding
 from lakehouse import dictionary, models
 from lakehouse.books import owed
+from lakehouse.damage import missing
 from lakehouse.delta import Lake
 from lakehouse.errors import translated
 from lakehouse.manifests import verified
@@ -66,16 +66,10 @@ def files(settings: Settings) -> Finding:
     lost: list[str] = []
     seen = 0
     for name, table in TABLES.items():
-        found = lake.open(table)
-        if found is None or lake.is_empty(table):
-            continue
-        actions = found.get_add_actions()
-        named = (actions[c].to_pylist() for c in ("path", "size_bytes"))
-        for file, size in zip(*named, strict=True):
-            seen += 1
-            path = Path(lake.uri(table)) / unquote(file)
-            if not path.is_file() or path.stat().st_size != size:
-                lost.append(f"{name}: {path.name}")
+        if found := lake.open(table):
+            seen += 0 if lake.is_empty(table) else found.get_add_actions().num_rows
+        lost += [f"{name}: {path.name}" for paths in missing(lake, table).values()
+                 for path in paths]  # fmt: skip
     if lost:
         return Finding("fail", f"{len(lost)} data files are missing or cut: {_first(lost)}",
                        "put them back from a backup; without one `lake repair TABLE` says which "

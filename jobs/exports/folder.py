@@ -6,6 +6,7 @@ entered in ops.exports: a takedown must not miss one.
 
 from __future__ import annotations
 
+import datetime as dt
 import fcntl
 import hashlib
 import json
@@ -22,10 +23,11 @@ from typing import Any
 from jobs import contamination
 from jobs.exports import SHARD_ROWS, card, formats, shards
 from jobs.exports.selection import Filters, Selection
-from lakehouse.books import git_sha
+from lakehouse.books import git_sha, owed
 from lakehouse.delta import Lake
 from lakehouse.errors import NO_SPACE, UserError, unknown
 from lakehouse.settings import Settings
+from lakehouse.stages import STAGES
 from lakehouse.tables import CERTIFICATES, EXPORTS, QUALITY_RESULTS
 
 RULES = "export/1"
@@ -52,6 +54,7 @@ def export(lake: Lake, settings: Settings, asked: Request) -> tuple[Manifest, bo
         raise unknown("format", asked.format, formats())
     shape = formats()[asked.format]
     selection = Selection(lake, shape, asked.filters)
+    _require_whole(lake, selection)
     wording = shards.Wording(settings, selection.kind)
     identity: Manifest = {
         "rules": RULES, "format": asked.format, "columns": shape.columns,
@@ -86,6 +89,17 @@ def export(lake: Lake, settings: Settings, asked: Request) -> tuple[Manifest, bo
         (folder / MANIFEST).write_text(text, encoding="utf-8")
         _enter(lake, manifest, out, hashlib.sha256(text.encode()).hexdigest())
     return json.loads(text), True
+
+
+def _require_whole(lake: Lake, selection: Selection) -> None:
+    """UserError where a repair has dropped rows of the days that are asked for."""
+    makers = {stage.name for stage in STAGES if selection.table in stage.writes}
+    first, last = selection.filters.first or dt.date.min, selection.filters.last or dt.date.max
+    lacking = [day for day, stage in owed(lake) if stage in makers and first <= day <= last]
+    if lacking:
+        which = ", ".join(map(str, lacking))
+        raise UserError(f"{selection.table.full_name} lacks rows of {which} since it was repaired: "
+                        "make them anew first, `lake stale` lists what is to be run")  # fmt: skip
 
 
 def _forgotten(lake: Lake, training_set: str) -> list[tuple[Any, ...]]:

@@ -106,8 +106,7 @@ class Carrier:
             return [execute(part, day, self._settings, option=stage.option, force=force)
                     for part in self._parts(stage)]  # fmt: skip
         except LakeError as error:
-            said = str(error)
-            raise type(error)(said if said.startswith(where) else f"{where}: {said}") from error
+            raise type(error)(_placed(where, str(error))) from error
         except BrokenPipeError:  # whoever read our output has seen enough
             raise
         except Exception as error:
@@ -122,9 +121,8 @@ class Carrier:
                 *(["--force"] if force else []), *sets]  # fmt: skip
         result, code = self._run(stage, argv)
         if code:
-            raise of_exit_code(code)(
-                f"{stage.name} {day}: {result.get('error', 'ended without a result')}"
-            )
+            said = str(result.get("error", "ended without a result"))
+            raise of_exit_code(code)(_placed(f"{stage.name} {day}", said))
         parts: list[dict[str, Any]] = result.get("stages", [result])
         return parts
 
@@ -140,6 +138,11 @@ class Carrier:
         if code:
             self.release()
         return result, code
+
+
+def _placed(where: str, said: str) -> str:
+    """What is wrong, with the stage and day where it does not name them itself."""
+    return said if said.startswith(where) else f"{where}: {said}"
 
 
 def _by_itself(argv: list[str]) -> tuple[dict[str, Any], int]:

@@ -47,7 +47,7 @@ def add(verbs: Verbs) -> None:
 
 def replay(args: argparse.Namespace, settings: Settings) -> None:
     """Run what the plan says, or print it."""
-    from jobs.replay import plan
+    from jobs.replay import NEW, plan
     from jobs.verbs.carrying import carry_out
 
     tasks = wanted(args.first, args.last, args.onward)
@@ -59,6 +59,9 @@ def replay(args: argparse.Namespace, settings: Settings) -> None:
         sys.stderr.write(
             f"Nothing to do: of {len(tasks)} tasks none is {args.only or 'to be run'}.\n"
         )
+    new = {p.ds for p in planned if p.why == NEW} - {p.ds for p in planned if p.why != NEW}
+    if new:
+        sys.stderr.write(f"{len(new)} of these days have never run, and will now.\n")
     running = [task for task, of_task in zip(tasks, planned, strict=True) if of_task.runs]
     carry_out(running, args, settings, force=args.force)
 
@@ -82,8 +85,9 @@ def _in_all(runs: Sequence[Planned]) -> str:
         name: sum(v for v in (getattr(p, name) for p in runs) if v is not None)
         for name in ("rows", "cached", "tokens", "seconds", "usd")
     }
-    return (f"in all {sums['rows']} rows ({sums['cached']} cached), {sums['tokens']} tokens, "
-            f"{sums['seconds']:.0f} s, {sums['usd']:.2f} US dollars")  # fmt: skip
+    least = "" if all(p.seconds is not None and p.usd is not None for p in runs) else "at least "
+    return (f"in all {least}{sums['rows']} rows ({sums['cached']} cached), {sums['tokens']} "
+            f"tokens, {sums['seconds']:.0f} s, {sums['usd']:.2f} US dollars")  # fmt: skip
 
 
 def _tell(planned: list[Planned], form: str) -> None:

@@ -84,7 +84,7 @@ def ingested(lake: Lake, documents: Iterable[dict[str, Any]]) -> None:
         lost = lake.read(REJECTED, {"ds": day, "stage": "ingest"}).num_rows
         now = dt.datetime.now(dt.UTC)
         lake.append_missing(JOB_RUNS, [row(
-            JOB_RUNS, run_id=f"ingest {day}", stage="ingest", ds=day, status="done",
+            JOB_RUNS, run_id=f"ingest {day} {now}", stage="ingest", ds=day, status="done",
             rows_in=n + lost, rows_kept=n, rows_rejected=lost, started_at=now, finished_at=now,
         )], "ingest")  # fmt: skip
 

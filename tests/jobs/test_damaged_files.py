@@ -20,6 +20,7 @@ from jobs.stale import stale
 from lakehouse.books import DAMAGED
 from lakehouse.delta import Lake
 from lakehouse.errors import UserError, translated
+from lakehouse.run import Counts, Run, Stage, execute
 from lakehouse.settings import Settings
 from lakehouse.tables import (
     JOB_RUNS,
@@ -162,6 +163,29 @@ def test_a_table_that_is_whole_or_not_there_is_left_alone(
     answer(["repair", table.full_name, "--set", f"lake.root={lake.root}"])
     assert said in "".join(capsys.readouterr())
     assert lake.version(table) == before
+
+
+def test_a_stage_that_has_nothing_to_do_does_not_pass_over_lost_files(
+    lake: Lake, settings: Settings
+) -> None:
+    """It would look at its inputs alone, and a nightly run stay green until somebody reads them."""
+
+    def main(run: Run) -> Counts:
+        rows = [row(PAIRS, ds=run.partition, pair_id="p")]
+        run.lake.sync(PAIRS, rows, {"ds": run.partition}, run.run_id)
+        return Counts(1, 1, 0)
+
+    stage = Stage("pairing", main, writes=(PAIRS,))
+    for day in DAYS:
+        execute(stage, day, settings)
+    (file,) = Path(lake.uri(PAIRS)).glob(f"ds={DAYS[0]}/*.parquet")
+    overwritten(file)
+    assert execute(stage, DAYS[0], settings)["status"] == "unchanged"  # its length is right
+    for damage in (cut, Path.unlink):
+        damage(file)
+        with pytest.raises(UserError, match=rf"gold.instruction_pairs is lost .*{file.name}"):
+            execute(stage, DAYS[0], settings)
+        assert execute(stage, DAYS[1], settings)["status"] == "unchanged"
 
 
 @pytest.mark.timeout(60)

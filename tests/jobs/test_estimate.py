@@ -52,6 +52,12 @@ def test_before_the_first_run_answers_are_as_long_as_they_may_be(
     assert asked == []
 
 
+def test_a_prompt_that_will_not_be_sent_costs_nothing(lake: Lake, asked: list[str]) -> None:
+    narrow = ("engine.max_model_len=19", "evaluation.max_tokens=8", "roundtrip.max_tokens=8")
+    found = by_stage(estimates(settings(filled(lake), *PRICE, *narrow), [DAY]))
+    assert [(e.rows, e.prompt_tokens, e.usd) for e in found.values()] == [(0, 0, 0)] * 2
+
+
 def test_stages_that_were_named_are_estimated_alone(lake: Lake, asked: list[str]) -> None:
     chosen = settings(filled(lake), *PRICE)
     (write,) = estimates(chosen, [DAY], ["summarize"])

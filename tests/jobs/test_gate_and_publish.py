@@ -215,6 +215,23 @@ def test_books_that_do_not_balance_fail_the_gate(
         execute(gate.STAGE, DAY, settings)
 
 
+def test_a_published_day_is_emptied_only_by_one_who_says_so(lake: Lake, settings: Settings) -> None:
+    stage(lake, [])
+    execute(gate.STAGE, DAY, settings)  # of a day of which nothing is published
+    stage(lake, [pair(1), pair(2)])
+    execute(gate.STAGE, DAY, settings)
+    execute(publish.STAGE, DAY, settings)
+    stage(lake, [])
+    with pytest.raises(GateError, match="2 pairs are published, and nothing would take their"):
+        execute(gate.STAGE, DAY, settings)
+    assert lake.read(PAIRS).num_rows == 2
+    accepted = load("tiny", [f"lake.root={lake.root}", f"model.teacher={TEACHER[1]}",
+                             f"gate.accepted={DAY}"])  # fmt: skip
+    execute(gate.STAGE, DAY, accepted)
+    execute(publish.STAGE, DAY, accepted)
+    assert lake.read(PAIRS).num_rows == 0
+
+
 def test_the_books_of_what_comes_after_the_gate_are_none_of_its_concern(
     lake: Lake, settings: Settings
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import random
 from dataclasses import asdict
 from typing import Any
@@ -14,19 +15,22 @@ from jobs.choose import pair_id
 from jobs.signals import Signals
 from lakehouse import prompts
 from lakehouse.delta import Lake
-from lakehouse.run import execute
+from lakehouse.errors import UserError
+from lakehouse.run import Run, execute
 from lakehouse.settings import load
 from lakehouse.tables import (
     CANDIDATES,
     DOCUMENTS,
     DUPLICATES,
+    JOB_RUNS,
     MODELS,
     PAIRS,
     REJECTED,
     SKETCHES,
+    TAKEDOWNS,
     TRAINING_EXAMPLES,
 )
-from tests.rows import row, sketch
+from tests.rows import finished, row, sketch
 
 pytestmark = pytest.mark.spark
 DAY = dt.date(2026, 11, 1)
@@ -35,6 +39,22 @@ Row = dict[str, Any]
 
 def settings(lake: Lake, *more: str) -> Any:
     return load("tiny", [f"lake.root={lake.root}", "model.teacher=train:smollm2", *more])
+
+
+def test_no_set_is_made_of_what_somebody_has_left_of_a_day(lake: Lake) -> None:
+    """But a takedown may have taken it, and a later day is none of this one's concern."""
+    fill(lake, random.Random(0))
+    n = lake.counts(PAIRS)[str(DAY)]
+    later = finished("publish", DAY + dt.timedelta(1), (99, 99, 0))
+    lake.append_missing(JOB_RUNS, [finished("publish", DAY, (n, n, 0)), later], "publish")
+    run = Run(mix.STAGE, "mix", DAY, settings(lake), lake, "mix")
+    mix.require_published(run)
+    lake.sync(PAIRS, [], {"ds": DAY}, "by hand")
+    with pytest.raises(UserError, match=rf"has 0 pairs of {DAY}, and publish has put {n} there"):
+        mix.require_published(run)
+    lake.append_missing(TAKEDOWNS, [row(TAKEDOWNS, replay=json.dumps([str(DAY)]),
+                                        asked=dt.datetime.now(dt.UTC))], "forget")  # fmt: skip
+    mix.require_published(run)
 
 
 def fill(lake: Lake, order: random.Random) -> None:

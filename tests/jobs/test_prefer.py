@@ -125,7 +125,7 @@ def test_pairs_of_another_choice_are_not_compared(lake: Lake) -> None:
 @pytest.mark.spark
 def test_what_leaves_gold_takes_its_preferences_along(spark: Any, lake: Lake) -> None:
     filled(lake)
-    for more in ((), ("choose.min_score=0.95",)):
+    for more in ((), ("choose.min_score=0.95", f"gate.accepted={DAY}")):
         with_more = settings(lake, *YES_NO, "prefer.min_gap=0.05", *more)
         for job in (choose, gate, publish, prefer):
             execute(job.STAGE, DAY, with_more)

@@ -31,6 +31,14 @@ _OTHERS = re.compile(
 _FILE = re.compile(r"(?:(\w+)/(\w+)/)?((?:\w+=[^/'\"\n]*/)?[^/'\" \n]+\.parquet)")
 _LOG = re.compile(r"Kernel error: .*(?:Json error|Expected contiguous commit files|checkpoint)")
 
+_FOREIGN = re.compile(r"no kernel matching input types \([^)]*_view")
+"""Of Arrow, about a file that delta-rs wrote by a DELETE of its own: its texts are views."""
+_RESTORE = UserError(
+    "a table holds files that somebody has written by a DELETE, UPDATE or MERGE from outside, "
+    "which cannot be compared with others: `lake describe TABLE` lists the versions without a "
+    "stage and run, `lake restore TABLE --version N` makes it what it was before (section 17 of "
+    "docs/runbook.md)"
+)
 _REMEDY = ("`lake doctor` lists the tables that cannot be read and the files that are missing. "
            "Put them back from a backup, or see section 17 of docs/runbook.md: "
            "`lake repair`")  # fmt: skip
@@ -57,9 +65,11 @@ def missing(lake: Lake, table: Table) -> dict[str, list[Path]]:
 
 
 def of_data(message: str) -> UserError | None:
-    """For a message about a data file that is lost or damaged; None for any other message."""
+    """For a message about a data file that is lost, damaged or another writer's; else None."""
     from lakehouse.tables import TABLES
 
+    if _FOREIGN.search(message):
+        return _RESTORE
     found = _FILE.search(message)
     file = found[3] if found else ""
     name = f"{found[1]}.{found[2]}" if found else ""

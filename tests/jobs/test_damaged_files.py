@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from deltalake import DeltaTable
 
 from jobs import files, repair
 from jobs.cli import answer
@@ -76,6 +77,21 @@ def test_a_data_file_is_named_with_the_remedy(
     assert "lost or damaged" in told
     assert "`lake doctor`" in told
     assert "runbook" in told
+
+
+def test_what_a_delete_from_outside_has_written_is_told_with_the_remedy(
+    filled: Lake, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [row(PAIRS, ds=DAYS[0], pair_id=f"p{n}", snippet_id=f"s{n}") for n in (0, 5, 9)]
+    filled.sync(PAIRS, rows, {"ds": DAYS[0]}, "r")  # in one file, which is written anew
+    before = filled.version(PAIRS)
+    DeltaTable(filled.uri(PAIRS)).delete("pair_id = 'p9'")
+    with pytest.raises(UserError, match="from outside"), translated():
+        filled.read(PAIRS, {"pair_id": "p0"})
+    code, told = answer(["trace", "p0"]), capsys.readouterr().err
+    assert (code, "a defect" in told) == (2, False), told
+    assert answer(["restore", PAIRS.full_name, "--version", str(before)]) == 0
+    assert filled.read(PAIRS, {"pair_id": "p9"}).num_rows == 1
 
 
 @pytest.mark.parametrize("damage", [Path.unlink, cut, overwritten])

@@ -134,7 +134,10 @@ def trace(lake: Lake, what: str, limit: int | None = None) -> Trace:
 
 def _forgotten(sql: duckdb.DuckDBPyConnection, lake: Lake) -> dict[str, int]:
     """What of the levels reached a takedown has removed from the newest versions."""
-    sql.register("_marks", lake.read(FORGOTTEN, {"kind": "id"}, ["mark"]))
+    marks = lake.read(FORGOTTEN, {"kind": "id"}, ["mark"])
+    if not marks.num_rows:  # most lakes: their tables are not looked through for nothing
+        return {}
+    sql.register("_marks", marks)
     reached = " UNION ".join(f"SELECT id FROM {way}.{{0}}" for way in _WAYS)
     gone = (f"SELECT count(*) FROM ({reached}) WHERE sha256(id) IN (SELECT mark FROM main._marks) "
             "AND id NOT IN (SELECT {1} FROM {2})")  # fmt: skip

@@ -209,6 +209,7 @@ class Look:
     label: str
     day: dt.date
     settings: Settings
+    lake: Lake
     option: str
     past: History
     prints: Fingerprints
@@ -220,7 +221,7 @@ class Look:
         lake, label = Lake(settings.lake.root), labelled(stage, option)
         past = history(lake, label)
         prints = Fingerprints(stage, settings, lake, day, option)
-        return cls(stage, label, day, settings, option, past, prints)
+        return cls(stage, label, day, settings, lake, option, past, prints)
 
     def unchanged(self) -> dict[str, Any] | None:
         """The report of a day that stays as it is; None where there is work."""
@@ -232,7 +233,7 @@ class Look:
             made = max(self.past.newest.values(), key=lambda row: row["started_at"])
         if made["status"] != "done" or made["fingerprint"] != self.prints.of(self.day):
             return None
-        if self.lost() or not self._is_there():
+        if not self._is_there():
             return None
         counts = Counts(last["rows_in"], last["rows_kept"], last["rows_rejected"],
                         note=last["message"])  # fmt: skip
@@ -252,16 +253,14 @@ class Look:
 
     def lost(self) -> UserError | None:
         """What is to be said where files are gone of what the day's run wrote."""
-        lake = Lake(self.settings.lake.root)
         for table in self.stage.writes:
-            for part, files in missing(lake, table).items():
+            for part, files in missing(self.lake, table).items():
                 if part in ("", str(self.day)) or self.stage.grain != "partition":
                     return of_file(table.full_name, files[0].name)
         return None
 
     def _is_there(self) -> bool:
-        lake = Lake(self.settings.lake.root)
-        return self.stage.is_there(lake, self.settings, self.day, self.option)
+        return self.stage.is_there(self.lake, self.settings, self.day, self.option)
 
     def stale(self) -> list[dt.date]:
         """Other days, once done under the same rules, whose inputs have moved since.
@@ -302,10 +301,10 @@ def execute(
     A `report` that is given is filled in as the run goes on, so that it also tells of a failure.
     """
     report = {} if report is None else report
-    lake, label = Lake(settings.lake.root), labelled(stage, option)
+    label = labelled(stage, option)
     report.update(_report(label, partition, "", "failed", NOTHING))
     look = Look.at(stage, partition, settings, option)
-    past, prints = look.past, look.prints
+    lake, past, prints = look.lake, look.past, look.prints
     if lost := look.lost():
         raise lost
 

@@ -87,7 +87,7 @@ class Carrier:
             with translated():
                 for part in self._parts(stage):
                     looks.append(Look.at(part, day, self._settings, stage.option))
-                    if looks[-1].stale():
+                    if looks[-1].stale() or looks[-1].lost():
                         return [], False
                 reports = [look.unchanged() for look in looks]
                 at_hand = all(look.at_hand() for look in looks)

@@ -17,7 +17,7 @@ types tests: export PYTHONMALLOC ?= malloc
 types tests: export TOKIO_WORKER_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup preflight test tests servers check types lint up down demo study docs site clean
+.PHONY: help setup preflight test tests servers benchmarks check types lint up down demo study docs site clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -62,6 +62,9 @@ servers: setup  ## what settings move to other machines, against real servers on
 	.uv/bin/uv pip install --quiet --python .servers/bin/python -r tests/servers/requirements.txt
 	@$(PY) -m lakehouse.jars s3
 	.venv/bin/pytest tests/servers
+
+benchmarks: setup  ## every benchmark of docs/, in small: that it runs to its table
+	.venv/bin/pytest tests/in_small
 
 up: setup  ## start Airflow and the Spark Connect server (LAKE_AIRFLOW_PORT, LAKE_SPARK_PORT)
 	$(PY) -m lakehouse.services up --profile $(PROFILE)

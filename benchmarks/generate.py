@@ -27,8 +27,8 @@ import material
 import measure
 from jobs.answers import status
 from jobs.scope import Scope
-from jobs.summarize import requests
-from lakehouse import models, services, tokenizer
+from jobs.summarize import prompt, requests
+from lakehouse import models, prompts, services, tokenizer
 from lakehouse.delta import Lake
 from lakehouse.settings import Settings, load
 from lakehouse.tables import CANDIDATES, JUDGEMENTS, SNIPPETS
@@ -40,13 +40,16 @@ TOKENS = range(40, 320)
 HERE = Path(__file__).parent / "generation"
 PUBLISHED = str(HERE / "published.toml")
 PLAIN = ("engine.prefix_caching=false", "engine.block_size=128", f"model.prompts={PUBLISHED}")
+UNALIGNED = "model.prompts={work}/unaligned.toml"
 STEPS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "ours, with no measure": (PLAIN, ("summarize", "judge")),
     "+ prefix cache": (PLAIN[1:], ("summarize", "judge")),
-    "+ the judge reads code and question first": (PLAIN[1:2], ("summarize", "judge")),
-    "+ blocks of 32 tokens": ((), ("summarize", "judge")),
+    "+ the judge reads code and question first": (
+        (*PLAIN[1:2], UNALIGNED), ("summarize", "judge")),
+    "+ blocks of 32 tokens": ((UNALIGNED,), ("summarize", "judge")),
+    "+ what prompts share is whole blocks": ((), ("summarize", "judge")),
     "+ one engine for both stages": ((), ("summarize,judge",)),
-}
+}  # fmt: skip
 """What each row sets, and the stages that each of its processes runs."""
 Row = dict[str, Any]
 
@@ -95,13 +98,14 @@ class Benchmark:
         folder.mkdir(exist_ok=True)
         settings = self.settings(self.lake, f"model.prompts={PUBLISHED}")
         scope = Scope(settings, Lake(str(self.lake)), DAY)
-        wanted = list(requests(scope))
         (folder / "task.json").write_text(json.dumps({
             "model": models.folder(scope.lake, scope.teacher), "stop": scope.prompts.stop,
             **settings.summarize.model_dump(
                 include={"temperature", "repetition_penalty", "max_tokens"}),
-            "prompts": [(r["snippet"]["snippet_id"], r["prefix"], r["prompt"], r["seed"])
-                        for r in wanted],
+            "prompts": [
+                (r["snippet"]["snippet_id"], r["prefix"], prompt(scope.prompts, r), r["seed"])
+                for r in requests(scope)
+            ],
             "judge": {s["snippet_id"]: scope.prompts.judge("{instruction}", s["code"], "python")
                       for s in scope.snippets},
         }))  # fmt: skip
@@ -122,7 +126,12 @@ class Benchmark:
 
     def ours(self, name: str) -> Row:
         """One row of `STEPS`, in a fresh copy of the lake."""
-        sets, stages = STEPS[name]
+        chosen, stages = STEPS[name]
+        sets = [each.format(work=self.work) for each in chosen]
+        profile = (prompts.FOLDER / "smollm2.toml").read_text()
+        (self.work / "unaligned.toml").write_text(
+            profile.replace("{rule}\n", "").replace("align = 32\n", "")
+        )
         root = self.work / "ours"
         shutil.rmtree(root, ignore_errors=True)
         weights = self.lake / "models"  # ops.models, too, is a folder of that name

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from statistics import fmean, median
 from typing import Any
 
-from jobs.judge import prompt, unanswered, usable
+from jobs.judge import prompt as judged_by
+from jobs.judge import unanswered, usable
 from jobs.scope import Scope
-from jobs.summarize import held, requests
+from jobs.summarize import held, prompt, requests
 from lakehouse import tokenizer
 from lakehouse.bill import price
 from lakehouse.books import history
@@ -88,25 +89,41 @@ class Known:
 
     rates: dict[str, Rate | None]
     tokenizer: str
-    mean: float
+    written: float
     """Tokens of an answer, as they were so far."""
+    shown: float
+    """The same of those that can be judged."""
     usable: float
-    """Share of the answers that are judged."""
+    """Their share."""
+    distinct: float
+    """What share of them a question is asked about: what was written twice is asked about once."""
 
     @classmethod
     def of(cls, scope: Scope) -> Known:
         """By the books, and by what this teacher wrote under this prompt on any day."""
+        import pyarrow.compute as pc
+
         settings, lake = scope.settings, scope.lake
         same = {"model_id": scope.teacher["model_id"], "prompt_version": scope.prompts.version}
-        rows = lake.read(CANDIDATES, same, ["completion_tokens", "status"]).to_pylist()
-        sent = [r for r in rows if r["status"] != "too_long_prompt"]
+        text = ["snippet_id", "instruction"]
+        rows = lake.read(CANDIDATES, same, [*text, "completion_tokens", "status"])
+        sent = rows.filter(pc.field("status") != "too_long_prompt")
+        good = sent.filter(pc.field("status") == "ok")
+        different = good.group_by(text).aggregate([])
         most = float(settings.summarize.max_tokens)
         return cls(
             rates={stage: Rate.of(lake, stage) for stage in MODEL_STAGES},
             tokenizer=tokenizer.text(settings.tokenizer),
-            mean=fmean(r["completion_tokens"] for r in sent) if sent else most,
-            usable=fmean(r["status"] == "ok" for r in sent) if sent else 1.0,
+            written=fmean(sent["completion_tokens"].to_pylist() or [most]),
+            shown=fmean(good["completion_tokens"].to_pylist() or [most]),
+            usable=_share(good.num_rows, sent.num_rows),
+            distinct=_share(different.num_rows, good.num_rows),
         )
+
+
+def _share(part: int, of: int) -> float:
+    """All of it where there is nothing to go by."""
+    return part / of if of else 1.0
 
 
 def _of_day(scope: Scope, known: Known, stages: Collection[str]) -> list[Estimate]:
@@ -116,13 +133,18 @@ def _of_day(scope: Scope, known: Known, stages: Collection[str]) -> list[Estimat
     missing = [r for r in wanted if r["candidate_id"] not in cached and counter.fits(r)]
     written = counter.answer_tokens([r["candidate_id"] for r in missing])
     questions, rows = scope.settings.judge.questions, usable(scope)
-    waiting = [(r, q) for q in questions for r in unanswered(scope, q, rows)]
+    unasked = {q: unanswered(scope, q, rows) for q in questions}
+    # what was written twice for a snippet is asked about once
+    waiting = {(r["snippet_id"], r["instruction"], q): r
+               for q, those in unasked.items() for r in those}  # fmt: skip
     to_come = missing if "summarize" in stages else []  # the judge alone is asked of what is there
     coming = [({**r["snippet"], "instruction": ""}, q) for q in questions for r in to_come]
-    unwritten = sum(counter.judged(*one) + known.mean for one in coming)
-    read = sum(counter.judged(*one) for one in waiting) + round(known.usable * unwritten)
-    asked = len(waiting) + round(known.usable * len(coming))
-    answered = len(rows) * len(questions) - len(waiting)
+    unwritten = sum(counter.judged(*one) + known.shown for one in coming)
+    read = sum(counter.judged(row, q) for (*_, q), row in waiting.items())
+    read += round(known.usable * known.distinct * unwritten)
+    missed = sum(map(len, unasked.values()))
+    asked = missed + round(known.usable * len(coming))
+    answered = len(rows) * len(questions) - missed
     found = [
         _priced(scope, "summarize", known.rates, (len(missing), len(cached)),
                 sum(map(counter.asked, missing)), written),
@@ -150,17 +172,18 @@ class _Counter:
     def __init__(self, scope: Scope, known: Known) -> None:
         self._scope, self._known = scope, known
         self._held: dict[str, int] = {}
+        self._words = scope.prompts.measured(self._of)
 
     def answer_tokens(self, ids: Sequence[str]) -> int:
         """Tokens of the answers that these candidates get; of one that was cut at least as many."""
         was = self._scope.lake.read(CANDIDATES, {"candidate_id": ids}, ["completion_tokens"])
         cut: list[int] = was["completion_tokens"].to_pylist()
-        mean = self._known.mean
+        mean = self._known.written
         return round(mean * (len(ids) - len(cut)) + sum(max(mean, n) for n in cut))
 
     def asked(self, request: Mapping[str, Any]) -> int:
         """Tokens of the prompt for an instruction."""
-        return self._of(request["prompt"])
+        return self._of(prompt(self._words, request))
 
     def fits(self, request: Mapping[str, Any]) -> bool:
         """Whether it would be sent: one that leaves no room for an answer is not."""
@@ -170,11 +193,11 @@ class _Counter:
 
     def judged(self, row: dict[str, Any], question: str) -> int:
         """Tokens of a question about a row's instruction and code."""
-        words = self._scope.prompts
+        words = self._words
         if question == "likelihood":
             shown = words.response(row["code"], row["language"])
             return self._of(words.instruct(row["instruction"]) + shown)
-        return self._of(prompt(self._scope, question, row))
+        return self._of(judged_by(words, question, row))
 
     def _of(self, prompt: str) -> int:
         if prompt not in self._held:

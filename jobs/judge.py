@@ -21,6 +21,7 @@ from jobs.scope import NARROWED, Scope, versions
 from jobs.summarize import batched_list
 from lakehouse import engines, models
 from lakehouse.command import entry
+from lakehouse.prompts import Prompts
 from lakehouse.run import Counts, Run, Stage
 from lakehouse.scorers import YES_NO
 from lakehouse.tables import CANDIDATES, CONTAMINATION, JUDGEMENTS, MODELS, SNIPPETS
@@ -52,17 +53,20 @@ Asked = tuple[list[Judged], Sequence[engines.Metered]]
 """(the answers, as columns of silver.judgements; what each took)."""
 
 
-def prompt(scope: Scope, question: str, row: Judged) -> str:
-    """What must fit: a yes/no question; for others that of `correct`, which shows as much."""
+def prompt(words: Prompts, question: str, row: Judged) -> str:
+    """What must fit: a yes/no question; for others that of `correct`, which shows as much.
+
+    `words` are measured in the tokens of the model that is asked.
+    """
     asked = question if question in YES_NO else "correct"
-    return scope.prompts.judge(row["instruction"], row["code"], row["language"], asked)
+    return words.judge(row["instruction"], row["code"], row["language"], asked)
 
 
 def ask_yes_no(
-    model: engines.Engine, scope: Scope, question: str, batch: Sequence[Judged]
+    model: engines.Engine, words: Prompts, question: str, batch: Sequence[Judged]
 ) -> Asked:
     """P(yes) and P(no); what was written twice for a snippet is asked about once."""
-    prompts = [prompt(scope, question, r) for r in batch]
+    prompts = [prompt(words, question, r) for r in batch]
     different = list(dict.fromkeys(prompts))
     took = model.next_words(different, WORDS)
     answers = dict(zip(different, took, strict=True))
@@ -72,11 +76,12 @@ def ask_yes_no(
 
 
 def ask_likelihood(
-    model: engines.Engine, scope: Scope, _question: str, batch: Sequence[Judged]
+    model: engines.Engine, words: Prompts, _question: str, batch: Sequence[Judged]
 ) -> Asked:
     """How probable the code is, given the instruction."""
-    pairs = [(scope.prompts.instruct(r["instruction"]),
-              scope.prompts.response(r["code"], r["language"])) for r in batch]  # fmt: skip
+    pairs = [
+        (words.instruct(r["instruction"]), words.response(r["code"], r["language"])) for r in batch
+    ]
     different = list(dict.fromkeys(pairs))
     took = model.likelihood([p for p, _ in different], [code for _, code in different])
     answers = dict(zip(different, took, strict=True))
@@ -88,7 +93,7 @@ def ask_likelihood(
     ], took  # fmt: skip
 
 
-QUESTIONS: dict[str, Callable[[engines.Engine, Scope, str, Sequence[Judged]], Asked]] = {
+QUESTIONS: dict[str, Callable[[engines.Engine, Prompts, str, Sequence[Judged]], Asked]] = {
     **dict.fromkeys(YES_NO, ask_yes_no), "likelihood": ask_likelihood,
 }  # fmt: skip
 
@@ -99,9 +104,10 @@ def judge(scope: Scope, question: str, batch: Sequence[Judged]) -> Asked:
     A pair too long for the judge has no score.
     """
     model = engines.shared(models.folder(scope.lake, scope.teacher), scope.settings.engine)
-    prompts = {r["candidate_id"]: prompt(scope, question, r) for r in batch}
+    words = scope.prompts.measured(model.length)
+    prompts = {r["candidate_id"]: prompt(words, question, r) for r in batch}
     fitting = [r for r in batch if model.fits(prompts[r["candidate_id"]], ROOM)]
-    asked, took = QUESTIONS[question](model, scope, question, fitting) if fitting else ([], [])
+    asked, took = QUESTIONS[question](model, words, question, fitting) if fitting else ([], [])
     answers = {r["candidate_id"]: a for r, a in zip(fitting, asked, strict=True)}
     return [
         {"ds": scope.day, "candidate_id": name, "judge_id": judge_id(scope), "question": question,

@@ -22,6 +22,7 @@ from jobs.scope import NARROWED, Scope, stands, versions
 from lakehouse import engines, models
 from lakehouse.command import entry
 from lakehouse.engines import UNSENT
+from lakehouse.prompts import Prompts
 from lakehouse.run import Counts, Run, Stage
 from lakehouse.tables import CANDIDATES, CONTAMINATION, MODELS, SNIPPETS
 
@@ -34,15 +35,19 @@ def requests(scope: Scope) -> Iterator[dict[str, Any]]:
         for index in range(scope.settings.summarize.samples):
             candidate_id = scope.candidate_id(snippet["snippet_id"], index)
             seed = int(candidate_id[:8], 16)
-            prefix = scope.prompts.prefix(seed, snippet["language"])
             yield {
                 "candidate_id": candidate_id,
                 "snippet": snippet,
                 "sample_index": index,
                 "seed": seed,
-                "prefix": prefix,
-                "prompt": scope.prompts.summarize(snippet["code"], snippet["language"], prefix),
+                "prefix": scope.prompts.prefix(seed, snippet["language"]),
             }
+
+
+def prompt(words: Prompts, request: Mapping[str, Any]) -> str:
+    """What the teacher is asked; `words` are measured in its tokens."""
+    snippet = request["snippet"]
+    return words.summarize(snippet["code"], snippet["language"], request["prefix"])
 
 
 def generate(
@@ -51,7 +56,9 @@ def generate(
     """One micro-batch: rows of silver.candidates for these requests, and the engine's answers."""
     chosen = scope.settings.summarize
     model = engines.shared(models.folder(run.lake, scope.teacher), scope.settings.engine)
-    fitting = [r for r in batch if model.fits(r["prompt"], chosen.max_tokens)]
+    words = scope.prompts.measured(model.length)
+    asked = {r["candidate_id"]: prompt(words, r) for r in batch}
+    fitting = [r for r in batch if model.fits(asked[r["candidate_id"]], chosen.max_tokens)]
     sampling = [
         engines.Sampling(
             chosen.temperature, chosen.top_p, chosen.repetition_penalty, chosen.max_tokens,
@@ -59,14 +66,14 @@ def generate(
         )
         for r in fitting
     ]  # fmt: skip
-    written = model.generate([r["prompt"] for r in fitting], sampling)
+    written = model.generate([asked[r["candidate_id"]] for r in fitting], sampling)
     answers = {r["candidate_id"]: answer for r, answer in zip(fitting, written, strict=True)}
     rows = []
     for request in batch:
-        answer = answers.get(request["candidate_id"])
-        if answer is None:
-            answer = engines.Output(text="", finish_reason=UNSENT,
-                                    prompt_tokens=model.length(request["prompt"]))  # fmt: skip
+        name = request["candidate_id"]
+        answer = answers.get(name) or engines.Output(
+            text="", finish_reason=UNSENT, prompt_tokens=model.length(asked[name])
+        )
         rows.append(candidate(scope, request, answer, model))
     return rows, written
 

@@ -90,16 +90,16 @@ def sync(
     part = table.partition
     assert part is not None
     with lake.lock(table):
-        held = _ordered(lake.read(table, scope, table.content), table)
-        content, others = _ordered(rows, table), held.slice(0, 0)
+        held, content = lake.read(table, scope, table.content), _ordered(rows, table)
+        others = held.slice(0, 0)
         if only is not None:
             ours = reduce(pc.and_, (pc.is_in(held[name], only[name]) for name in only))
             ours = pc.or_(ours, _is_in(held, part, parts))
             held, others = held.filter(ours), held.filter(pc.invert(ours))
-        differ = _differing(held, content, part)
+        differ = _differing(_ordered(held, table), content, part)
         if differ:
             stay = [rows.filter(_is_in(rows, part, differ)) for rows in (content, others)]
-            whole = _ordered(pa.concat_tables(stay), table).combine_chunks()
+            whole = pa.concat_tables([stay[0], _typed(stay[1], table)]).combine_chunks()
             stamped = (_stamped(table, batch, run_id) for batch in whole.to_batches())
             _overwrite(lake, table, stamped, predicate({**scope, part: differ}), run_id, run_id)
     return differ
@@ -193,14 +193,18 @@ def _is_in(rows: pa.Table, column: str, values: Collection[Any]) -> pa.ChunkedAr
     return pc.is_in(rows[column], pa.array([*values], rows.schema.field(column).type))
 
 
-def _ordered(rows: pa.Table, table: Table) -> pa.Table:
-    """The content in the table's types, by partition and key."""
+def _typed(rows: pa.Table, table: Table) -> pa.Table:
+    """The content in the table's types."""
     import pyarrow as pa
 
     schema = arrow_schema(table)
-    kinds = pa.schema([schema.field(c) for c in table.content])
+    return rows.select(table.content).cast(pa.schema([schema.field(c) for c in table.content]))
+
+
+def _ordered(rows: pa.Table, table: Table) -> pa.Table:
+    """The content in the table's types, by partition and key."""
     order = dict.fromkeys([table.partition or table.key[0], *table.key], "ascending")
-    return rows.select(table.content).cast(kinds).sort_by([*order.items()])
+    return _typed(rows, table).sort_by([*order.items()])
 
 
 def _stamped(table: Table, batch: pa.RecordBatch, run_id: str) -> pa.RecordBatch:

@@ -1,7 +1,8 @@
 """Prompt profiles as versioned data: one TOML a profile, hashed into every generated row.
 
 What a profile holds and how to write one of one's own: docs/prompts.md. Text that goes into a slot
-cannot leave it (`lakehouse.prompts.slots`).
+cannot leave it (`lakehouse.prompts.slots`); what an engine's cache shares of prompts about one
+snippet is whole blocks (`lakehouse.prompts.blocks`).
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import hashlib
 import random
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -18,7 +19,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from lakehouse.errors import UserError, unknown
-from lakehouse.prompts import slots
+from lakehouse.prompts import blocks, slots
 from lakehouse.settings import UNSET, Settings, data_file, explained, read_toml
 
 FOLDER = Path(__file__).parent
@@ -60,6 +61,8 @@ class Profile(BaseModel):
     """Whether the texts are a user's turns, which the teacher's chat template writes out."""
     system: str = ""
     """A chat's system turn; empty: what the template says of its own accord."""
+    align: Annotated[int, Field(ge=1, le=256)] = 1
+    """Tokens of a block of an engine's cache: a {rule} makes what prompts share whole blocks."""
 
     @model_validator(mode="after")
     def _texts_hold_their_slots(self) -> Self:
@@ -76,6 +79,8 @@ class Profile(BaseModel):
                 {"prefix"} if self.chat else set()
             )
             found = set(slots.SLOT.findall(text))
+            if where != "instruct" and "{rule}" in blocks.OWN.split(text)[0]:
+                found.remove("rule")  # it may be there, before what is a sample's own
             if found != names:
                 raise ValueError(f"{where} must hold {_braced(names)}; it holds {_braced(found)}")
         if not (self.chat or self.summarize.endswith("{prefix}")):
@@ -97,6 +102,12 @@ class Prompts:
     profile: Profile
     teacher: str = UNSET
     """As in the settings: whose chat template."""
+    length: blocks.Length | None = None
+    """In whose tokens a {rule} is measured; without it rules are as short as can be."""
+
+    def measured(self, length: blocks.Length) -> Prompts:
+        """The same, for a model whose tokens these are."""
+        return replace(self, length=length)
 
     @cached_property
     def _written(self) -> Profile:
@@ -146,7 +157,7 @@ class Prompts:
     def summarize(self, code: str, language: str, prefix: str) -> str:
         """The prompt for an instruction that `code` answers, begun with `prefix`."""
         shown = self._shown(code, language)
-        return slots.fill(self._written.summarize, self.control, code=shown, prefix=prefix)
+        return self._about(self._written.summarize, shown, prefix=prefix)
 
     def judge(self, instruction: str, code: str, language: str, question: str = CORRECT) -> str:
         """A yes/no question about an instruction and code; UserError if the profile has none such.
@@ -156,9 +167,9 @@ class Prompts:
         asked = self._written.questions
         if question not in asked:
             raise unknown(f"question of prompt profile {self.name}", question, asked)
-        return slots.fill(
-            asked[question], self.control, instruction=instruction.removeprefix(self.opening),
-            code=self._shown(code, language),
+        return self._about(
+            asked[question], self._shown(code, language),
+            instruction=instruction.removeprefix(self.opening),
         )  # fmt: skip
 
     def prefix(self, seed: int, language: str) -> str:
@@ -170,6 +181,20 @@ class Prompts:
     def response(self, code: str, language: str) -> str:
         """Code as a training response: fenced where the profile fences code."""
         return f"```{language}\n{code}\n```" if self.fenced else code
+
+    def _about(self, template: str, shown: str, **own: str) -> str:
+        """A prompt about shown code, with what is one sample's own."""
+        shared = blocks.OWN.split(template)[0]
+
+        def head(rule: str) -> str:
+            return slots.fill(shared, self.control, code=shown, rule=rule)
+
+        rule = self._rules.within(head) if "{rule}" in shared else ""
+        return slots.fill(template, self.control, code=shown, rule=rule, **own)
+
+    @cached_property
+    def _rules(self) -> blocks.Rules:
+        return blocks.Rules(self.profile.align, self.length)
 
     def _shown(self, code: str, language: str) -> str:
         """The same in a prompt, where a fence inside the code must not end the one around it."""

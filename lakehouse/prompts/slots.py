@@ -16,7 +16,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 _JOINER = "\u200d"
-SLOT = re.compile(r"\{(instruction|code|prefix)\}")
+SLOT = re.compile(r"\{(instruction|code|prefix|rule)\}")
 
 
 def _breakable(mark: str) -> str:

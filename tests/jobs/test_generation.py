@@ -265,7 +265,8 @@ def longest_prompt(lake: Lake) -> int:
     from jobs.scope import Scope
 
     scope = Scope(settings(lake), lake, DAY)
-    return max(len(r["prompt"].split()) for r in summarize.requests(scope))
+    asked = (summarize.prompt(scope.prompts, r) for r in summarize.requests(scope))
+    return max(len(text.split()) for text in asked)
 
 
 def move(lake: Lake) -> None:

@@ -113,7 +113,7 @@ def test_all_that_is_asked_of_a_snippet_by_default_begins_with_its_code() -> Non
 
     assert set(prompts.load("default").profile.questions) == {"correct", "sufficient"}
     asked = prompts_of("default")
-    assert alike(asked).endswith(f"```python\n{code}\n```\n\n")
+    assert alike(asked).endswith(f"```python\n{code}\n```\n\n* * *\n\n")
     assert alike(asked[1:3]).endswith("Sort.\n\n")  # both questions of one instruction
     assert code not in alike(prompts_of("paper"))  # the published judge has the instruction first
 
@@ -159,11 +159,16 @@ def test_a_changed_word_is_another_version(tmp_path: Path) -> None:
         ((r"@@ Response\n{prefix}", r"{prefix}\n@@ Response"), "summarize must end with {prefix}"),
         (("answer :{code}", "answer :{code}{prefix}"), "questions.correct must hold {code} and {i"),
         (("correct = ", "right = "), "questions lacks correct"),
+        (("summarize :{code}", "summarize :{rule}"), "it holds {prefix}"),
+        (("{instruction} answer", "{instruction}{rule} answer"), "and {rule}"),
+        (("{instruction}@@ Resp", "{rule}{instruction}@@ Resp"), "instruct must hold {instr"),
+        (("fenced = false", "fenced = false\nalign = 0"), "align: .*greater than or equal to 1"),
         (('"<eos>"', '"<"'), r"control.2: .*at least 2"),
         (('"<eos>"', '"<\u200d>"'), r"control.2: .*joiner"),
     ],
     ids=["syntax", "lacking", "unknown", "empty", "weight", "endless weight", "kind", "slot",
-         "early slot", "other slot", "question", "short mark", "unbreakable mark"],
+         "early slot", "other slot", "question", "no code", "late rule", "rule of no snippet",
+         "no block", "short mark", "unbreakable mark"],
 )  # fmt: skip
 def test_a_malformed_profile_says_where(change: tuple[str, str], said: str, tmp_path: Path) -> None:
     text = (prompts.FOLDER / "tiny.toml").read_text()

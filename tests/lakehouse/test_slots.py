@@ -21,7 +21,7 @@ def hostile(control: tuple[str, ...]) -> st.SearchStrategy[str]:
     """Marks, their parts and other spellings, slots' names, what rendering itself might use."""
     forms = {f for m in control for f in (m, m.upper(), m.title(), wide(m), m.replace(" ", "▁"))}
     parts = {part for m in control for n in range(1, len(m)) for part in (m[:n], m[n:])}
-    names = [f"{o}{slot}{c}" for slot in ("instruction", "code", "prefix", "language")
+    names = [f"{o}{slot}{c}" for slot in ("instruction", "code", "prefix", "rule", "language")
              for o, c in ("{}", ("{{", "}}"), "\0\0")]  # fmt: skip
     odd = ["\0", JOINER, "\\g<0>", "\n", "```", "\u0301", "\ud800"]
     told = st.sampled_from([*sorted(forms), *sorted(parts), *names, *odd])

@@ -1,0 +1,29 @@
+"""Every benchmark that a page shows runs to its table, in small: `make benchmarks`.
+
+Not among `make test`'s paths: they load models, start Spark and kill what they started, which takes
+some ten minutes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.in_small.small import CORPUS, SMALL
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("name", sorted(SMALL))
+def test_it_runs_to_its_table(name: str, tmp_path: Path) -> None:
+    (tmp_path / "corpus.json").write_text(json.dumps(CORPUS))
+    argv = [sys.executable, PROJECT / "benchmarks" / f"{name}.py", *SMALL[name].split()]
+    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, (done.stdout[-1000:], done.stderr[-3000:])
+    assert re.search(r"\d", done.stdout), done.stdout

@@ -172,7 +172,7 @@ class _Counter:
     def __init__(self, scope: Scope, known: Known) -> None:
         self._scope, self._known = scope, known
         self._held: dict[str, int] = {}
-        self._words = scope.prompts.measured(self._of)
+        self._words = scope.worded(self._of)
 
     def answer_tokens(self, ids: Sequence[str]) -> int:
         """Tokens of the answers that these candidates get; of one that was cut at least as many."""

@@ -104,7 +104,7 @@ def judge(scope: Scope, question: str, batch: Sequence[Judged]) -> Asked:
     A pair too long for the judge has no score.
     """
     model = engines.shared(models.folder(scope.lake, scope.teacher), scope.settings.engine)
-    words = scope.prompts.measured(model.length)
+    words = scope.worded(model.length)
     prompts = {r["candidate_id"]: prompt(words, question, r) for r in batch}
     fitting = [r for r in batch if model.fits(prompts[r["candidate_id"]], ROOM)]
     asked, took = QUESTIONS[question](model, words, question, fitting) if fitting else ([], [])

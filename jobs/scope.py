@@ -13,8 +13,10 @@ from typing import Any
 from lakehouse import models, prompts
 from lakehouse.delta import Lake
 from lakehouse.engines import UNSENT
+from lakehouse.prompts import Prompts
+from lakehouse.prompts.blocks import Length
 from lakehouse.run import Run
-from lakehouse.settings import Settings
+from lakehouse.settings import ENDPOINT, Settings
 from lakehouse.shares import ALL, Share
 from lakehouse.tables import CANDIDATES, CONTAMINATION, MODELS, SNIPPETS
 
@@ -40,9 +42,18 @@ class Scope:
         return models.teacher(self.settings, self.lake)
 
     @cached_property
-    def prompts(self) -> prompts.Prompts:
+    def prompts(self) -> Prompts:
         """The prompt profile."""
         return prompts.of(self.settings)
+
+    def worded(self, length: Length) -> Prompts:
+        """The prompts for a teacher whose tokens `length` counts.
+
+        Not of an endpoint: its blocks are its own, and each of its tokens is paid for.
+        """
+        if self.settings.model.teacher.startswith(ENDPOINT):
+            return self.prompts
+        return self.prompts.measured(length)
 
     @property
     def batch(self) -> dict[str, Any]:

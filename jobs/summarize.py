@@ -56,7 +56,7 @@ def generate(
     """One micro-batch: rows of silver.candidates for these requests, and the engine's answers."""
     chosen = scope.settings.summarize
     model = engines.shared(models.folder(run.lake, scope.teacher), scope.settings.engine)
-    words = scope.prompts.measured(model.length)
+    words = scope.worded(model.length)
     asked = {r["candidate_id"]: prompt(words, r) for r in batch}
     fitting = [r for r in batch if model.fits(asked[r["candidate_id"]], chosen.max_tokens)]
     sampling = [

@@ -40,7 +40,7 @@ def _engine(task: dict[str, Any]) -> Any:
     from vllm import LLM
 
     return LLM(
-        model=task["model"], dtype="float32", max_model_len=1024, max_num_seqs=128, block_size=128,
+        model=task["model"], dtype="float32", max_model_len=1024, max_num_seqs=256, block_size=128,
         max_num_batched_tokens=65536, enable_chunked_prefill=False, enable_prefix_caching=False,
         enforce_eager=True, disable_log_stats=True, seed=0,
     )  # fmt: skip

@@ -9,15 +9,25 @@ from typing import Any
 
 import pytest
 
-from jobs import cli, costs, verbs
+from jobs import cli, costs, judge, summarize, verbs
 from jobs.estimate import Estimate, estimates
 from jobs.replay import plan
 from jobs.stale import refresh, stale
-from lakehouse import tokenizer
+from lakehouse import engines, tokenizer
 from lakehouse.delta import Lake
+from lakehouse.run import execute
 from lakehouse.stages import STAGES
 from lakehouse.tables import CANDIDATES, JOB_RUNS, PAIRS
-from tests.jobs.test_generation import DAY, LATER, asked, filled, generate, place, settings
+from tests.jobs.test_generation import (
+    DAY,
+    LATER,
+    StandIn,
+    asked,
+    filled,
+    generate,
+    place,
+    settings,
+)
 from tests.rows import finished, row
 
 __all__ = ["asked"]
@@ -76,6 +86,30 @@ def test_a_days_estimate_is_what_it_takes_then(lake: Lake, asked: list[str]) -> 
         assert of.usd == pytest.approx(report["cost"], rel=0.25)
         assert of.seconds is not None
     assert [e.rows for e in estimates(settings(lake), [DAY, LATER])] == [0] * 4
+
+
+def test_what_was_written_twice_for_a_snippet_is_asked_about_once(
+    lake: Lake, asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the estimate as by the judge: of a day to come by the share so far, else by the rows."""
+    monkeypatch.setattr(StandIn, "_output", alike)
+    chosen = settings(filled(lake), *PRICE)
+    execute(summarize.STAGE, DAY, chosen)
+    found = by_stage(estimates(chosen, [DAY, LATER], ["judge"]))["judge"]  # of LATER: none written
+    assert found.rows == 0
+    here = by_stage(estimates(chosen, [DAY]))["judge"]
+    report = execute(judge.STAGE, DAY, chosen)
+    assert (here.rows, here.prompt_tokens) == (4, report["prompt_tokens"])
+    coming = by_stage(estimates(chosen, [LATER]))["judge"]
+    _, report = generate(lake, LATER, *PRICE)
+    assert coming.rows == 8
+    assert coming.prompt_tokens == pytest.approx(report["prompt_tokens"], rel=0.1)
+
+
+def alike(self: StandIn, text: str, sampling: engines.Sampling) -> engines.Output:
+    """The same answer whatever the seed."""
+    return engines.Output(text=" that adds one up", finish_reason="stop", completion_tokens=4,
+                          prompt_tokens=self.length(text))  # fmt: skip
 
 
 def test_of_a_day_that_is_not_extracted_its_usual_seconds_are_told(

@@ -34,7 +34,6 @@ TASKS = tiny_world.labelled(3, 8)
 SCRIPT = """
 import datetime as dt, json, os, sys, weakref
 from dataclasses import asdict
-from types import SimpleNamespace
 from jobs import judge, summarize
 from lakehouse import engines, prompts, tiny_world
 from lakehouse.delta import Lake
@@ -67,7 +66,7 @@ def rows(table):
     rows = Lake(root).read(table).select(list(table.content)).to_pylist()
     return sorted(({**r, "ds": str(r["ds"])} for r in rows), key=lambda r: json.dumps(r))
 whole = list(range(8))
-scope = SimpleNamespace(prompts=prompts.load("tiny"))
+words = prompts.load("tiny").measured(model.length)
 pairs = [{"instruction": t.instruction, "code": t.code, "language": "python"} for t in tasks]
 found = {
     "next": [n.logp for n in model.next_words(asked, ("yes", "no"))],
@@ -79,7 +78,7 @@ found = {
     "greedy": [sample(whole, 8, **how) for how in
                ({}, {"repetition_penalty": 1.4}, {"stop": ("\\n", "a")})],
     "fits": [model.fits(asked[0], 10), model.fits(asked[0] * 200, 10)],
-    "judged": judge.ask_yes_no(model, scope, "correct", pairs)[0],
+    "judged": judge.ask_yes_no(model, words, "correct", pairs)[0],
 }
 if kind == "server":
     both = model.generate([asked[0] * 200, asked[1]], [engines.Sampling()] * 2)

@@ -66,7 +66,7 @@ def rows(table):
     rows = Lake(root).read(table).select(list(table.content)).to_pylist()
     return sorted(({**r, "ds": str(r["ds"])} for r in rows), key=lambda r: json.dumps(r))
 whole = list(range(8))
-words = prompts.load("tiny").measured(model.length)
+words = prompts.load("tiny")
 pairs = [{"instruction": t.instruction, "code": t.code, "language": "python"} for t in tasks]
 found = {
     "next": [n.logp for n in model.next_words(asked, ("yes", "no"))],

@@ -87,13 +87,18 @@ def test_a_real_engine_writes_and_judges_in_the_teachers_own_turns(
     assert json.loads(done.stdout.splitlines()[-1])["status"] == "done"
     rows = lake.read(CANDIDATES).to_pylist()
     assert len(rows) == 6
-    found = prompts.load(str(mine), str(folder))
     words = AutoTokenizer.from_pretrained(folder)
+
+    def length(text: str) -> int:
+        return len(words.encode(text, add_special_tokens=False))
+
+    found = prompts.load(str(mine), str(folder)).measured(length)
     for row in rows:
         assert row["prompt_version"] == found.version
         assert row["instruction"].startswith(row["prefix"])
         sent = found.summarize("def old(x):\n    return x + 1", "python", row["prefix"])
-        assert row["prompt_tokens"] == len(words.encode(sent, add_special_tokens=False))
+        assert row["prompt_tokens"] == length(sent)
+        assert length(sent.removesuffix(row["prefix"])) % 32 == 0  # K samples share whole blocks
     judged = [r for r in lake.read(JUDGEMENTS).to_pylist() if r["question"] == "correct"]
     assert {r["candidate_id"] for r in judged} == {
         r["candidate_id"] for r in rows if r["status"] == "ok"}  # fmt: skip

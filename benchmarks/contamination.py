@@ -30,7 +30,7 @@ Row = dict[str, str]
 def alpaca(path: Path) -> list[Row]:
     """Rows of a JSON array with instruction, input and output."""
     return [
-        {"row_id": str(n), "language": "", "code": r["output"],
+        {"row_id": str(n), "snippet_id": "", "language": "", "code": r["output"],
          "instruction": f"{r['instruction']}\n{r.get('input', '')}".strip()}
         for n, r in enumerate(json.loads(path.read_text(encoding="utf-8")))
     ]  # fmt: skip

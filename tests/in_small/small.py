@@ -1,25 +1,25 @@
-"""What every benchmark of the docs is given to run in seconds or a few minutes."""
+"""What every benchmark of the docs is given to run in seconds or a few minutes, in the project."""
 
 from __future__ import annotations
 
 SMALL = {
-    "cluster": "--work . --documents 300 --days 1",
-    "command": "--work . --pairs 100 --days 2 --rounds 1",
-    "contamination": "corpus.json --benchmarks human_eval --show 20",
-    "corpus": "--work . --documents 300 --days 2 --profile smollm2",
-    "dedup": "--work . --documents 3000 --rounds 1 --parts compare,growth,increment "
+    "cluster": "--work {work} --documents 300 --days 1",
+    "command": "--work {work} --pairs 100 --days 2 --rounds 1",
+    "contamination": "{work}/corpus.json --benchmarks human_eval --show 20",
+    "corpus": "--work {work} --documents 300 --days 2 --profile smollm2",
+    "dedup": "--work {work} --documents 3000 --rounds 1 --parts compare,growth,increment "
     "--peers daft,rensa",
-    "faults": "--work . --kills 3 --days 1 --parts chain",
-    "generate": "--work . --snippets 2 --samples 2 --ends",
-    "orders": "--work . --documents 600 --days 3 --orders 1",
+    "faults": "--work {work} --kills 3 --days 1 --parts chain",
+    "generate": "--work {work} --snippets 2 --samples 2 --ends",
+    "orders": "--work {work} --documents 600 --days 3 --orders 1",
     "page": "--days 30 --rounds 1",
     "quiet_days": "--lakes 1",
-    "roundtrip": "--work . --functions 4 --samples 2 --profile tiny",
+    "roundtrip": "--work {work} --functions 4 --samples 2 --profile tiny",
     "sandbox": "--rounds 1 --tasks 8",
     "seed_intervals": "--runs 2 --tasks 10",
-    "skew": "--work . --scale 0.002",
+    "skew": "--work {work} --scale 0.002",
     "suites": "human_eval",
-    "train": "--work . --data corpus.json --batch 2 --steps 2 --rounds 1",
+    "train": "--work {work} --data {work}/corpus.json --batch 2 --steps 2 --rounds 1",
 }
 CORPUS = [
     {"instruction": f"Return {n} times the number.", "input": "",

@@ -23,7 +23,8 @@ PROJECT = Path(__file__).resolve().parents[2]
 @pytest.mark.parametrize("name", sorted(SMALL))
 def test_it_runs_to_its_table(name: str, tmp_path: Path) -> None:
     (tmp_path / "corpus.json").write_text(json.dumps(CORPUS))
-    argv = [sys.executable, PROJECT / "benchmarks" / f"{name}.py", *SMALL[name].split()]
-    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False)
+    options = SMALL[name].format(work=tmp_path).split()
+    argv = [sys.executable, f"benchmarks/{name}.py", *options]
+    done = subprocess.run(argv, cwd=PROJECT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, (done.stdout[-1000:], done.stderr[-3000:])
     assert re.search(r"\d", done.stdout), done.stdout

@@ -1,7 +1,7 @@
 """Every benchmark that a page shows runs to its table, in small: `make benchmarks`.
 
 Not among `make test`'s paths: they load models, start Spark and kill what they started, which takes
-some ten minutes.
+a quarter of an hour.
 """
 
 from __future__ import annotations

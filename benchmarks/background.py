@@ -45,13 +45,13 @@ def server(
         process.wait()
 
 
-def end_with_us() -> None:
-    """Let SIGTERM end this program as an interrupt does, with all that it started."""
+def run(main: Callable[[], int | None]) -> NoReturn:
+    """Run a program and end with its exit code; SIGTERM ends it, with all that it started.
+
+    It ends at once: native threads that readers leave can abort a program that has finished.
+    """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-
-
-def end(code: int) -> NoReturn:
-    """End at once: native threads that readers leave can abort a program that has finished."""
+    code = main() or 0
     sys.stdout.flush()
     os._exit(code)
 

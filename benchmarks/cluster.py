@@ -87,8 +87,7 @@ def _rows(root: Path, table: Table) -> Counter[str]:
     return Counter(repr(sorted(row.items())) for row in rows)
 
 
-def main() -> None:
-    background.end_with_us()
+def main() -> int:
     args = corpus.parser(__doc__ or "", RECORDS, DAYS).parse_args()
     work: Path = args.work.resolve()
     sources = work / "sources"
@@ -106,8 +105,8 @@ def main() -> None:
     print("\n| table | rows, local | rows, cluster | rows that differ |\n|---|---|---|---|")
     for name, (here, there, apart) in found.items():
         print(f"| {name} | {here:,} | {there:,} | {apart:,} |")
-    background.end(int(any(apart for _, _, apart in found.values())))
+    return int(any(apart for _, _, apart in found.values()))
 
 
 if __name__ == "__main__":
-    main()
+    background.run(main)

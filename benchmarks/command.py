@@ -22,6 +22,7 @@ import numpy as np
 import pyarrow as pa
 from deltalake import write_deltalake
 
+import background
 import measure
 from lakehouse.delta import Lake
 from lakehouse.schemas import arrow_schema
@@ -116,4 +117,4 @@ def _told(runs: list[tuple[float, float] | None]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    background.run(main)

@@ -20,6 +20,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
+import background
 from jobs import contamination
 from jobs.contamination import fingerprint
 from lakehouse.settings import load
@@ -137,4 +138,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    background.run(main)

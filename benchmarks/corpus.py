@@ -185,7 +185,6 @@ def stage_options(args: argparse.Namespace) -> list[str]:
 
 
 def main() -> None:
-    background.end_with_us()
     args = parser(__doc__ or "", DOCUMENTS, DAYS).parse_args()
     work: Path = args.work.resolve()
     sources, root = work / "sources", work / "lake"
@@ -202,4 +201,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    background.run(main)

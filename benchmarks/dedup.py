@@ -284,7 +284,6 @@ def _exponent(sizes: Sequence[int], seconds: Sequence[float]) -> float:
 
 
 def main() -> None:
-    background.end_with_us()
     args = _parse()
     work: Path = args.work.resolve()
     work.mkdir(parents=True, exist_ok=True)
@@ -337,4 +336,4 @@ def _names(known: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
 
 
 if __name__ == "__main__":
-    main()
+    background.run(main)

@@ -87,8 +87,7 @@ def carry_out(setting: Setting, part: str, kills: int, seconds: dict[str, float]
         in_own_process(part, "unshare", "--mount")
 
 
-def main() -> None:
-    background.end_with_us()
+def main() -> int:
     args = options()
     work: Path = args.work.resolve()
     work.mkdir(parents=True, exist_ok=True)
@@ -97,14 +96,14 @@ def main() -> None:
     seconds = rebuild(setting)
     if args.inside:
         inside(setting, args.inside, round(args.kills * ON_SERVICES), seconds)
-        background.end(0)
+        return 0
     for part in args.parts.split(","):
         carry_out(setting, part, args.kills, seconds)
     tables = report.written(setting, PARTS)
     (work / "report.md").write_text(tables)
     print(f"\n{tables}")
-    background.end(int(not report.all_equal(setting, PARTS)))
+    return int(not report.all_equal(setting, PARTS))
 
 
 if __name__ == "__main__":
-    main()
+    background.run(main)

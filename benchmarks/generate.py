@@ -212,7 +212,6 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def main() -> None:
-    background.end_with_us()
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--work", type=Path, required=True, metavar="FOLDER")
     parser.add_argument("--snippets", type=int, default=SNIPPETS_IN_ALL)
@@ -230,4 +229,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    background.run(main)

@@ -113,8 +113,7 @@ def report(rows: Sequence[Mapping[str, Any]]) -> str:
     ])  # fmt: skip
 
 
-def main() -> None:
-    background.end_with_us()
+def main() -> int:
     options = parser(__doc__ or "", DOCUMENTS_IN_ALL, DAYS)
     options.set_defaults(profile=ours.ALL_COMPARED)
     options.add_argument("--orders", type=int, default=ORDERS, help=f"default {ORDERS}")
@@ -144,7 +143,7 @@ def main() -> None:
     tables = report(rows)
     (work / "report.md").write_text(tables)
     print(f"\n{tables}")
-    background.end(int(any(count for row in rows for count in row["differ"].values())))
+    return int(any(count for row in rows for count in row["differ"].values()))
 
 
 def _row(
@@ -166,4 +165,4 @@ def _row(
 
 
 if __name__ == "__main__":
-    main()
+    background.run(main)

@@ -24,6 +24,7 @@ from typing import Any
 
 from fastapi.testclient import TestClient
 
+import background
 from jobs.page.app import application
 from jobs.page.days import TASKS
 from lakehouse.delta import Lake
@@ -157,14 +158,14 @@ def measured(lake: Lake, rounds: int, newest: dt.date) -> Iterator[str]:
                f"{wall:,.0f} | {cpu:,.0f} |\n")  # fmt: skip
 
 
-def main(argv: Iterable[str]) -> None:
+def main() -> None:
     """Print the table of docs/benchmarks.md."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--days", type=int, default=400)
     parser.add_argument("--stages", type=int, default=30)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--lake", help="keep the lake there, and use it again")
-    chosen = parser.parse_args([*argv])
+    chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         lake = Lake(chosen.lake or folder)
         if not (chosen.lake and Path(chosen.lake).exists()):
@@ -175,4 +176,4 @@ def main(argv: Iterable[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    background.run(main)

@@ -12,11 +12,11 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
+import background
 from jobs.drift import CORPUS, INSTRUCTIONS, compare
 from lakehouse.limits import Drift, Trailing
 
@@ -86,11 +86,11 @@ def row(size: int, lakes: int) -> str:
     return f"| {size:,} | {lakes * DAYS} | {warned} | {blocked} | {named} |\n"
 
 
-def main(argv: Iterable[str]) -> None:
+def main() -> None:
     """Print the table of docs/drift.md."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--lakes", type=int, default=10)
-    chosen = parser.parse_args([*argv])
+    chosen = parser.parse_args()
     sys.stdout.write("| documents a day | quiet days | warned | blocked | by figure |\n"
                      "|---|---|---|---|---|\n")  # fmt: skip
     for size in SIZES:
@@ -98,4 +98,4 @@ def main(argv: Iterable[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    background.run(main)

@@ -27,7 +27,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from background import end
+import background
 from jobs import calibrate, report
 from jobs.measures import reliability
 from lakehouse import benchmarks, tiny_world
@@ -197,8 +197,7 @@ def main() -> None:
     for module in ("training.prepare", "jobs.generate"):
         stage(module, args.profile, sets)
     tell(lake, args.work)
-    end(0)
 
 
 if __name__ == "__main__":
-    main()
+    background.run(main)

@@ -26,6 +26,7 @@ from pathlib import Path
 from textwrap import indent
 from typing import Any
 
+import background
 from lakehouse.sandbox import Sandbox
 from tests.lakehouse.attacks.attack import Attack
 from tests.lakehouse.attacks.forgeries import FORGERIES
@@ -163,4 +164,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    background.run(main)

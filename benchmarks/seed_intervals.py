@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+import background
 from lakehouse.seeds import over_seeds
 
 Outcomes = np.ndarray[tuple[int, int], np.dtype[np.float64]]
@@ -116,4 +117,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    background.run(main)

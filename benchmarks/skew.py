@@ -97,8 +97,7 @@ def report(rows: Sequence[Mapping[str, Any]], parts: Sequence[Part], *, equal: b
     ])  # fmt: skip
 
 
-def main() -> None:
-    background.end_with_us()
+def main() -> int:
     args = _parse()
     work: Path = args.work.resolve()
     size = max(FEWEST_HONEST, round(HONEST * args.scale))
@@ -130,7 +129,7 @@ def main() -> None:
     tables = report(rows, parts, equal=equal)
     (work / "report.md").write_text(tables)
     print(f"\n{tables}")
-    background.end(int(not equal))
+    return int(not equal)
 
 
 def _all_kept(size: int) -> Result:
@@ -164,4 +163,4 @@ def _parse() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    main()
+    background.run(main)

@@ -13,6 +13,7 @@ import argparse
 import time
 from collections.abc import Callable
 
+import background
 from lakehouse import benchmarks
 from lakehouse.benchmarks import Task
 from training.testing import Checker
@@ -71,4 +72,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    background.run(main)

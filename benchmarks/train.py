@@ -24,6 +24,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
+import background
 import measure
 from lakehouse import manifests, prompts, tiny_world
 from training import recipes
@@ -287,6 +288,6 @@ def main() -> None:
 
 if __name__ == "__main__":
     try:
-        main()
+        background.run(main)
     except subprocess.SubprocessError as error:
         sys.exit(str(error))

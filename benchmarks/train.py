@@ -20,7 +20,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from itertools import chain, islice
+from itertools import chain, islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -101,13 +101,29 @@ def drawn(args: argparse.Namespace) -> list[list[Example]]:
 
 
 def ours(args: argparse.Namespace, model: Any) -> list[dict[str, float]]:
-    """Loss and tokens a second by step."""
-    from training.loop import Phase, train
+    """Loss and tokens a second by step, and the machine's GFLOP/s before and after it."""
+    from training import loop
 
     rows: list[dict[str, Any]] = []
-    examples = encoded(args)
-    train(model, [Phase("all", examples, args.steps)], recipe(args), SEED, record=rows.extend)
-    return [{"loss": r["loss"], "rate": r["tokens_per_second"]} for r in rows]
+    machine = [multiplication(model.config, args)]
+
+    def record(new: Sequence[dict[str, Any]]) -> None:
+        rows.extend(new)
+        machine.append(multiplication(model.config, args))
+
+    loop.TELL_SECONDS = 0.0  # each step by itself
+    phase = loop.Phase("all", encoded(args), args.steps)
+    loop.train(model, [phase], recipe(args), SEED, record=record)
+    return _steps([r["loss"] for r in rows], [r["tokens_per_second"] for r in rows], machine)
+
+
+def _steps(
+    losses: Sequence[float], rates: Sequence[float], machine: Sequence[float]
+) -> list[dict[str, float]]:
+    return [
+        {"loss": loss, "rate": rate, "before": before, "after": after}
+        for loss, rate, (before, after) in zip(losses, rates, pairwise(machine), strict=True)
+    ]
 
 
 def padded(part: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -138,12 +154,14 @@ def trainer(args: argparse.Namespace, model: Any) -> list[dict[str, float]]:
     class Clock(TrainerCallback):  # type: ignore[misc]
         def __init__(self) -> None:
             self.began, self.seconds = 0.0, []
+            self.machine = [multiplication(model.config, args)]
 
         def on_step_begin(self, *_: Any, **__: Any) -> None:
             self.began = time.monotonic()
 
         def on_step_end(self, *_: Any, **__: Any) -> None:
             self.seconds.append(time.monotonic() - self.began)
+            self.machine.append(multiplication(model.config, args))
 
     steps, chosen, clock = drawn(args), recipe(args), Clock()
     made = InOrder(
@@ -160,10 +178,9 @@ def trainer(args: argparse.Namespace, model: Any) -> list[dict[str, float]]:
     )  # fmt: skip
     made.train()
     losses = [entry["loss"] for entry in made.state.log_history if "loss" in entry]
-    return [
-        {"loss": loss, "rate": sum(len(e.ids) for e in batch) / seconds}
-        for loss, batch, seconds in zip(losses, steps, clock.seconds, strict=True)
-    ]
+    tokens = (sum(len(e.ids) for e in batch) for batch in steps)
+    rates = [n / seconds for n, seconds in zip(tokens, clock.seconds, strict=True)]
+    return _steps(losses, rates, clock.machine)
 
 
 def contend(args: argparse.Namespace) -> None:
@@ -174,16 +191,15 @@ def contend(args: argparse.Namespace) -> None:
 
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     model, _ = models.load(args.work / args.model)
-    before = multiplication(model.config, args)
-    steps = {OURS: ours, TRAINER: trainer}[args.contend](args, model)
-    after = multiplication(model.config, args)
-    print(json.dumps({"steps": steps, "gflops": [before, after]}))
+    print(json.dumps({"steps": {OURS: ours, TRAINER: trainer}[args.contend](args, model)}))
 
 
 def multiplication(config: Any, args: argparse.Namespace) -> float:
     """GFLOP/s of torch.mm on a layer's own shapes at a full micro-batch, forward and backward."""
     import torch
 
+    threads = torch.get_num_threads()
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
     dtype = torch.bfloat16 if args.bf16 else torch.float32
     wide, inner = config.hidden_size, config.intermediate_size
     shapes = []
@@ -199,6 +215,7 @@ def multiplication(config: Any, args: argparse.Namespace) -> float:
                 torch.mm(a, b)
                 flops += 2 * m * k * n
         best = max(best, flops / (time.monotonic() - began) / 1e9)
+    torch.set_num_threads(threads)
     return best
 
 
@@ -219,22 +236,17 @@ def flops_a_token(args: argparse.Namespace) -> float:
 
 def tell(args: argparse.Namespace, runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     """The tables of the page."""
-    rates = {
-        name: statistics.median(s["rate"] for run in held for s in run["steps"][1:])
-        for name, held in runs.items()
-    }
-    machine = max(g for held in runs.values() for run in held for g in run["gflops"])
+    counted = {name: [s for run in held for s in run["steps"][1:]] for name, held in runs.items()}
+    rates = {name: statistics.median(s["rate"] for s in steps) for name, steps in counted.items()}
+    machine = max(s["after"] for steps in counted.values() for s in steps)
     work = flops_a_token(args) / 1e9
     beside = {
-        name: statistics.median(
-            statistics.median(s["rate"] for s in run["steps"][1:]) * work / max(run["gflops"])
-            for run in held
-        )
-        for name, held in runs.items()
+        name: statistics.median(2 * s["rate"] * work / (s["before"] + s["after"]) for s in steps)
+        for name, steps in counted.items()
     }
     lines = [
         f"torch.mm: {machine:.0f} GFLOP/s; {work:.3f} GFLOP a token", "",
-        "| contender | tokens/s | GFLOP/s | of torch.mm, the best | beside each run |",
+        "| contender | tokens/s | GFLOP/s | of torch.mm, the best | beside each step |",
         "|---|---|---|---|---|",
         *(f"| {n} | {r:,.0f} | {r * work:.0f} | {r * work / machine:.0%} | {beside[n]:.0%} |"
           for n, r in rates.items()), "",

@@ -20,7 +20,7 @@ types tests: export TOKIO_WORKER_THREADS ?= 1
 .PHONY: help setup preflight test tests servers benchmarks check types lint up down demo study docs site clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 setup: .venv/.ready  ## install what is missing, from the lock file, and Delta's jars
 	@$(PY) scripts/installed.py || $(MAKE) --no-print-directory -B .venv/.ready

@@ -2,9 +2,9 @@
 
     .venv/bin/python benchmarks/generate.py --work FOLDER
 
-The same model (SmolLM2-135M-Instruct), engine (vLLM), snippets, prompts, seeds and machine. The
-published way: K separate prompts a snippet, judged one by one without shared prefixes, an engine
-started for each stage. Each further row is ours with one measure more. See docs/benchmarks.md.
+The same model (SmolLM2-135M-Instruct), engine (vLLM), snippets and machine. The published way: K
+separate prompts a snippet, judged one by one without shared prefixes, an engine started for each
+stage. Each further row is ours with one measure more. See docs/benchmarks.md.
 """
 
 from __future__ import annotations

@@ -238,7 +238,8 @@ def tell(args: argparse.Namespace, runs: Mapping[str, Sequence[Mapping[str, Any]
     """The tables of the page."""
     counted = {name: [s for run in held for s in run["steps"][1:]] for name, held in runs.items()}
     rates = {name: statistics.median(s["rate"] for s in steps) for name, steps in counted.items()}
-    machine = max(s["after"] for steps in counted.values() for s in steps)
+    everything = [s for held in runs.values() for run in held for s in run["steps"]]
+    machine = max(max(s["before"], s["after"]) for s in everything)
     work = flops_a_token(args) / 1e9
     beside = {
         name: statistics.median(2 * s["rate"] * work / (s["before"] + s["after"]) for s in steps)

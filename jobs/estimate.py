@@ -106,10 +106,16 @@ class Known:
         settings, lake = scope.settings, scope.lake
         same = {"model_id": scope.teacher["model_id"], "prompt_version": scope.prompts.version}
         text = ["snippet_id", "instruction"]
-        rows = lake.read(CANDIDATES, same, [*text, "completion_tokens", "status"])
+        wanted = [*text, "completion_tokens", "status", "sampling", "sample_index"]
+        rows = lake.read(CANDIDATES, same, wanted)
         sent = rows.filter(pc.field("status") != "too_long_prompt")
         good = sent.filter(pc.field("status") == "ok")
-        different = good.group_by(text).aggregate([])
+        # how often one thing is written twice is a matter of the sampling, and of how many samples
+        alike = (pc.field("sampling") == scope.sampling) & (
+            pc.field("sample_index") < settings.summarize.samples
+        )
+        repeating = good.filter(alike)
+        different = repeating.group_by(text).aggregate([])
         most = float(settings.summarize.max_tokens)
         return cls(
             rates={stage: Rate.of(lake, stage) for stage in MODEL_STAGES},
@@ -117,7 +123,7 @@ class Known:
             written=fmean(sent["completion_tokens"].to_pylist() or [most]),
             shown=fmean(good["completion_tokens"].to_pylist() or [most]),
             usable=_share(good.num_rows, sent.num_rows),
-            distinct=_share(different.num_rows, good.num_rows),
+            distinct=_share(different.num_rows, repeating.num_rows),
         )
 
 

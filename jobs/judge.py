@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 from jobs.meter import Meter
@@ -104,7 +105,8 @@ def judge(scope: Scope, question: str, batch: Sequence[Judged]) -> Asked:
     A pair too long for the judge has no score.
     """
     model = engines.shared(models.folder(scope.lake, scope.teacher), scope.settings.engine)
-    words = scope.worded(model.length)
+    # a likelihood's text bears no rule, so none counts in what must fit
+    words = scope.worded(model.length) if question in YES_NO else scope.prompts
     prompts = {r["candidate_id"]: prompt(words, question, r) for r in batch}
     fitting = [r for r in batch if model.fits(prompts[r["candidate_id"]], ROOM)]
     asked, took = QUESTIONS[question](model, words, question, fitting) if fitting else ([], [])
@@ -154,6 +156,8 @@ def main(run: Run) -> Counts:
     meter = Meter(run, scope, sum(map(len, wanted.values())))
     silent: dict[str, Judged] = {}
     for question, missing in wanted.items():
+        # what was written twice side by side, to be asked about together
+        missing.sort(key=itemgetter("snippet_id", "instruction"))
         for batch in batched_list(missing, run.settings.summarize.batch):
             answers, took = judge(scope, question, batch)
             run.lake.upsert(JUDGEMENTS, answers, run.run_id)

@@ -34,7 +34,7 @@ def main() -> None:
 
 
 def _engine(task: dict[str, Any]) -> Any:
-    os.environ |= {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_CPU_KVCACHE_SPACE": "2",
+    os.environ |= {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_CPU_KVCACHE_SPACE": "4",
                    "VLLM_LOGGING_LEVEL": "ERROR", "VLLM_NO_USAGE_STATS": "1",
                    "HF_HUB_OFFLINE": "1"}  # fmt: skip
     from vllm import LLM

@@ -79,7 +79,8 @@ class Profile(BaseModel):
                 {"prefix"} if self.chat else set()
             )
             found = set(slots.SLOT.findall(text))
-            if where != "instruct" and "{rule}" in blocks.OWN.split(text)[0]:
+            early = "{rule}" in blocks.OWN.split(text)[0] and text.count("{rule}") == 1
+            if where != "instruct" and early:
                 found.remove("rule")  # it may be there, before what is a sample's own
             if found != names:
                 raise ValueError(f"{where} must hold {_braced(names)}; it holds {_braced(found)}")

@@ -21,10 +21,11 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", sorted(SMALL))
-def test_it_runs_to_its_table(name: str, tmp_path: Path) -> None:
+def test_it_runs_to_its_end_and_table(name: str, tmp_path: Path) -> None:
     (tmp_path / "corpus.json").write_text(json.dumps(CORPUS))
     options = SMALL[name].format(work=tmp_path).split()
     argv = [sys.executable, f"benchmarks/{name}.py", *options]
     done = subprocess.run(argv, cwd=PROJECT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, (done.stdout[-1000:], done.stderr[-3000:])
-    assert re.search(r"\d", done.stdout), done.stdout
+    found = re.search(r"^\|---.*\n\|.*\d", done.stdout, re.MULTILINE)
+    assert found or "|---" not in (PROJECT / argv[1]).read_text(), done.stdout

@@ -106,6 +106,19 @@ def test_what_was_written_twice_for_a_snippet_is_asked_about_once(
     assert coming.prompt_tokens == pytest.approx(report["prompt_tokens"], rel=0.1)
 
 
+@pytest.mark.parametrize("change", ["summarize.samples=1", "summarize.temperature=0.7"])
+def test_how_often_one_thing_is_written_twice_goes_by_the_sampling(
+    lake: Lake, asked: list[str], monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    """Of fewer samples fewer repeat; of a sampling that was never seen it is taken that none do."""
+    with monkeypatch.context() as repeating:
+        repeating.setattr(StandIn, "_output", alike)
+        generate(filled(lake), DAY)
+    coming = by_stage(estimates(settings(lake, change), [LATER]))["judge"]
+    _, report = generate(lake, LATER, change)
+    assert coming.prompt_tokens == pytest.approx(report["prompt_tokens"], rel=0.1)
+
+
 def alike(self: StandIn, text: str, sampling: engines.Sampling) -> engines.Output:
     """The same answer whatever the seed."""
     return engines.Output(text=" that adds one up", finish_reason="stop", completion_tokens=4,

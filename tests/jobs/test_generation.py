@@ -270,6 +270,27 @@ def test_what_the_samples_of_a_snippet_share_is_whole_blocks(lake: Lake, asked: 
     assert {len(text[:at].split()) % 32 for text, at in zip(asked, own, strict=True)} == {0}
 
 
+def test_a_rule_that_a_likelihood_does_not_bear_does_not_hold_it_back(
+    lake: Lake, asked: list[str]
+) -> None:
+    from jobs.scope import Scope
+
+    chosen = ("model.prompts=default", "judge.questions=likelihood",
+              "choose.scorer=conditional_likelihood", *BRIEF)  # fmt: skip
+    scope = Scope(settings(filled(lake), *chosen), lake, DAY)
+    execute(summarize.STAGE, DAY, scope.settings)
+    rows = judge.usable(scope)
+    words = scope.worded(lambda text: len(text.split()))
+    most, padded = (
+        max(len(judge.prompt(w, "likelihood", r).split()) for r in rows)
+        for w in (scope.prompts, words)
+    )
+    assert most < padded
+    small = settings(lake, *chosen, f"engine.max_model_len={most + judge.ROOM}")
+    done = execute(judge.STAGE, DAY, small)
+    assert (done["rows_kept"], done["rows_rejected"]) == (2, 0)
+
+
 def test_an_endpoint_is_sent_no_more_than_it_takes(lake: Lake) -> None:
     from jobs.scope import Scope
 

@@ -161,14 +161,15 @@ def test_a_changed_word_is_another_version(tmp_path: Path) -> None:
         (("correct = ", "right = "), "questions lacks correct"),
         (("summarize :{code}", "summarize :{rule}"), "it holds {prefix}"),
         (("{instruction} answer", "{instruction}{rule} answer"), "and {rule}"),
+        (("summarize :{code}", "summarize :{rule}{code}{rule}"), "{prefix} and {rule}"),
         (("{instruction}@@ Resp", "{rule}{instruction}@@ Resp"), "instruct must hold {instr"),
         (("fenced = false", "fenced = false\nalign = 0"), "align: .*greater than or equal to 1"),
         (('"<eos>"', '"<"'), r"control.2: .*at least 2"),
         (('"<eos>"', '"<\u200d>"'), r"control.2: .*joiner"),
     ],
     ids=["syntax", "lacking", "unknown", "empty", "weight", "endless weight", "kind", "slot",
-         "early slot", "other slot", "question", "no code", "late rule", "rule of no snippet",
-         "no block", "short mark", "unbreakable mark"],
+         "early slot", "other slot", "question", "no code", "late rule", "second rule",
+         "rule of no snippet", "no block", "short mark", "unbreakable mark"],
 )  # fmt: skip
 def test_a_malformed_profile_says_where(change: tuple[str, str], said: str, tmp_path: Path) -> None:
     text = (prompts.FOLDER / "tiny.toml").read_text()

@@ -9,7 +9,9 @@ way of training and not of one model. Of promotion only the models' own gains de
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from lakehouse import benchmarks, promotions
 from lakehouse.command import entry
@@ -37,8 +39,14 @@ def main(run: Run) -> Counts:
         run.log.info("gain", arm=gain.contest.treatment["arm"], over=gain.contest.named,
                      says=str(gain), tasks=gain.tasks, seeds=gain.seeds)  # fmt: skip
     rows = [gain.row() for gain in gains]
-    run.lake.upsert(SCORES, rows, run.run_id)
+    run.lake.upsert(SCORES, [r for r in rows if not _known_better(run, r)], run.run_id)
     return Counts(len(rows), len(rows), 0, note=promote(run, gains))
+
+
+def _known_better(run: Run, row: dict[str, Any]) -> bool:
+    """Whether the table has this gain over the same control on more tasks: fewer tell less."""
+    same = {name: [row[name]] for name in (*SCORES.key, "control_model_id")}
+    return any(held["n"] > row["n"] for held in run.lake.read(SCORES, same).to_pylist())
 
 
 def promote(run: Run, gains: list[Gain]) -> str:
@@ -65,7 +73,7 @@ def decided(run: Run, gains: list[Gain]) -> Verdict | None:
                         benchmark=suite)  # fmt: skip
         return None
     named = over_control[suite]
-    dropped_before = dropped(run, named.contest.treatment["model_id"])
+    dropped_before = dropped(run, named.contest.treatment["model_id"], mine)
     return verdict(named, [g for g in mine if g is not named], dropped_before)
 
 
@@ -78,14 +86,18 @@ def deciding(run: Run, model_id: str) -> str:
     return held or benchmarks.load(run.settings.evaluation.benchmarks[0]).name
 
 
-def dropped(run: Run, model_id: str) -> list[str]:
-    """In words, the model's drops on suites that were compared before and are not now."""
-    now = {benchmarks.load(name).name for name in run.settings.evaluation.benchmarks}
+def dropped(run: Run, model_id: str, gains: Sequence[Gain]) -> list[str]:
+    """In words, the model's drops that were found before, where `gains` do not know better.
+
+    A suite left out, fewer tasks, another temperature or a lost compiler take no drop back.
+    """
+    now = {(g.benchmark.name, g.metric): g.tasks for g in gains}
     return [
-        f"{100 * row['value']:+.1f} points over {row['control_arm']} on {row['benchmark']}, which "
-        "evaluation.benchmarks does not name any more"
+        f"{100 * row['value']:+.1f} points over {row['control_arm']} on {row['benchmark']} "
+        f"({row['metric']}), of whose {row['n']} tasks {tasks} are compared now"
         for row in run.lake.read(SCORES, {"model_id": model_id}).to_pylist()
-        if row["seeds"] == 1 and row["benchmark"] not in now and row["ci_high"] < 0
+        if (tasks := now.get((row["benchmark"], row["metric"]), 0)) < row["n"]
+        and row["seeds"] == 1 and row["ci_high"] < 0
     ]  # fmt: skip
 
 

@@ -92,12 +92,12 @@ def sampled(
 ) -> list[engines.Output]:
     """Ask and test what is not there yet, a batch of tasks a commit; the engine's answers."""
     have = held(run, model, benchmark)
+    there = {k for k, row in have.items() if row["isolation"]}  # something has run them
     lacks = {language: testing.missing(language) for language in {t.language for t in tasks}}
     _record(run, model, benchmark, [
         _row(task, 0, "", testing.Tested(False, f"{MISSING} {lack}"[:300], ""))
-        for task in tasks if (lack := lacks[task.language])
+        for task in tasks if (lack := lacks[task.language]) and (task.task_id, 0) not in there
     ])  # fmt: skip
-    there = {k for k, row in have.items() if row["isolation"]}  # something has run them
     places, size = range(run.settings.evaluation.samples), run.settings.evaluation.batch
     able = [t for t in tasks if not lacks[t.language]]
     answers: list[engines.Output] = []

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
 from typing import Any
 
 from lakehouse.benchmarks import Benchmark
@@ -97,8 +98,9 @@ def corrected(gains: Sequence[Gain]) -> list[Gain]:
 def outcomes(run: Run, benchmark: Benchmark, contests: Sequence[Contest]) -> dict[str, Outcomes]:
     """By model, of the tasks that the settings want and it was tested on under this harness.
 
-    UserError where a side of a contest was not tested on all of them: a part may look better. What
-    could not be run here is tested as far as this goes, and is no outcome.
+    UserError where a side of a contest was not tested on all of them: a part may look better; of
+    another seed's model that was not there is none. What could not be run here is tested as far as
+    this goes, and is no outcome.
     """
     sides = [m for c in contests
              for both in [(c.treatment, c.control), *c.by_seed.values()] for m in both]  # fmt: skip
@@ -114,12 +116,20 @@ def outcomes(run: Run, benchmark: Benchmark, contests: Sequence[Contest]) -> dic
             answered[row["model_id"]] += 1
             if was_run(row):
                 passed[row["model_id"]][row["task_id"]].append(row["passed"])
+    lacking = {m["model_id"]: n for m in sides
+               if (n := answered[m["model_id"]]) < len(wanted) * chosen.samples}  # fmt: skip
     for model in (m for c in contests for m in (c.treatment, c.control)):
-        if answered[model["model_id"]] < len(wanted) * chosen.samples:
+        if (name := model["model_id"]) in lacking:
             raise UserError(
-                f"{benchmark.name}: {model['model_id']} has {answered[model['model_id']]} of "
-                f"{len(wanted) * chosen.samples} answers that these settings want; run `python -m "
-                "training.evaluate` for this partition and these settings first"
+                f"{benchmark.name}: {name} has {lacking[name]} of {len(wanted) * chosen.samples} "
+                "answers that these settings want; run `python -m training.evaluate` for this "
+                "partition and these settings first"
             )
-    return {m["model_id"]: {t: sum(each) / len(each) for t, each in passed[m["model_id"]].items()}
-            for m in sides}  # fmt: skip
+    for name, n in lacking.items():
+        if n:
+            run.log.warning("left out of the gain over seeds: tested in part", model_id=name,
+                            benchmark=benchmark.name, answers=n)  # fmt: skip
+    return {
+        name: {} if name in lacking else {t: fmean(each) for t, each in passed[name].items()}
+        for name in (m["model_id"] for m in sides)
+    }

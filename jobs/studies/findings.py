@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from jobs.studies import Claim, Study
@@ -23,6 +23,8 @@ ALPHA = 0.05
 Row = dict[str, Any]
 Outcomes = dict[str, float]
 """The share of a model's answers that passed, by task."""
+Tested = dict[str, dict[tuple[str, int], Outcomes]]
+"""By suite, and by variant and seed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,34 +97,43 @@ def conclude(lake: Lake, study: Study, study_id: str) -> list[Finding]:
     where = {"study_id": study_id, "control": ""}
     held = [r for r in lake.read(STUDY_SCORES, where).to_pylist() if r["seed"]]
     seeds = sorted({r["seed"] for r in held})
-    findings: list[Finding] = []
-    rows: list[Row] = []
-    for name, version in sorted({(r["benchmark"], r["benchmark_version"]) for r in held}):
-        models = {(r["variant"], r["seed"]): r for r in held if r["benchmark"] == name}
-        tested = {key: outcomes(Lake(f"{lake.root}/{r['lake']}"), r["model_id"])[name, version]
-                  for key, r in models.items()}  # fmt: skip
-        of_suite = {"study_id": study_id, "benchmark": name, "benchmark_version": version}
-        for seed in seeds:
-            of_seed = compared(study.claims, tested, [seed], name)
-            rows += [_row(f, {**of_suite, "seed": seed, "model_id": m["model_id"],
-                              "lake": m["lake"]})
-                     for f in of_seed for m in [models[f.claim.variant, seed]]]  # fmt: skip
-        over = compared(study.claims, tested, seeds, name)
-        findings += over
-        if len(seeds) > 1:
-            of_all = {**of_suite, "seed": 0, "model_id": "", "lake": ""}
-            rows += [_row(f, of_all) for f in over]
-            rows += [{**of_all, **row} for row in averages(tested, seeds)]
+    models = {(r["benchmark"], r["variant"], r["seed"]): r for r in held}
+    versions = {r["benchmark"]: r["benchmark_version"] for r in held}
+    tested: Tested = {name: {} for name in sorted(versions)}
+    for (name, variant, seed), r in models.items():
+        found = outcomes(Lake(f"{lake.root}/{r['lake']}"), r["model_id"])
+        tested[name][variant, seed] = found[name, versions[name]]
+    rows = [
+        _row(f, {"study_id": study_id, "benchmark_version": versions[f.benchmark], "seed": seed,
+                 "model_id": m["model_id"], "lake": m["lake"]})
+        for seed in seeds for f in claimed(study.claims, tested, [seed])
+        for m in [models[f.benchmark, f.claim.variant, seed]]
+    ]  # fmt: skip
+    findings = claimed(study.claims, tested, seeds)
+    if len(seeds) > 1:
+        of_all = {"study_id": study_id, "seed": 0, "model_id": "", "lake": ""}
+        rows += [_row(f, {**of_all, "benchmark_version": versions[f.benchmark]}) for f in findings]
+        rows += [
+            {**of_all, "benchmark": name, "benchmark_version": versions[name], **row}
+            for name, of_suite in tested.items() for row in averages(of_suite, seeds)
+        ]  # fmt: skip
     lake.upsert(STUDY_SCORES, rows, study_id)
     return findings
+
+
+def claimed(claims: Sequence[Claim], tested: Tested, seeds: Sequence[int]) -> list[Finding]:
+    """The claims on all suites over these seeds, corrected by Holm over all of them."""
+    found = [f for name, held in tested.items() for f in compared(claims, held, seeds, name)]
+    adjusted = holm([f.p for f in found])
+    return [replace(f, p_holm=p) for f, p in zip(found, adjusted, strict=True)]
 
 
 def compared(
     claims: Sequence[Claim], tested: Mapping[tuple[str, int], Outcomes], seeds: Sequence[int],
     benchmark: str,
 ) -> list[Finding]:  # fmt: skip
-    """The claims on one suite over these seeds, corrected by Holm over the claims."""
-    raw: list[tuple[Claim, Interval, float, int, float | None]] = []
+    """The claims on one suite over these seeds, each by itself."""
+    findings = []
     for claim in claims:
         sides = [[tested[v, s] for s in seeds] for v in (claim.variant, claim.control)]
         tasks = sorted(set.intersection(*(set(o) for side in sides for o in side)))
@@ -132,17 +143,15 @@ def compared(
                 "study other settings, so that it starts anew"
             )
         grids = [[[o[t] for t in tasks] for o in side] for side in sides]
+        least = None
         if len(seeds) > 1:
             over = over_seeds(*grids)
+            found, p = over.gain, over.p
             least = gain_found(over.spread, len(seeds), len(tasks))
-            raw.append((claim, over.gain, over.p, len(tasks), least))
         else:
-            raw.append((claim, *paired(grids[0][0], grids[1][0]), len(tasks), None))
-    adjusted = holm([p for _, _, p, _, _ in raw])
-    return [
-        Finding(claim, benchmark, found, p, p_holm, n, len(seeds), least)
-        for (claim, found, p, n, least), p_holm in zip(raw, adjusted, strict=True)
-    ]
+            found, p = paired(grids[0][0], grids[1][0])
+        findings.append(Finding(claim, benchmark, found, p, p, len(tasks), len(seeds), least))
+    return findings
 
 
 def averages(tested: Mapping[tuple[str, int], Outcomes], seeds: Sequence[int]) -> list[Row]:
@@ -162,7 +171,8 @@ def averages(tested: Mapping[tuple[str, int], Outcomes], seeds: Sequence[int]) -
 
 def _row(finding: Finding, known: Row) -> Row:
     return {
-        **known, "variant": finding.claim.variant, "control": finding.claim.control,
+        **known, "benchmark": finding.benchmark,
+        "variant": finding.claim.variant, "control": finding.claim.control,
         **_told(finding.found), "p_value": finding.p, "p_holm": finding.p_holm,
         "n": finding.tasks, "seeds": finding.seeds,
     }  # fmt: skip

@@ -13,7 +13,7 @@ from lakehouse.delta import Lake
 HOW_TO_READ = (
     "Over several seeds a difference and its interval are of the way of training: seeds, which "
     "draw the corpus, too, and tasks are both taken as drawn from many (docs/comparing.md). p is "
-    'corrected by Holm over the claims. "not shown" is no proof of being equal.'
+    'corrected by Holm over the claims on all suites. "not shown" is no proof of being equal.'
 )
 Row = dict[str, Any]
 

@@ -137,7 +137,7 @@ STUDY_SCORES = declare(
     ci_low DOUBLE -- Lower end of the 95% interval; over all seeds it is of the way of training, not of one model.
     ci_high DOUBLE -- Upper end.
     p_value DOUBLE? -- Two-sided p of "no difference"; null for a pass@1.
-    p_holm DOUBLE? -- The same, corrected by Holm over the study's claims of this suite and seed.
+    p_holm DOUBLE? -- The same, corrected by Holm over the study's claims on all suites, of this seed.
     n INT -- Tasks.
     seeds INT -- Seeds that the row is over.
     model_id STRING -- The seed's model of the variant; empty over all seeds.

@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 
 from jobs import studies
 from jobs.studies import Study
-from jobs.studies.findings import Finding, compared, conclude
+from jobs.studies.findings import Finding, claimed, compared, conclude
 from jobs.studies.page import as_html, sections
 from jobs.studies.work import Undertaking
 from lakehouse.delta import Lake
 from lakehouse.errors import GateError, UserError
+from lakehouse.intervals import Interval, holm
 from lakehouse.settings import load
 from lakehouse.tables import EVALUATION_SAMPLES, JOB_RUNS, MODELS, STUDY_SCORES, TRAINING_RUNS
 from tests.rows import row
@@ -164,9 +165,19 @@ def test_the_contrary_is_the_same_the_other_way_round(grid: list[list[bool]]) ->
     assert (one.verdict == "the contrary") == (other.verdict == "shown")
 
 
-def test_less_than_claimed_is_said(study: Study) -> None:
-    from lakehouse.intervals import Interval
+def test_claims_are_corrected_over_all_suites() -> None:
+    claims = [studies.Claim(variant=v, control="c", says=f"{v} helps") for v in ("a", "b")]
+    passed = {"a": 0, "b": 3, "c": 6}  # fails the first so many of twelve tasks
+    of_suite = {(v, s): {str(t): float(t >= n) for t in range(12)}
+                for v, n in passed.items() for s in (1, 2)}  # fmt: skip
+    for seeds in ([1], [1, 2]):
+        found = claimed(claims, {"x": of_suite, "y": of_suite}, seeds)
+        assert [f.benchmark for f in found] == ["x", "x", "y", "y"]
+        assert [f.p_holm for f in found] == holm([f.p for f in found])
+        assert min(f.p_holm for f in found) == pytest.approx(4 * min(f.p for f in found))
 
+
+def test_less_than_claimed_is_said(study: Study) -> None:
     claim = study.claims[0]
     little = Finding(claim, "x", Interval(0.05, 0.02, 0.08), 0.01, 0.02, 100, 5, 0.03)
     assert little.verdict == "less than claimed"

@@ -128,7 +128,22 @@ def test_a_drop_is_not_forgotten_with_its_suite(run: Run, settings: Settings) ->
     compare.main(started(run.lake, settings, "tiny_world", "second"))
     note = compare.main(started(run.lake, settings, "tiny_world")).note
     assert note.startswith("m-inverse is not promoted: it drops by more than chance: -45.0 points")
-    assert "second, which evaluation.benchmarks does not name any more" in note
+    assert "on second (pass@1_gain_over_control), of whose 40 tasks 0 are compared now" in note
+
+
+@pytest.mark.parametrize("change", [{"tasks": 12}, {"temperature": 0.8}])
+def test_a_drop_is_not_forgotten_for_fewer_tasks_or_another_temperature(
+    run: Run, settings: Settings, change: dict[str, Any]
+) -> None:
+    samples(run.lake, "inverse", ahead(12))
+    samples(run.lake, "control", [k >= 12 for k in range(N)])  # better, but for the first twelve
+    assert "is not promoted" in compare.main(run).note
+    before = run.lake.read(SCORES).to_pylist()
+    asked = started(run.lake, settings)
+    fewer = asked.settings.evaluation.model_copy(update=change)
+    asked.settings = asked.settings.model_copy(update={"evaluation": fewer})
+    assert "is not promoted: it drops by more than chance" in compare.main(asked).note
+    assert [r for r in run.lake.read(SCORES).to_pylist() if ":t" not in r["metric"]] == before
 
 
 def test_a_trial_on_other_suites_takes_no_decision_back(run: Run, settings: Settings) -> None:
@@ -217,8 +232,10 @@ def test_several_seeds_are_paired_and_say_how_many_they_are(
         for arm, rate in (("inverse", 0.7), ("control", 0.3)):
             outcomes[arm, seed] = (rng.random(N) < rate).tolist()
             samples(run.lake, f"{arm}-{seed}", outcomes[arm, seed])
-    by_seed = {s: (model(f"inverse-{s}"), model(f"control-{s}")) for s in (1, 2, 3, 4)}
-    contest = Contest(*by_seed[1], "control", by_seed)  # the fourth has not been tested
+    for arm in ARMS:
+        samples(run.lake, f"{arm}-5", [True, False, True])
+    by_seed = {s: (model(f"inverse-{s}"), model(f"control-{s}")) for s in (1, 2, 3, 4, 5)}
+    contest = Contest(*by_seed[1], "control", by_seed)  # 4 has not been tested, 5 in part
     monkeypatch.setattr(compare, "contests", lambda *_: [contest])
     run.lake.upsert(MODELS, [model("inverse-1")], "run")
     compare.main(run)

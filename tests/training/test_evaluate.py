@@ -248,6 +248,10 @@ def test_a_task_without_its_toolchain_is_left_out_until_there_is_one(
     assert {r["metric"]: (r["n"], r["value"]) for r in found} == {
         "pass@1": (6, 0.5), "pass@1/python": (4, 0.25), "pass@1/php": (2, 1.0),
     }  # fmt: skip
+    monkeypatch.setattr(testing, "missing", lambda language: "no php" if language == "php" else "")
+    before = run.lake.read(EVALUATION_SAMPLES).to_pylist()
+    evaluate.main(run)  # what was tested stays so when its toolchain goes away
+    assert run.lake.read(EVALUATION_SAMPLES).to_pylist() == before
 
 
 class Solver(StandIn):

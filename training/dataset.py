@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lakehouse.engines.tokens import prompt_ids, text_ids
+
 if TYPE_CHECKING:
     import torch
 
@@ -41,9 +43,11 @@ class Packed:
 
 
 def encode(tokenizer: Any, prompt: str, response: str, max_length: int) -> Example:
-    """Prompt, response, end of text; cut on the right (paper's recipe: Magicoder)."""
-    head = tokenizer.encode(prompt, add_special_tokens=False)
-    tail = tokenizer.encode(response, add_special_tokens=False)
+    """Prompt, response, end of text; cut on the right (paper's recipe: Magicoder).
+
+    The prompt is as engines read it, with the token that begins a text if the model has one.
+    """
+    head, tail = prompt_ids(tokenizer, prompt), text_ids(tokenizer, response)
     ids = [*head, *tail, tokenizer.eos_token_id][:max_length]
     return Example(tuple(ids), len(head))
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 SMALL = 5_000_000
 """Parameters under which a model's steps are shared among threads only if a recipe says so."""
 BETAS = (0.9, 0.98)
+"""AdamW's. Ours: runs are short, so the second moment forgets faster than by torch's 0.999."""
 PATIENCE = dt.timedelta(hours=2)
 """How long processes wait for each other: the first reads whole checkpoints, at 7e9 84 GB."""
 
@@ -109,6 +110,10 @@ class Engine:
                 else:
                     numbers[f"{name}|{key}"] = value
         return tensors, numbers
+
+    def forget(self) -> None:
+        """Go on with an optimiser that has seen nothing yet."""
+        self._inner.state.clear()
 
     def takes(self, tensors: dict[str, torch.Tensor]) -> bool:
         """Whether these are, by name and shape, the weights that this process holds."""

@@ -1,4 +1,4 @@
-"""The training loop: phases under one schedule, steps told as they come, checkpoints, an end.
+"""The training loop: phases under a schedule, steps told as they come, checkpoints, an end.
 
 A step is a function of examples, seed and step number: shuffles, and what a model draws at random
 (dropout), are seeded by them. So a run that was killed goes on from its newest checkpoint to the
@@ -71,17 +71,21 @@ def train(
     engine = Engine(model, recipe)
     progress = checkpoints.resume(checkpoint, engine) if checkpoint else Progress()
     teller = _Teller(sum(p.steps for p in phases), progress, record if engine.rank == 0 else None)
-    for phase, batch in islice(_batches(phases, recipe, seed), progress.step, None):
+    for phase, place, batch in islice(_batches(phases, recipe, seed), progress.step, None):
         clock = time.monotonic()
         lr = rate(progress.step, teller.total, recipe)
+        if recipe.fresh_phases:
+            lr = rate(place, phase.steps, recipe)
+            if place == 0:
+                engine.forget()
         loss, norm = _step(engine, batch, recipe, lr, seed + progress.step)
         if not (math.isfinite(loss) and math.isfinite(norm)):
             teller.tell(progress)
-            raise _diverged(progress.step + 1, teller.total, phase, loss, norm, recipe)
+            raise _diverged(progress.step + 1, teller.total, phase.name, loss, norm, recipe)
         tokens, seconds = sum(len(e.ids) for e in batch), time.monotonic() - clock
         progress = progress.after(loss, tokens, seconds)
         teller.add(progress, {
-            "step": progress.step, "phase": phase, "loss": loss, "learning_rate": lr,
+            "step": progress.step, "phase": phase.name, "loss": loss, "learning_rate": lr,
             "tokens_per_second": tokens / seconds, "gradient_norm": norm,
             "memory_mb": _peak_memory_mb(),
         })  # fmt: skip
@@ -95,11 +99,11 @@ def train(
 
 def _batches(
     phases: Sequence[Phase], recipe: Finetune, seed: int
-) -> Iterator[tuple[str, list[Example]]]:
-    """Phase and batch of each step of the run."""
-    for place, phase in enumerate(p for p in phases if p.steps):
-        drawn = batches(phase.examples, min(recipe.batch, len(phase.examples)), seed + place)
-        yield from ((phase.name, batch) for batch in islice(drawn, phase.steps))
+) -> Iterator[tuple[Phase, int, list[Example]]]:
+    """Phase, place in it and batch of each step of the run."""
+    for number, phase in enumerate(p for p in phases if p.steps):
+        drawn = batches(phase.examples, min(recipe.batch, len(phase.examples)), seed + number)
+        yield from ((phase, *step) for step in enumerate(islice(drawn, phase.steps)))
 
 
 def _step(

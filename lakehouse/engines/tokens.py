@@ -17,25 +17,39 @@ class Tokenized:
         self._reading = lru_cache(lambda *words: reading(tokenizer, words))
 
     def length(self, text: str) -> int:
-        """Tokens of a text, with nothing added."""
+        """Tokens of a prompt."""
         return known.estimated(text) if self._tokenizer is None else len(self._ids(text))
 
     def fits(self, prompt: str, room: int) -> bool:
         """Whether the prompt leaves room for so many tokens of answer."""
         return 0 < self.length(prompt) <= self._limit - room
 
-    def _ids(self, text: str) -> list[int]:
-        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False)
-        return ids
+    def _ids(self, prompt: str) -> list[int]:
+        return prompt_ids(self._tokenizer, prompt)
 
     def _scored(self, prompt: str, continuation: str) -> tuple[list[int], list[int]]:
         """The tokens of a prompt, and those that a likelihood is about: with the answer's end."""
-        return self._ids(prompt), [*self._ids(continuation), self._end]
+        return self._ids(prompt), [*text_ids(self._tokenizer, continuation), self._end]
 
     @cached_property
     def _end(self) -> int:
         end: int = self._tokenizer.eos_token_id
         return end
+
+
+def prompt_ids(tokenizer: Any, prompt: str) -> list[int]:
+    """A prompt's tokens, for asking and training alike: a model that reads texts behind a token
+    that begins them gets it (paper's recipe: Magicoder), once, as a chat template may write it.
+    """
+    begin, ids = tokenizer.bos_token_id, text_ids(tokenizer, prompt)
+    added = begin is not None and tokenizer.encode("")[:1] == [begin] != ids[:1]
+    return [begin, *ids] if added else ids
+
+
+def text_ids(tokenizer: Any, text: str) -> list[int]:
+    """A text's tokens, with nothing added."""
+    ids: list[int] = tokenizer.encode(text, add_special_tokens=False)
+    return ids
 
 
 def reading(tokenizer: Any, words: Sequence[str]) -> dict[str, list[int]]:

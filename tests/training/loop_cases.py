@@ -135,7 +135,7 @@ def main() -> None:
     paper = recipes.load("paper").finetune
     small = paper.model_copy(update={"batch": 8, "checkpoint_every": 2, "threads": 2})
     case("paper", small)
-    for name, chosen, kill_at in (("one", recipe(), 3), ("paper", small, 5)):
+    for name, chosen, kill_at in (("one", recipe(), 3), ("paper", small, 3)):
         case(f"{name}_killed", chosen, kill_at=kill_at)
         case(f"{name}_killed", chosen)
     for name in ("zero2", "zero3", "offload"):

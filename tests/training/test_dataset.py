@@ -6,13 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lakehouse.engines.tokens import Tokenized
 from training.dataset import IGNORED, Example, batches, encode, micro_batches, pack
 
 
 class Letters:
     """A tokenizer of one token a letter."""
 
-    eos_token_id = 0
+    bos_token_id, eos_token_id = None, 0
 
     def encode(self, text: str, add_special_tokens: bool) -> list[int]:
         assert not add_special_tokens
@@ -26,6 +27,30 @@ def test_prompt_and_response_are_tokenised_apart_and_end() -> None:
 
 def test_a_long_example_is_cut_on_the_right() -> None:
     assert encode(Letters(), "ab", "cdef", 4).ids == (97, 98, 99, 100)
+
+
+@pytest.mark.parametrize(("adds", "prompt", "asked"), [
+    (True, "ask", (0, 2)), (True, "<s> ask", (0, 2)), (False, "ask", (2,)),
+], ids=["begun", "begun by its template", "not begun"])  # fmt: skip
+def test_a_prompt_is_begun_as_the_model_reads_texts(
+    adds: bool, prompt: str, asked: tuple[int, ...]
+) -> None:
+    """In training and by engines; neither the response nor what its likelihood is about."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    names = {"<s>": 0, "</s>": 1, "ask": 2, "answer": 3}
+    made = Tokenizer(models.WordLevel(names, unk_token="<s>"))
+    made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    if adds:
+        made.post_processor = processors.TemplateProcessing(
+            single="<s> $A", special_tokens=[("<s>", 0)]
+        )
+    words = PreTrainedTokenizerFast(tokenizer_object=made, bos_token="<s>", eos_token="</s>")
+    assert encode(words, prompt, "answer", 9) == Example((*asked, 3, 1), len(asked))
+    engine = Tokenized(words, 9)
+    assert engine.length(prompt) == len(asked)
+    assert engine._scored(prompt, "answer") == ([*asked], [3, 1])
 
 
 LENGTHS = st.lists(st.integers(2, 40), min_size=1, max_size=70)

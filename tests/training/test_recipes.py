@@ -42,7 +42,7 @@ def test_the_papers_recipes_hold_the_papers_numbers(name: str) -> None:
     assert (recipe.learning_rate, recipe.warmup_steps, recipe.batch) == (5e-5, 15, 512)
     assert (recipe.schedule, recipe.max_length) == ("linear", 1024)
     assert recipe.clip == (0.0 if name == "paper" else 1.0)
-    assert recipe.epochs == {"self_generated": 1, "original": 2}
+    assert (recipe.epochs, recipe.fresh_phases) == ({"self_generated": 1, "original": 2}, True)
 
 
 def test_the_control_takes_as_many_steps_on_the_originals_alone() -> None:

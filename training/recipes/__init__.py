@@ -78,6 +78,8 @@ class Finetune(_Part):
     steps: dict[Phase, Count] = {}
     """Optimiser steps by phase; or `epochs`."""
     epochs: dict[Phase, Count] = {}
+    fresh_phases: bool = False
+    """Whether each phase has a schedule and an optimiser of its own, as two trainings in a row."""
     deepspeed: str
     """A file of training/deepspeed."""
     threads: Annotated[int, Field(ge=0, le=256)] = 0

@@ -96,6 +96,7 @@ def main() -> None:
         fill(lake, args.pairs, args.days)
     checkouts = {"ours": HERE} | ({"beside": args.beside} if args.beside else {})
     lines = [f"| command | {' | '.join(checkouts)} |", "|---|" + "---|" * len(checkouts)]
+    print("\n".join(lines))
     for name, words in QUESTIONS.items():
         runs: dict[str, list[tuple[float, float] | None]] = {c: [] for c in checkouts}
         for _ in range(args.rounds):

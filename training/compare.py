@@ -39,14 +39,16 @@ def main(run: Run) -> Counts:
         run.log.info("gain", arm=gain.contest.treatment["arm"], over=gain.contest.named,
                      says=str(gain), tasks=gain.tasks, seeds=gain.seeds)  # fmt: skip
     rows = [gain.row() for gain in gains]
-    run.lake.upsert(SCORES, [r for r in rows if not _known_better(run, r)], run.run_id)
+    run.lake.upsert(SCORES, _best_known(run, rows), run.run_id)
     return Counts(len(rows), len(rows), 0, note=promote(run, gains))
 
 
-def _known_better(run: Run, row: dict[str, Any]) -> bool:
-    """Whether the table has this gain over the same control on more tasks: fewer tell less."""
-    same = {name: [row[name]] for name in (*SCORES.key, "control_model_id")}
-    return any(held["n"] > row["n"] for held in run.lake.read(SCORES, same).to_pylist())
+def _best_known(run: Run, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those that the table has not, over the same control, on more tasks: fewer tell less."""
+    same = (*SCORES.key, "control_model_id")
+    held = run.lake.read(SCORES, {"model_id": {r["model_id"] for r in rows}}, [*same, "n"])
+    tasks = {tuple(r[name] for name in same): r["n"] for r in held.to_pylist()}
+    return [r for r in rows if tasks.get(tuple(r[name] for name in same), 0) <= r["n"]]
 
 
 def promote(run: Run, gains: list[Gain]) -> str:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 SMALL = 5_000_000
 """Parameters under which a model's steps are shared among threads only if a recipe says so."""
 BETAS = (0.9, 0.98)
-"""AdamW's. Ours: runs are short, so the second moment forgets faster than by torch's 0.999."""
+"""AdamW's. Ours: the published recipes have Adafactor."""
 PATIENCE = dt.timedelta(hours=2)
 """How long processes wait for each other: the first reads whole checkpoints, at 7e9 84 GB."""
 

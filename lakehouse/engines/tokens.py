@@ -41,9 +41,15 @@ def prompt_ids(tokenizer: Any, prompt: str) -> list[int]:
     """A prompt's tokens, for asking and training alike: a model that reads texts behind a token
     that begins them gets it (paper's recipe: Magicoder), once, as a chat template may write it.
     """
-    begin, ids = tokenizer.bos_token_id, text_ids(tokenizer, prompt)
-    added = begin is not None and tokenizer.encode("")[:1] == [begin] != ids[:1]
-    return [begin, *ids] if added else ids
+    begin, ids = _begin(tokenizer), text_ids(tokenizer, prompt)
+    return ids if ids[: len(begin)] == begin else begin + ids
+
+
+@lru_cache(maxsize=8)
+def _begin(tokenizer: Any) -> list[int]:
+    """The token that the tokenizer begins a text with, if it does."""
+    begin = tokenizer.bos_token_id
+    return [begin] if begin is not None and tokenizer.encode("")[:1] == [begin] else []
 
 
 def text_ids(tokenizer: Any, text: str) -> list[int]:
